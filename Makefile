@@ -1,0 +1,125 @@
+# likeness: build, test, demo. `make demo` and `make test` do everything on a fresh Debian 12 machine.
+#
+#   make deps [CUDA=1]    install what it is built on (apt packages; wheels into .deps/)
+#   make                  build/likeness
+#   make test [SAN=1]     the test suite; SAN=1: under AddressSanitizer and UBSan, SAN=thread: ThreadSanitizer
+#   make demo             data, decoder, encoder on two ranks, a report, in runs/demo and runs/demo-decoder
+#   make bench            speed and memory
+#   make oracle           regenerate tests/oracle/fixtures with PyTorch in a throw-away environment
+#   make fuzz [SECONDS=60]  every parser of outside bytes under libFuzzer
+#   make install PREFIX=/usr/local
+
+DEPS ?= .deps
+PREFIX ?= /usr/local
+CC = gcc
+CXX = g++
+SECONDS ?= 60
+
+variant = $(if $(SAN),san-$(SAN),release)
+build = build/$(variant)
+# build/likeness is the release program; sanitizer builds stay in their own folders.
+program = $(if $(SAN),$(build)/likeness,build/likeness)
+
+libraries = hdf5 libarchive libturbojpeg spng jansson yaml-0.1 libxxhash libprotobuf-c
+mpi_cflags := $(shell pkg-config --cflags ompi-c 2>/dev/null)
+mpi_libs := $(shell pkg-config --libs ompi-c 2>/dev/null)
+lib_cflags := $(shell pkg-config --cflags $(libraries) 2>/dev/null)
+lib_libs := $(shell pkg-config --libs $(libraries) 2>/dev/null)
+dlib_libs := $(shell pkg-config --libs dlib-1 2>/dev/null)
+
+sanitize_1 = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+sanitize_thread = -fsanitize=thread
+sanitize = $(sanitize_$(SAN))
+optimize = -O2 -g
+arch = -march=native
+
+CFLAGS = -std=c11 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wvla $(optimize) $(arch) $(sanitize) -pthread
+CPPFLAGS = -D_GNU_SOURCE -I. -isystem $(DEPS)/include -I$(build) $(lib_cflags) $(mpi_cflags)
+CXXFLAGS = -std=c++17 -Wall -Wextra -O3 $(arch) $(sanitize)
+LDFLAGS = $(sanitize) -pthread -rdynamic -L$(DEPS)/lib -Wl,-rpath,'$$ORIGIN/../lib/likeness' -Wl,-rpath,$(abspath $(DEPS))/lib
+LDLIBS = -ltorch_cpu -lc10 $(lib_libs) $(mpi_libs) $(dlib_libs) -lstdc++ -lm -ldl
+
+rooms = base configs dataset dataset/client dataset/pack collectives trainer launch
+sources := $(filter-out launch/main.c,$(wildcard $(rooms:=/*.c)))
+cxx_sources := $(wildcard dataset/pack/*.cc)
+objects = $(sources:%.c=$(build)/%.o) $(cxx_sources:%.cc=$(build)/%.o)
+generated = $(patsubst %.proto,$(build)/%.pb-c.o,$(wildcard trainer/*.proto))
+archive = $(build)/liblikeness.a
+unit_tests := $(patsubst tests/unit/%.c,$(build)/tests/%,$(wildcard tests/unit/test_*.c))
+
+.PHONY: all deps test demo bench oracle fuzz install clean unit-tests
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(program) compile_commands.json
+
+deps:
+	launch/dependencies.sh $(DEPS) $(if $(CUDA),cuda)
+
+$(program): $(build)/launch/main.o $(archive)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# Made anew each time: ar would keep members whose source is gone.
+$(archive): $(objects) $(generated)
+	rm -f $@
+	ar rcs $@ $^
+
+$(build)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(build)/%.o: %.cc
+	@mkdir -p $(@D)
+	$(CXX) -I. $(CXXFLAGS) -MMD -MP -c -o $@ $<
+
+$(build)/%.pb-c.c $(build)/%.pb-c.h &: %.proto
+	@mkdir -p $(@D)
+	protoc-c --proto_path=. --c_out=$(build) $<
+
+$(build)/%.pb-c.o: $(build)/%.pb-c.c
+	$(CC) $(CPPFLAGS) -std=c11 $(optimize) $(sanitize) -c -o $@ $<
+
+# Sources that include a generated header wait for it.
+$(foreach s,$(shell grep -l 'pb-c\.h' $(sources) 2>/dev/null),$(eval $(build)/$(s:.c=.o): $(generated:.o=.h)))
+
+$(build)/tests/%: tests/unit/%.c $(archive)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(archive) -lcmocka $(LDLIBS)
+
+unit-tests: $(unit_tests)
+
+compile_commands.json: Makefile $(sources)
+	@{ printf '['; sep=; for s in $(sources) launch/main.c; do \
+	  printf '%s\n{"directory": "%s", "file": "%s", "command": "%s"}' "$$sep" '$(CURDIR)' $$s \
+	    "$$(printf '%s' '$(CC) $(CPPFLAGS) $(CFLAGS) -c' | sed 's/"/\\"/g') $$s"; sep=,; done; printf '\n]\n'; } > $@
+
+# The suite and the demo install and build by themselves; a second make sees the packages that the first one installed.
+test: deps
+	+$(MAKE) --no-print-directory all unit-tests
+	tests/run-all $(build) $(program)
+
+demo: deps
+	+$(MAKE) --no-print-directory all
+	tests/demo
+
+bench: deps
+	+$(MAKE) --no-print-directory all
+	tests/bench/run $(program)
+
+oracle: deps
+	tests/oracle/regenerate
+
+fuzz: deps
+	tests/fuzz/run $(SECONDS)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/likeness $(DESTDIR)$(PREFIX)/share/likeness
+	install build/likeness $(DESTDIR)$(PREFIX)/bin/
+	cp -L $(DEPS)/lib/lib{torch_cpu,c10}.so $(DEPS)/lib/libgomp.so.1 $(DEPS)/lib/libcudart.so.13 $(DEPS)/lib/libcupti.so.13 $(DESTDIR)$(PREFIX)/lib/likeness/
+	cp -r configs/*.yaml $(DEPS)/client $(DESTDIR)$(PREFIX)/share/likeness/
+
+clean:
+	rm -rf build compile_commands.json
+
+SHELL = /bin/bash
+-include $(objects:.o=.d) $(unit_tests:=.d) $(build)/launch/main.d

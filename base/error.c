@@ -1,0 +1,73 @@
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local char detail[LK_ERROR_SIZE];
+
+lk_status lk_fail(lk_status status, const char *format, ...)
+{
+    /* Formatted apart first, since an argument may be the text that stands there. */
+    char text[LK_ERROR_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    memcpy(detail, text, sizeof detail);
+    return status;
+}
+
+lk_status lk_fail_in(lk_status status, const char *format, ...)
+{
+    char text[LK_ERROR_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    int used = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (used >= 0 && (size_t)used < sizeof text)
+        snprintf(text + used, sizeof text - (size_t)used, ": %s", detail);
+    memcpy(detail, text, sizeof detail);
+    return status;
+}
+
+const char *lk_error_text(void)
+{
+    return detail;
+}
+
+int lk_exit_code(lk_status status)
+{
+    switch (status) {
+#define LK_STATUS_CODE(name, code, meaning)                                                                           \
+    case name:                                                                                                        \
+        return code;
+        LK_STATUS_TABLE(LK_STATUS_CODE)
+#undef LK_STATUS_CODE
+    }
+    return 70;
+}
+
+const char *lk_status_meaning(lk_status status)
+{
+    switch (status) {
+#define LK_STATUS_MEANING(name, code, meaning)                                                                        \
+    case name:                                                                                                        \
+        return meaning;
+        LK_STATUS_TABLE(LK_STATUS_MEANING)
+#undef LK_STATUS_MEANING
+    }
+    return "unknown";
+}
+
+void lk_error_take(lk_error *error, lk_status status)
+{
+    error->status = status;
+    memcpy(error->text, detail, sizeof detail);
+}
+
+lk_status lk_error_put(const lk_error *error)
+{
+    memcpy(detail, error->text, sizeof detail);
+    return error->status;
+}

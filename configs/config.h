@@ -1,0 +1,114 @@
+/* Configuration: YAML files into one validated struct, with --set a.b=c on top.
+ *
+ * Every key is one row of the table in configs/keys.h: its path, type, default, range or choices, and what it means. The
+ * loader, --set, the resolved config.yaml of a run folder, the comparison on resume and the printed help all come from it.
+ * An unknown key, a wrong type, a value out of range is LK_BAD_CONFIG with file, line, key and what is allowed.
+ */
+#ifndef LK_CONFIGS_CONFIG_H
+#define LK_CONFIGS_CONFIG_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { LK_CONFIG_TEXT = 512, LK_CONFIG_PATHS = 16 };
+
+typedef enum lk_norm { LK_NORM_NONE, LK_NORM_GROUP } lk_norm;
+typedef enum lk_optimizer_kind { LK_SGD, LK_ADAMW } lk_optimizer_kind;
+typedef enum lk_schedule { LK_CONSTANT, LK_STEP, LK_COSINE } lk_schedule;
+typedef enum lk_stage { LK_STAGE_DECODER, LK_STAGE_ENCODER } lk_stage;
+typedef enum lk_precision { LK_F32, LK_BF16 } lk_precision;
+typedef enum lk_device_kind { LK_DEVICE_AUTO, LK_DEVICE_CPU, LK_DEVICE_CUDA } lk_device_kind;
+typedef enum lk_nonfinite { LK_NONFINITE_STOP, LK_NONFINITE_SKIP } lk_nonfinite;
+
+typedef struct lk_paths {
+    int count;
+    char items[LK_CONFIG_PATHS][LK_CONFIG_TEXT];
+} lk_paths;
+
+typedef struct lk_config {
+    struct {
+        char dir[LK_CONFIG_TEXT];
+        int64_t seed;
+    } run;
+    struct {
+        lk_paths train;
+        lk_paths val; /* one or more folders */
+        int threads;
+        int prefetch;
+    } data;
+    struct {
+        int size;
+        char init[LK_CONFIG_TEXT]; /* "none", a .safetensors file or a checkpoint folder */
+        struct {
+            double width;
+            lk_norm norm;
+        } encoder;
+        struct {
+            double width;
+            char weights[LK_CONFIG_TEXT]; /* encoder stage: a run, a checkpoint or a .safetensors file */
+        } decoder;
+    } model;
+    struct {
+        double lambda;
+    } loss;
+    struct {
+        lk_optimizer_kind name;
+        double lr, momentum, beta2, eps, weight_decay;
+        double clip_norm; /* global norm; 0: no clipping */
+        int warmup_steps;
+        lk_schedule schedule;
+        int step_epochs;   /* schedule step: every so many epochs ... */
+        double step_gamma; /* ... the rate is multiplied by this */
+        double final_lr;   /* schedule cosine: ends at this share of lr */
+        double continuous_head_lr; /* factor on lr for the continuous head (facts: it saturates at 1) */
+        bool continuous_head_bias_from_data; /* start its bias at the logit of the training mean */
+    } optimizer;
+    struct {
+        lk_stage stage;
+        int global_batch;
+        int micro_batch; /* per rank and pass */
+        int epochs;      /* 0: use steps */
+        int64_t steps;   /* 0: use epochs */
+        lk_precision precision;
+        lk_device_kind device;
+        int threads; /* 0: auto, the rank's share of the cores */
+        bool shuffle;
+        bool reproducible;
+        struct {
+            int patience; /* epochs without improvement; 0: never stop early */
+            double min_delta;
+        } converge;
+        lk_nonfinite nonfinite;
+        int max_skips; /* nonfinite: skip gives up after so many */
+    } train;
+    struct {
+        int every_epochs;
+        int samples; /* faces in the sample pictures; 0: none */
+    } validate;
+    struct {
+        int64_t every_steps;
+        double every_minutes;
+        int keep;
+        int keep_every;
+    } checkpoint;
+    struct {
+        double bucket_mb;
+    } collectives;
+    struct {
+        double warn_s, abort_s;
+    } stall;
+} lk_config;
+
+/* Reads `path`, applies each "a.b=c" of `sets` in order, validates. */
+lk_status lk_config_load(const char *path, const char *const *sets, int set_count, lk_config **out);
+void lk_config_free(lk_config *config);
+
+/* The configuration in full, defaults included, as YAML that lk_config_load reads back to the same values. Caller frees. */
+lk_status lk_config_to_yaml(const lk_config *config, char **text);
+
+/* One line per key: path, type, default, allowed, meaning; for `likeness train --help-config` and the docs. */
+void lk_config_print_keys(void);
+
+#endif

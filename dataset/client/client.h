@@ -1,0 +1,44 @@
+/* The game client: parameters -> face picture, drawn by our own software rasteriser from the MakeHuman base mesh and face
+ * morph targets (CC0) with procedural hair, brows, beards, paint.
+ *
+ * Its schema (configs/client-schema.yaml): continuous = the face modifiers that visibly change a frontal face, left and right
+ * tied; discrete = hair, hair_colour, brows, beard, lips, skin, eyes. Two kinds of picture from the same parameters:
+ * canonical (fixed light, plain background, fixed camera) for the decoder, varied (light, background, small yaw and pitch,
+ * blur, noise, compression) for the encoder. Both put the eyes where dataset/crop.h says.
+ */
+#ifndef LK_DATASET_CLIENT_H
+#define LK_DATASET_CLIENT_H
+
+#include "base/error.h"
+#include "dataset/image.h"
+#include "dataset/schema.h"
+
+#include <stdint.h>
+
+typedef struct lk_client lk_client; /* mesh, targets, strands: immutable after opening, shared by threads */
+
+/* `folder` holds 3dobjs/, targets/ and textures/ as in MakeHuman's mpfb2 data (make deps puts it into .deps/client). NULL:
+ * $LIKENESS_CLIENT, then share/likeness/client beside the program's prefix, then .deps/client beside the program's folder's
+ * parent. The schema must name only modifiers and choices that the client knows (LK_BAD_DATA names the first that it does
+ * not). `schema` must outlive the client. */
+lk_status lk_client_open(const char *folder, const lk_schema *schema, lk_client **out);
+void lk_client_close(lk_client *client);
+
+/* Scratch memory of one drawing thread. */
+typedef struct lk_renderer lk_renderer;
+/* size: edge of the square picture in pixels, 32..1024. */
+lk_status lk_renderer_create(const lk_client *client, int size, lk_renderer **out);
+void lk_renderer_free(lk_renderer *renderer);
+
+typedef enum lk_view { LK_CANONICAL, LK_VARIED } lk_view;
+
+/* Draws into image (size*size*3). continuous in [0,1], discrete indices, both in schema order. `seed` decides everything that
+ * varies in LK_VARIED and is ignored in LK_CANONICAL. The same bytes for the same arguments on any thread. */
+lk_status lk_render(lk_renderer *renderer, const float *continuous, const uint8_t *discrete, lk_view view, uint64_t seed,
+                    uint8_t *image);
+
+/* Random parameters of sample `index` under `seed`, as data sets use them: continuous uniform in [0,1] (the patent's decoder
+ * training draws p uniformly), discrete uniform except that half of the faces have no beard. */
+void lk_client_random(const lk_schema *schema, uint64_t seed, uint64_t index, float *continuous, uint8_t *discrete);
+
+#endif

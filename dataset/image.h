@@ -1,0 +1,31 @@
+/* Pictures: uint8 RGB, rows from the top, 3 bytes a pixel, no padding; PNG (libspng) and JPEG (libjpeg-turbo). */
+#ifndef LK_DATASET_IMAGE_H
+#define LK_DATASET_IMAGE_H
+
+#include "base/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct lk_image {
+    int width, height;
+    uint8_t *pixels; /* width * height * 3 */
+} lk_image;
+
+lk_status lk_image_allocate(int width, int height, lk_image *out);
+void lk_image_free(lk_image *image);
+
+/* Written atomically. */
+lk_status lk_image_save_png(const char *path, const lk_image *image);
+
+/* Decodes PNG or JPEG by content; refuses more than max_pixels before allocating for them. `origin` names it in errors
+ * (LK_BAD_DATA). Grey is spread to RGB, alpha dropped over white, 16 bit reduced. EXIF orientation is not applied here. */
+lk_status lk_image_decode(const void *data, size_t size, int64_t max_pixels, const char *origin, lk_image *out);
+
+/* JPEG bytes of a picture at a quality of 1..100, 4:4:4; *data is freed by the caller with free(). */
+lk_status lk_image_encode_jpeg(const lk_image *image, int quality, uint8_t **data, size_t *size);
+
+/* Copies `tile` (of tile size) into `sheet` with its top left corner at (x, y); it must fit. */
+void lk_image_paste(lk_image *sheet, const lk_image *tile, int x, int y);
+
+#endif

@@ -1,0 +1,50 @@
+/* Loader: threads that read batches ahead into preallocated memory.
+ *
+ *     lk_loader_next(loader, &batch);      // waits for the next batch of the order below
+ *     ... use batch->images ...
+ *     lk_loader_release(loader, batch);    // its memory may be filled again
+ *
+ * The order is a sequence of slots decided by the caller's `order` function, so training (shuffled slices of global batches)
+ * and validation (a slice of the set) use the same loader. Batches come in that order whatever the number of threads.
+ */
+#ifndef LK_DATASET_LOADER_H
+#define LK_DATASET_LOADER_H
+
+#include "base/error.h"
+#include "dataset/shard.h"
+
+#include <stdint.h>
+
+typedef struct lk_batch {
+    int count;         /* samples in it; less than the loader's batch size only where `order` says so */
+    uint8_t *images;   /* [count, S, S, 3] */
+    float *continuous; /* [count, nc] */
+    uint8_t *discrete; /* [count, groups] */
+    int64_t *indices;  /* which sample of the data set each is */
+    int64_t number;    /* which batch of the sequence */
+} lk_batch;
+
+/* Fills indices[0..batch_size-1] for batch `number` (0, 1, ...) and returns how many; 0 ends the sequence. Called from
+ * loader threads, so it must only read. */
+typedef int lk_order_function(const void *context, int64_t number, int batch_size, int64_t *indices);
+
+typedef struct lk_loader_options {
+    int batch_size;
+    int threads;  /* >= 1 */
+    int prefetch; /* batches read ahead, >= 1 */
+    int64_t first; /* number of the first batch (a resumed run) */
+    lk_order_function *order;
+    const void *context; /* must outlive the loader */
+} lk_loader_options;
+
+typedef struct lk_loader lk_loader;
+
+/* `dataset` must outlive the loader. */
+lk_status lk_loader_start(const lk_dataset *dataset, const lk_loader_options *options, lk_loader **out);
+/* *batch is NULL at the end of the sequence. A damaged sample is returned here as its error. One consumer thread. */
+lk_status lk_loader_next(lk_loader *loader, const lk_batch **batch);
+void lk_loader_release(lk_loader *loader, const lk_batch *batch);
+/* Joins the threads; batches not released are gone. NULL is fine. */
+void lk_loader_stop(lk_loader *loader);
+
+#endif

@@ -1,0 +1,58 @@
+/* Shards: HDF5 files of labelled faces, and a folder of them as one data set. The format is docs/formats.md.
+ *
+ * Writing: a shard appears under its name only when complete. Reading: opened and checked through HDF5 once (one global
+ * lock), then read by pread from any number of threads; every sample's XXH3-64 is verified on each read.
+ */
+#ifndef LK_DATASET_SHARD_H
+#define LK_DATASET_SHARD_H
+
+#include "base/error.h"
+#include "dataset/schema.h"
+
+#include <stdint.h>
+
+enum { LK_KEY_SIZE = 256 };
+
+typedef struct lk_sample {
+    const uint8_t *image;    /* size * size * 3, NHWC rows */
+    const float *continuous; /* [0,1] */
+    const uint8_t *discrete;
+    const char *key; /* names the sample: at most LK_KEY_SIZE - 1 bytes */
+} lk_sample;
+
+/* ---- writing ---- */
+
+typedef struct lk_shard_writer lk_shard_writer;
+
+/* Room for `capacity` samples of size x size pixels; `provenance` is a line that says how the shard came to be.
+ * jpeg_quality 0 stores raw pixels (/images), 1..100 JPEG bytes (/jpeg, /jpeg_offsets). */
+lk_status lk_shard_create(const char *path, const lk_schema *schema, int size, int64_t capacity, int jpeg_quality,
+                          const char *provenance, lk_shard_writer **out);
+/* Samples stand in the order of these calls. One thread. */
+lk_status lk_shard_append(lk_shard_writer *writer, const lk_sample *sample);
+/* Writes, fsyncs, renames, frees the writer; on failure nothing is left under the name. */
+lk_status lk_shard_commit(lk_shard_writer *writer);
+void lk_shard_abort(lk_shard_writer *writer);
+
+/* ---- reading ---- */
+
+typedef struct lk_dataset lk_dataset;
+
+/* Opens the given folders (each with *.h5) or single shards, sorted by name within a folder, in the order given. All must
+ * have the same schema and picture size. An empty folder, a damaged or foreign file is LK_BAD_DATA. */
+lk_status lk_dataset_open(const char *const *paths, int count, lk_dataset **out);
+void lk_dataset_close(lk_dataset *dataset);
+
+int64_t lk_dataset_count(const lk_dataset *dataset);
+int lk_dataset_size(const lk_dataset *dataset); /* S: pictures are S x S */
+const lk_schema *lk_dataset_schema(const lk_dataset *dataset);
+
+/* Reads sample i into caller memory: image S*S*3, continuous [nc], discrete [groups]; key may be NULL. Verifies its checksum,
+ * that continuous values are in [0,1] and choices exist. Errors name shard, sample and what is damaged. Thread-safe. */
+lk_status lk_dataset_read(const lk_dataset *dataset, int64_t i, uint8_t *image, float *continuous, uint8_t *discrete,
+                          char key[LK_KEY_SIZE]);
+
+/* XXH3-64 over all samples' checksums in order: equal for equal contents, however they are cut into shards. */
+uint64_t lk_dataset_content_hash(const lk_dataset *dataset);
+
+#endif

@@ -1,0 +1,20 @@
+/* The commands of the program: each takes its own argc and argv (argv[0] is the command's name), parses them with
+ * getopt_long, prints results on standard output, and returns a status that main() turns into one line and an exit code.
+ */
+#ifndef LK_LAUNCH_COMMANDS_H
+#define LK_LAUNCH_COMMANDS_H
+
+#include "base/error.h"
+
+/* name, function, one line of help */
+#define LK_COMMAND_TABLE(X)                                                                                           \
+    X("render", lk_command_render, "draw faces from parameters, one picture or shards of random faces")               \
+    X("train", lk_command_train, "train the decoder or the encoder from a configuration")                             \
+    X("evaluate", lk_command_evaluate, "judge a trained encoder on a data set, with pictures")                        \
+    X("bench", lk_command_bench, "measure speed and memory")
+
+#define LK_DECLARE_COMMAND(name, function, help) lk_status function(int argc, char **argv);
+LK_COMMAND_TABLE(LK_DECLARE_COMMAND)
+#undef LK_DECLARE_COMMAND
+
+#endif
