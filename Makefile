@@ -45,7 +45,8 @@ cxx_sources := $(wildcard dataset/pack/*.cc)
 objects = $(sources:%.c=$(build)/%.o) $(cxx_sources:%.cc=$(build)/%.o)
 generated = $(patsubst %.proto,$(build)/%.pb-c.o,$(wildcard trainer/*.proto))
 archive = $(build)/liblikeness.a
-unit_tests := $(patsubst tests/unit/%.c,$(build)/tests/%,$(wildcard tests/unit/test_*.c))
+# test_* are run as they are; mpi_* are run on several ranks by tests/run.
+unit_tests := $(patsubst tests/unit/%.c,$(build)/tests/%,$(wildcard tests/unit/test_*.c tests/unit/mpi_*.c))
 
 .PHONY: all deps test demo bench oracle fuzz install clean unit-tests
 .DELETE_ON_ERROR:
