@@ -33,7 +33,7 @@ sanitize = $(sanitize_$(SAN))
 optimize = -O2 -g
 arch = -march=native
 
-CFLAGS = -std=c11 -Wall -Wextra -Werror -Wno-format-truncation -Wshadow -Wstrict-prototypes -Wvla $(optimize) $(arch) $(sanitize) -pthread
+CFLAGS = -std=c11 -Wall -Wextra -Werror -Wno-unknown-warning-option -Wno-format-truncation -Wshadow -Wstrict-prototypes -Wvla $(optimize) $(arch) $(sanitize) -pthread
 CPPFLAGS = -D_GNU_SOURCE -I. -isystem $(DEPS)/include -I$(build) $(lib_cflags) $(mpi_cflags)
 CXXFLAGS = -std=c++17 -Wall -Wextra -O3 $(arch) $(sanitize)
 LDFLAGS = $(sanitize) -pthread -rdynamic -L$(DEPS)/lib -Wl,-rpath,'$$ORIGIN/../lib/likeness' -Wl,-rpath,$(abspath $(DEPS))/lib
