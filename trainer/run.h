@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "configs/config.h"
+#include "trainer/metrics.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,13 +19,8 @@ lk_status lk_run_open(const lk_config *config, bool writer, lk_run **out);
 /* NULL is fine. */
 void lk_run_close(lk_run *run);
 
-typedef struct lk_number {
-    const char *key;
-    double value;
-} lk_number;
-
-/* One line of metrics.jsonl, {"kind":..,"step":..,"epoch":..,<numbers>}, and the same as TensorBoard scalars "kind/key". */
-lk_status lk_run_record(lk_run *run, const char *kind, int64_t step, int64_t epoch, const lk_number *numbers, int count);
+/* One line of metrics.jsonl, {"kind":..,"step":..,"epoch":..,<items>}, and the same as TensorBoard scalars "kind/key". */
+lk_status lk_run_record(lk_run *run, const char *kind, int64_t step, int64_t epoch, const lk_metric *items, int count);
 
 /* The path of a file in the folder; out[LK_PATH_SIZE]. */
 lk_status lk_run_path(const lk_run *run, const char *name, char *out);

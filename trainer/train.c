@@ -35,6 +35,7 @@ typedef struct training {
     lk_loader *loader;
     int64_t total_steps;
     int skipped; /* steps left out for non-finite gradients */
+    lk_error deferred; /* a failure of this rank's own (a full disk) that the next exchange tells the others */
     /* convergence */
     double best;
     int epochs_without_gain;
@@ -224,7 +225,7 @@ static step_part learn_micro_batches(training *t, double *data_wait)
 {
     lk_weights *w = t->task->weights;
     double share = 1.0 / t->config->train.global_batch;
-    step_part part = {0};
+    step_part part = {.status = t->deferred.status == LK_OK ? LK_OK : lk_error_put(&t->deferred)};
     for (int a = 0; a < t->order.accumulation; a++) {
         const lk_batch *batch = NULL;
         bool last = a == t->order.accumulation - 1;
@@ -307,21 +308,21 @@ static lk_status take_step(training *t, int64_t step, step_report *r)
 
 static lk_status record_step(training *t, int64_t step, const step_report *r)
 {
-    lk_number numbers[16];
+    lk_metric items[16];
     int n = 0;
-    numbers[n++] = (lk_number){"F", r->mean.f};
+    items[n++] = lk_metric_double(t->task->loss_name, r->mean.f);
     if (t->task->has_parts) {
-        numbers[n++] = (lk_number){"F1", r->mean.f1};
-        numbers[n++] = (lk_number){"F2", r->mean.f2};
+        items[n++] = lk_metric_double("F1", r->mean.f1);
+        items[n++] = lk_metric_double("F2", r->mean.f2);
     }
-    numbers[n++] = (lk_number){"lr", r->lr};
-    numbers[n++] = (lk_number){"grad_norm", r->gradient_norm};
-    numbers[n++] = (lk_number){"samples_per_s", t->config->train.global_batch / r->seconds};
-    numbers[n++] = (lk_number){"step_ms", 1e3 * r->seconds};
-    numbers[n++] = (lk_number){"data_wait_ms", 1e3 * r->data_wait};
-    numbers[n++] = (lk_number){"comm_exposed_ms", 1e3 * r->exposed};
-    numbers[n++] = (lk_number){"rss_mb", (double)lk_resident_bytes() / (1 << 20)};
-    return lk_run_record(t->run, "train", step + 1, step / t->order.steps_per_epoch + 1, numbers, n);
+    items[n++] = lk_metric_double("lr", r->lr);
+    items[n++] = lk_metric_double("grad_norm", r->gradient_norm);
+    items[n++] = lk_metric_float("samples_per_s", (float)(t->config->train.global_batch / r->seconds));
+    items[n++] = lk_metric_float("step_ms", (float)(1e3 * r->seconds));
+    items[n++] = lk_metric_float("data_wait_ms", (float)(1e3 * r->data_wait));
+    items[n++] = lk_metric_float("comm_exposed_ms", (float)(1e3 * r->exposed));
+    items[n++] = lk_metric_float("rss_mb", (float)lk_resident_bytes() / (1 << 20));
+    return lk_run_record(t->run, "train", step + 1, step / t->order.steps_per_epoch + 1, items, n);
 }
 
 /* ---- the end of an epoch ---- */
@@ -355,8 +356,9 @@ static lk_status validate(training *t, int64_t step, bool *converged)
     int64_t epoch = (step + t->order.steps_per_epoch - 1) / t->order.steps_per_epoch;
     lk_losses mean;
     LK_TRY(lk_validate(t->task, t->validation_set, c->train.micro_batch, c->data.threads, t->group, &mean));
-    const lk_number numbers[] = {{"F", mean.f}, {"F1", mean.f1}, {"F2", mean.f2}};
-    lk_status status = lk_run_record(t->run, "val", step, epoch, numbers, t->task->has_parts ? 3 : 1);
+    const lk_metric items[] = {lk_metric_double(t->task->loss_name, mean.f), lk_metric_double("F1", mean.f1),
+                               lk_metric_double("F2", mean.f2)};
+    lk_status status = lk_run_record(t->run, "val", step, epoch, items, t->task->has_parts ? 3 : 1);
     if (status == LK_OK)
         status = draw_samples(t, step);
     LK_TRY(lk_group_agree(t->group, status));
@@ -376,7 +378,7 @@ static lk_status run_steps(training *t, lk_progress *bar)
     for (int64_t step = 0; step < t->total_steps; step++) {
         step_report report;
         LK_TRY(take_step(t, step, &report));
-        LK_TRY(lk_group_agree(t->group, record_step(t, step, &report)));
+        lk_error_take(&t->deferred, record_step(t, step, &report));
         char note[64];
         snprintf(note, sizeof note, "%s %.4f", t->task->loss_name, report.mean.f);
         lk_progress_update(bar, step + 1, note);
@@ -393,7 +395,7 @@ static lk_status run_steps(training *t, lk_progress *bar)
             break;
         }
     }
-    return LK_OK;
+    return lk_group_agree(t->group, t->deferred.status == LK_OK ? LK_OK : lk_error_put(&t->deferred));
 }
 
 static lk_status save_model(training *t, const lk_schema *schema)
