@@ -219,7 +219,8 @@ static lk_status read_pair(reader *r, const yaml_event_t *key_event, int depth, 
     int line = line_of(key_event);
     LK_TRY(check_decorations(r, key_event));
     if (key_event->type != YAML_SCALAR_EVENT)
-        return lk_fail(LK_BAD_CONFIG, "%s:%d: a list or map stands where a key is expected; write 'key: value'", r->origin, line);
+        return lk_fail(LK_BAD_CONFIG, "%s:%d: a list or map stands where a key is expected; write 'key: value'", r->origin,
+                       line);
     const char *key = NULL;
     LK_TRY(copy_scalar(r, key_event, &key));
     yaml_event_t event;
