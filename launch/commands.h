@@ -8,7 +8,8 @@
 
 /* name, function, one line of help */
 #define LK_COMMAND_TABLE(X)                                                                                           \
-    X("train", lk_command_train, "train the decoder or the encoder from a configuration")
+    X("train", lk_command_train, "train the decoder or the encoder from a configuration")                             \
+    X("evaluate", lk_command_evaluate, "judge a trained run on a data set, with pictures")
 
 #define LK_DECLARE_COMMAND(name, function, help) lk_status function(int argc, char **argv);
 LK_COMMAND_TABLE(LK_DECLARE_COMMAND)

@@ -30,3 +30,11 @@ int lk_validation_batch(const void *context, int64_t number, int batch_size, int
         indices[i] = begin + i;
     return n;
 }
+
+lk_status lk_open_configured(const lk_paths *paths, lk_dataset **out)
+{
+    const char *items[LK_CONFIG_PATHS];
+    for (int i = 0; i < paths->count; i++)
+        items[i] = paths->items[i];
+    return lk_dataset_open(items, paths->count, out);
+}

@@ -6,7 +6,10 @@
 #ifndef LK_TRAINER_ORDER_H
 #define LK_TRAINER_ORDER_H
 
+#include "base/error.h"
+#include "configs/config.h"
 #include "dataset/sampler.h"
+#include "dataset/shard.h"
 
 #include <stdint.h>
 
@@ -29,5 +32,8 @@ typedef struct lk_validation_order {
 
 lk_validation_order lk_validation_order_make(int64_t count, int batch_size, int rank, int ranks);
 int lk_validation_batch(const void *order, int64_t number, int batch_size, int64_t *indices);
+
+/* Opens the folders of a data.* key. */
+lk_status lk_open_configured(const lk_paths *paths, lk_dataset **out);
 
 #endif

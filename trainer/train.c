@@ -8,6 +8,7 @@
 #include "collectives/buckets.h"
 #include "dataset/loader.h"
 #include "dataset/shard.h"
+#include "trainer/labels.h"
 #include "trainer/optimizer.h"
 #include "trainer/order.h"
 #include "trainer/run.h"
@@ -54,19 +55,11 @@ static int threads_of_rank(const lk_config *config, const lk_process_group *grou
     return share > 0 ? share : 1;
 }
 
-static lk_status open_paths(const lk_paths *paths, lk_dataset **out)
-{
-    const char *items[LK_CONFIG_PATHS];
-    for (int i = 0; i < paths->count; i++)
-        items[i] = paths->items[i];
-    return lk_dataset_open(items, paths->count, out);
-}
-
 static lk_status open_data(training *t)
 {
     const lk_config *c = t->config;
-    LK_TRY(open_paths(&c->data.train, &t->train_set));
-    LK_TRY(open_paths(&c->data.val, &t->validation_set));
+    LK_TRY(lk_open_configured(&c->data.train, &t->train_set));
+    LK_TRY(lk_open_configured(&c->data.val, &t->validation_set));
     LK_TRY(lk_schema_require_equal(lk_dataset_schema(t->train_set), c->data.train.items[0], lk_dataset_schema(t->validation_set),
                                    c->data.val.items[0]));
     const lk_dataset *sets[2] = {t->train_set, t->validation_set};
@@ -104,39 +97,12 @@ static lk_status plan_steps(training *t)
     return LK_OK;
 }
 
-/* Mean labels of the training set, from at most 4,096 samples evenly spread over it. */
-static lk_status mean_labels(const lk_dataset *set, double *mean)
-{
-    int nc = lk_dataset_schema(set)->continuous_count;
-    int groups = lk_dataset_schema(set)->group_count;
-    int64_t count = lk_dataset_count(set);
-    int64_t used = count < 4096 ? count : 4096;
-    size_t pixels = (size_t)lk_dataset_size(set) * (size_t)lk_dataset_size(set) * 3;
-    uint8_t *image = malloc(pixels + (size_t)groups);
-    float *continuous = malloc(((size_t)nc + 1) * sizeof *continuous);
-    lk_status status = image && continuous ? LK_OK : lk_fail(LK_INTERNAL, "out of memory for a sample");
-    for (int k = 0; k < nc; k++)
-        mean[k] = 0;
-    for (int64_t i = 0; status == LK_OK && i < used; i++) {
-        status = lk_dataset_read(set, i * count / used, image, continuous, image + pixels, NULL);
-        for (int k = 0; status == LK_OK && k < nc; k++)
-            mean[k] += continuous[k] / (double)used;
-    }
-    free(image);
-    free(continuous);
-    return status;
-}
-
 static lk_status open_task(training *t)
 {
-    const lk_schema *schema = lk_dataset_schema(t->train_set);
-    double *mean = calloc((size_t)schema->continuous_count + 1, sizeof *mean);
-    lk_status status = mean ? LK_OK : lk_fail(LK_INTERNAL, "out of memory");
-    if (status == LK_OK)
-        status = mean_labels(t->train_set, mean);
-    if (status == LK_OK)
-        status = lk_task_create(t->config, schema, mean, &t->task);
-    free(mean);
+    lk_label_statistics labels;
+    LK_TRY(lk_label_statistics_read(t->train_set, &labels));
+    lk_status status = lk_task_create(t->config, lk_dataset_schema(t->train_set), labels.mean, &t->task);
+    lk_label_statistics_free(&labels);
     return status;
 }
 
