@@ -188,7 +188,7 @@ static void judge(lk_watchdog *dog)
         describe_stall(dog, longest, sentence);
         append(sentence, "; the job ends (stall.abort_s)");
         speak(dog, "error: ", sentence);
-        order_abort(dog, dog->now);
+        order_abort(dog, dog->speaks ? dog->now : dog->now + grace_seconds); /* not before the line is out */
     } else if (dog->warn_s > 0 && longest >= dog->warn_s && !dog->warned) {
         describe_stall(dog, longest, sentence);
         if (dog->abort_s > 0)

@@ -5,14 +5,15 @@
  *     each step:  lk_watchdog_report(dog, step, LK_PHASE_DATA); ... lk_watchdog_report(dog, step, LK_PHASE_FORWARD); ...
  *     lk_watchdog_stop(dog);
  *
- * Every rank has a small thread that tells rank 0 its step and phase every second and after each report, over TCP connections of its own:
- * MPI calls of a second thread can block behind a full buffer to the very rank that stopped, or behind the main thread.
+ * Every rank has a small thread that tells rank 0 its step and phase, after each report and at least every second, over TCP
+ * connections of its own: MPI calls of a second thread can block behind a full buffer to the very rank that stopped, or behind
+ * the main thread.
  *
  * Rank 0 sees who is silent (stopped, or its network is gone), whose connection closed (dead), and who does not report while
- * its thread still beats (hangs). A rank counts as waited for if it is silent, or else if no rank is in an earlier step and
- * phase. If no report came from a rank for warn_s, one line names those that the others wait for; after abort_s the job ends
- * with exit code 75 on every rank; a dead rank ends it at once. Rank 0's beats flow back, and when they stop the others do the
- * same: one rank on each host speaks.
+ * its thread still beats (hangs). If no report came from a rank for warn_s, one line names the ranks that the others wait for:
+ * the silent ones, or if none is silent those in the earliest step and phase. After abort_s the job ends with exit code 75 on
+ * every rank. A dead rank ends it at once. Rank 0's beats flow back, and when they stop the others do the same; one rank on
+ * each host speaks.
  *
  * Time in which the watchdog itself did not run (the whole job was suspended) does not count.
  */

@@ -10,9 +10,9 @@ stall() { # RANK HOW EXPECTED-CODE: also checks that the job ended in time and t
   timeout -s KILL 60 mpirun --oversubscribe --mca mpi_yield_when_idle 1 -x WATCHDOG_TEST=$$ -n 3 "$program" stall "$1" "$2" >out 2>&1
   code=$?
   [ $code = "$3" ] || fail "$2 of rank $1: exit code $code instead of $3"
-  [ $((SECONDS - start)) -le 13 ] || fail "$2 of rank $1: took $((SECONDS - start)) s"
+  [ $code = 0 ] || [ $((SECONDS - start)) -le 13 ] || fail "$2 of rank $1: took $((SECONDS - start)) s"
   for left in $(pgrep -x mpi_collectives); do
-    ! tr '\0' '\n' <"/proc/$left/environ" 2>/dev/null | grep -qx "WATCHDOG_TEST=$$" || fail "$2 of rank $1: process $left is left"
+    ! { tr '\0' '\n' <"/proc/$left/environ"; } 2>/dev/null | grep -qx "WATCHDOG_TEST=$$" || fail "$2 of rank $1: process $left is left"
   done
 }
 expect() { grep -Eq "$1" out || fail "no line like: $1"; }
