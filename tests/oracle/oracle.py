@@ -4,13 +4,14 @@ oracle.py FOLDER writes the fixtures that README.md beside this file describes. 
 float32 weights and rounded once; what PyTorch makes of the same in float32 is stored beside, for scale.
 """
 import copy
+import json
 import math
 import os
 import sys
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs"))
 from load_encoder import Encoder  # noqa: E402: the module that users get is the one that is checked
@@ -223,32 +224,42 @@ def optimizer_fixture(generator):
     return out
 
 
+def stable_bytes(tensors, notes):
+    """A safetensors file whose __metadata__ is in order, not in that of Rust's hash map: the same bytes every time."""
+    raw = save(tensors, notes)
+    length = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8:8 + length]) | {"__metadata__": notes}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + raw[8 + length:]
+
+
 def main(folder):
     torch.set_num_threads(1)  # one order of summation, whatever the machine
     generator = torch.Generator().manual_seed(1)
 
-    def save(name, tensors):
+    def put(name, tensors):
         path = os.path.join(folder, name)
-        save_file({n: t.contiguous() for n, t in tensors.items()}, path, metadata={
-            "size": str(SIZE), "groups": ",".join(map(str, GROUPS)), "continuous": str(CONTINUOUS), "lambda": str(LAMBDA),
-            "encoder_width": str(ENCODER_WIDTH), "decoder_width": str(DECODER_WIDTH), "torch": torch.__version__})
-        os.chmod(path, 0o644)
+        with open(path, "wb") as f:
+            f.write(stable_bytes({n: t.contiguous() for n, t in tensors.items()}, {
+                "size": str(SIZE), "groups": ",".join(map(str, GROUPS)), "continuous": str(CONTINUOUS), "lambda": str(LAMBDA),
+                "encoder_width": str(ENCODER_WIDTH), "decoder_width": str(DECODER_WIDTH), "torch": torch.__version__}))
         print(f"{path}: {os.path.getsize(path)} bytes")
 
     batch = make_batch(generator)
-    save("batch.safetensors", dict(zip(("images", "continuous", "discrete"), batch)))
+    put("batch.safetensors", dict(zip(("images", "continuous", "discrete"), batch)))
     decoder, expected = draw(lambda: Decoder(SIZE, DECODER_WIDTH, CONTINUOUS + sum(GROUPS)),
                              lambda d, name: decoder_fixture(d, batch, name), "decoder")
-    save("decoder.safetensors", {f"decoder.{n}": t for n, t in decoder.state_dict().items()
+    put("decoder.safetensors", {f"decoder.{n}": t for n, t in decoder.state_dict().items()
                                  if not n.endswith("num_batches_tracked")})
-    save("expected-decoder.safetensors", expected)
+    put("expected-decoder.safetensors", expected)
     channels = [int(c * ENCODER_WIDTH) for c in (64, 128, 256, 512, 512)]
     for norm in ("none", "group"):
         encoder, expected = draw(lambda: Encoder(SIZE, channels, norm == "group", CONTINUOUS, sum(GROUPS)),
                                  lambda e, name: encoder_fixture(e, decoder, batch, name), norm)
-        save(f"encoder-{norm}.safetensors", {f"encoder.{n}": t for n, t in encoder.state_dict().items()})
-        save(f"expected-{norm}.safetensors", expected)
-    save("optimizer.safetensors", optimizer_fixture(generator))
+        put(f"encoder-{norm}.safetensors", {f"encoder.{n}": t for n, t in encoder.state_dict().items()})
+        put(f"expected-{norm}.safetensors", expected)
+    put("optimizer.safetensors", optimizer_fixture(generator))
 
 
 if __name__ == "__main__":
