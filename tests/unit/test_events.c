@@ -90,7 +90,7 @@ static uint32_t masked(const void *data, size_t size)
     return (crc >> 15 | crc << 17) + 0xa282ead8u;
 }
 
-/* One record at `offset` of a file that we wrote: its frame must hold, and with the wall time replaced it must be the reference. */
+/* One record at `offset` of a file that we wrote: its frame must hold, and with the wall time replaced it is the reference. */
 static void assert_record(const char *data, size_t offset, double wall_time, const uint8_t *want, size_t want_size)
 {
     uint8_t record[64];
