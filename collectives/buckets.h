@@ -2,13 +2,14 @@
  *
  * The gradients of a model lie in one float buffer, in the order in which backward finishes them; the buffer is cut at
  * parameter boundaries into buckets of about bucket_bytes. When the last gradient of a bucket is ready, a communication thread
- * with its own communicator reduces it, in the same order on every rank.
+ * with its own communicator reduces it. Buckets are reduced in the order 0, 1, 2 ... on every rank, whatever the order of the
+ * calls to ready: a late gradient of bucket 0 holds up the others. On one rank there is nothing to do and no thread.
  *
- *     lk_buckets_create(group, sizes, n, bucket_bytes, &buckets);
+ *     lk_buckets_create(group, sizes, n, (lk_buckets_options){.bucket_bytes = 25 << 20}, &buckets);
  *     float *gradients = lk_buckets_data(buckets);
  *     each step:  lk_buckets_begin(buckets);
  *                 ... backward writes gradient i, then lk_buckets_ready(buckets, i) ... (each i once, any order)
- *                 lk_buckets_wait(buckets, &exposed_seconds);
+ *                 lk_buckets_wait(buckets, &exposed, &busy);
  */
 #ifndef LK_COLLECTIVES_BUCKETS_H
 #define LK_COLLECTIVES_BUCKETS_H
@@ -16,13 +17,22 @@
 #include "base/error.h"
 #include "collectives/group.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct lk_buckets lk_buckets;
 
-/* sizes[i]: floats of gradient i. Every rank must call with the same arguments. */
-lk_status lk_buckets_create(lk_process_group *group, const size_t *sizes, int count, size_t bucket_bytes, lk_buckets **out);
-void lk_buckets_free(lk_buckets *buckets); /* every rank must call */
+typedef struct lk_buckets_options {
+    size_t bucket_bytes; /* a bucket holds whole gradients, at most this much unless one alone is larger */
+    bool reproducible;   /* sum in a fixed tree (collectives/tree.h); the number of ranks must be a power of two */
+} lk_buckets_options;
+
+/* sizes[i]: floats of gradient i, in the order in which backward finishes them. `group` is only used during the call: the
+ * buckets own a duplicate. The buffer starts as zeros. LK_BAD_CONFIG if `reproducible` does not go with the number of ranks.
+ * Every rank must call with the same arguments. */
+lk_status lk_buckets_create(lk_process_group *group, const size_t *sizes, int count, lk_buckets_options options, lk_buckets **out);
+/* Not between begin and wait. NULL is fine. Every rank must call. */
+void lk_buckets_free(lk_buckets *buckets);
 
 /* The whole buffer, and where gradient i begins in it. */
 float *lk_buckets_data(lk_buckets *buckets);
@@ -31,7 +41,8 @@ float *lk_buckets_gradient(lk_buckets *buckets, int i);
 int lk_buckets_count(const lk_buckets *buckets); /* how many buckets it was cut into */
 
 /* Opens a step. The buffer belongs to the caller until each gradient is declared ready; from then to the end of wait it
- * belongs to the communication thread. Every rank must call begin, all of ready, and wait. */
+ * belongs to the communication thread. Every rank must call begin, then ready for each gradient once, then
+ * wait. ready may be called from any thread; begin and wait from one. */
 void lk_buckets_begin(lk_buckets *buckets);
 void lk_buckets_ready(lk_buckets *buckets, int i);
 /* Waits until all buckets hold the sum over ranks. *exposed: seconds that this call waited, *busy: seconds the

@@ -1,5 +1,6 @@
 /* The process group: what ranks do together. Every function marked "every rank must call" blocks until all ranks of the
- * group called it in the same order. Failures of MPI itself abort the job (a lost peer cannot be survived in MPI 4.1).
+ * group called it in the same order. Failures of MPI itself abort the job with a line from the rank that met them (a lost peer
+ * cannot be survived in Open MPI 4.1). One thread at a time per group: a second thread needs a duplicate.
  *
  * Behind it stands a vtable, so that NCCL can carry device buffers beside MPI later; today MPI carries everything.
  */
@@ -20,20 +21,30 @@ typedef struct lk_process_group {
     void *state;
 } lk_process_group;
 
-/* Starts MPI (MPI_THREAD_MULTIPLE is required) and makes the group of all ranks; a process that was not started by mpirun
- * or srun is a group of one. Under SLURM (SLURM_STEP_NUM_TASKS set) a world of another size is an error that says what to
- * do. Once per process. Also sets the rank of base/log. */
+/* Starts MPI (MPI_THREAD_MULTIPLE is required) and makes the group of all ranks. Once per process, early: it reads the
+ * environment that the launcher left. Also sets the rank of base/log. All ranks get the same status.
+ *
+ * - Started by mpirun (OMPI_COMM_WORLD_SIZE): the world is what mpirun was asked for. Inside a SLURM allocation that may be
+ *   fewer ranks than SLURM_NTASKS by intent: a warning names both numbers. (SLURM_STEP_NUM_TASKS means nothing here: on the
+ *   other nodes it is the number of mpirun's daemons.)
+ * - Started by srun (SLURM_STEP_ID and SLURM_PROCID, no mpirun): a world of another size than SLURM_STEP_NUM_TASKS, or
+ *   several tasks without a process manager (srun without --mpi=pmix), is LK_BAD_CONFIG: each rank would train by itself.
+ * - Started by neither: a group of one, without MPI; inside an allocation of several tasks with a warning. */
 lk_status lk_group_open(lk_process_group *group);
-/* Every rank must call. Ends MPI. */
+/* The end: nothing of the group may be used any more, duplicates must have been released. MPI itself ends when the process
+ * exits, which waits for all ranks. Every rank must call, so only where lk_group_agree made all ranks agree to end; a rank
+ * that fails alone calls lk_group_abort. */
 void lk_group_close(lk_process_group *group);
-/* Ends every rank of the job at once with this exit code; does not return. For failures that other ranks cannot know of. */
+/* Ends every rank of the job at once with this exit code; does not return, and works while other threads of this process or
+ * other ranks are inside a collective, or stopped. For failures that other ranks cannot know of. */
 void lk_group_abort(lk_process_group *group, int exit_code);
 
 /* A second group over the same ranks with its own communicator, for a thread of its own. Every rank must call. */
 lk_status lk_group_duplicate(const lk_process_group *group, lk_process_group *out);
 void lk_group_release(lk_process_group *duplicate);
 
-/* Every rank must call each of these. */
+/* Every rank must call each of these. Sums are the same bits on every rank, but their order may depend on the number of ranks;
+ * collectives/tree.h has one that does not. */
 void lk_group_barrier(lk_process_group *group);
 void lk_group_sum_f32(lk_process_group *group, float *buffer, size_t count);  /* in place */
 void lk_group_sum_f64(lk_process_group *group, double *buffer, size_t count); /* in place */
@@ -43,7 +54,7 @@ void lk_group_broadcast(lk_process_group *group, void *data, size_t size, int ro
 void lk_group_gather(lk_process_group *group, const void *data, size_t size, void *out);
 
 /* Agreement on errors: every rank passes its own status; if any failed, all get the status and sentence of the lowest failed
- * rank (so that one line is printed once). Every rank must call. */
+ * rank (so that one line is printed once), with that rank and its host in front unless all failed. Every rank must call. */
 lk_status lk_group_agree(lk_process_group *group, lk_status mine);
 
 #endif

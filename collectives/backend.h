@@ -1,0 +1,32 @@
+/* What carries the messages of a process group. group.c is the only caller of this table; a new carrier (NCCL for device
+ * buffers) is one more file that fills it in.
+ *
+ * Every function has the meaning of its namesake in group.h. Buffers are in host memory, counts may exceed 2^31.
+ */
+#ifndef LK_COLLECTIVES_BACKEND_H
+#define LK_COLLECTIVES_BACKEND_H
+
+#include "collectives/group.h"
+
+struct lk_group_backend {
+    const char *name;
+    void (*close)(lk_process_group *group);
+    void (*abort)(lk_process_group *group, int exit_code); /* does not return */
+    lk_status (*duplicate)(const lk_process_group *group, lk_process_group *out);
+    void (*release)(lk_process_group *duplicate);
+    void (*barrier)(lk_process_group *group);
+    void (*sum_f32)(lk_process_group *group, float *buffer, size_t count);
+    void (*sum_f64)(lk_process_group *group, double *buffer, size_t count);
+    void (*max_i64)(lk_process_group *group, int64_t *buffer, size_t count);
+    void (*broadcast)(lk_process_group *group, void *data, size_t size, int root);
+    void (*gather)(lk_process_group *group, const void *data, size_t size, void *out);
+    /* Sends to and receives from one peer at the same time; the peer calls it too, with the sizes swapped. Either may be 0. */
+    void (*exchange)(lk_process_group *group, int peer, const void *send, size_t send_size, void *receive, size_t receive_size);
+};
+
+/* Open MPI. Fills in the whole group. */
+lk_status lk_mpi_open(lk_process_group *group);
+/* A process by itself: no library is started. */
+void lk_solo_open(lk_process_group *group);
+
+#endif

@@ -1,0 +1,123 @@
+#include "collectives/tree.h"
+
+#include "collectives/backend.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Floats exchanged at a time: the piece that has arrived is added while it is still in the cache. */
+enum { PIECE = 1 << 16 };
+
+struct lk_tree_accumulator {
+    size_t count;
+    int terms;
+    int levels;
+    float *partial; /* [levels][count]: level k holds the sum of 2^k terms, or nothing */
+};
+
+bool lk_is_power_of_two(int n)
+{
+    return n > 0 && (n & (n - 1)) == 0;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static void add(float *restrict sum, const float *restrict term, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        sum[i] += term[i];
+}
+
+typedef struct range {
+    size_t begin, count;
+} range;
+
+/* A rank's own part of a range, and its partner's: the lower rank has the lower half. */
+static void halve(range whole, bool upper, range *mine, range *other)
+{
+    range low = {whole.begin, whole.count / 2};
+    range high = {whole.begin + low.count, whole.count - low.count};
+    *mine = upper ? high : low;
+    *other = upper ? low : high;
+}
+
+/* Adds the partner's values to my half, while he adds mine to his. */
+static void exchange_and_add(lk_process_group *group, int peer, float *buffer, range mine, range other, float *scratch)
+{
+    while (mine.count > 0 || other.count > 0) {
+        size_t in = smaller(mine.count, PIECE);
+        size_t out = smaller(other.count, PIECE);
+        group->backend->exchange(group, peer, buffer + other.begin, out * sizeof *buffer, scratch, in * sizeof *buffer);
+        add(buffer + mine.begin, scratch, in);
+        mine = (range){mine.begin + in, mine.count - in};
+        other = (range){other.begin + out, other.count - out};
+    }
+}
+
+lk_status lk_group_sum_tree_f32(lk_process_group *group, float *buffer, size_t count)
+{
+    if (!lk_is_power_of_two(group->size))
+        return lk_fail(LK_BAD_CONFIG, "a reproducible sum needs 1, 2, 4, 8 ... ranks, not %d; change the number of ranks or set "
+                                      "train.reproducible to false", group->size);
+    float scratch[PIECE];
+    range kept[sizeof(int) * 8]; /* what this rank was responsible for before each halving */
+    range now = {0, count};
+    int level = 0;
+    for (int distance = 1; distance < group->size; distance *= 2, level++) {
+        range other;
+        kept[level] = now;
+        halve(kept[level], group->rank & distance, &now, &other);
+        exchange_and_add(group, group->rank ^ distance, buffer, now, other, scratch);
+    }
+    for (int distance = group->size / 2; distance > 0; distance /= 2) {
+        range mine, other;
+        halve(kept[--level], group->rank & distance, &mine, &other);
+        group->backend->exchange(group, group->rank ^ distance, buffer + mine.begin, mine.count * sizeof *buffer,
+                                 buffer + other.begin, other.count * sizeof *buffer);
+    }
+    return LK_OK;
+}
+
+lk_status lk_tree_accumulator_create(size_t count, int terms, lk_tree_accumulator **out)
+{
+    *out = NULL;
+    if (!lk_is_power_of_two(terms))
+        return lk_fail(LK_BAD_CONFIG, "a reproducible sum needs 1, 2, 4, 8 ... micro-batches per rank, not %d; change "
+                                      "train.micro_batch or the number of ranks, or set train.reproducible to false", terms);
+    lk_tree_accumulator *tree = calloc(1, sizeof *tree);
+    if (!tree)
+        return lk_fail(LK_INTERNAL, "out of memory");
+    tree->count = count;
+    tree->terms = terms;
+    while (1 << tree->levels < terms)
+        tree->levels++;
+    if (tree->levels > 0 && !(tree->partial = malloc((size_t)tree->levels * count * sizeof *tree->partial))) {
+        lk_status status = lk_fail(LK_INTERNAL, "out of memory for %d partial sums of %zu gradients", tree->levels, count);
+        lk_tree_accumulator_free(tree);
+        return status;
+    }
+    *out = tree;
+    return LK_OK;
+}
+
+void lk_tree_accumulator_free(lk_tree_accumulator *tree)
+{
+    if (!tree)
+        return;
+    free(tree->partial);
+    free(tree);
+}
+
+void lk_tree_accumulate(lk_tree_accumulator *tree, int index, float *buffer, size_t begin, size_t count)
+{
+    /* Counting in binary: the trailing ones of `index` are the levels that hold a sum which this term completes. */
+    float *term = buffer + begin;
+    int level = 0;
+    for (; index >> level & 1; level++)
+        add(term, tree->partial + (size_t)level * tree->count + begin, count);
+    if (level < tree->levels)
+        memcpy(tree->partial + (size_t)level * tree->count + begin, term, count * sizeof *term);
+}

@@ -1,0 +1,303 @@
+/* The process group on several ranks. tests/run/collectives.sh starts it under mpirun:
+ *
+ *     mpi_collectives check             everything that must hold on any number of ranks
+ *     mpi_collectives disagree RANK     that rank fails; the program ends as main() would, with the agreed status
+ *     mpi_collectives abort RANK        that rank ends the job with 75 while the others wait in a collective
+ *     mpi_collectives stall RANK HOW    steps under a watchdog that warns after 1 s and ends the job after 3 s. In step 5 that
+ *                                       rank meets its fate: stop (SIGSTOP), die (SIGKILL), hang (in phase data, its threads
+ *                                       go on), slow (for 2 s, then all goes on to the end), or none
+ */
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "collectives/buckets.h"
+#include "collectives/tree.h"
+#include "collectives/watchdog.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static lk_process_group group;
+
+/* A rank that failed alone must take the others along. */
+#define CHECK(condition)                                                                                              \
+    do {                                                                                                              \
+        if (!(condition)) {                                                                                           \
+            lk_log_rank("%s:%d: not true: %s (%s)", __FILE__, __LINE__, #condition, lk_error_text());                 \
+            lk_group_abort(&group, 1);                                                                                \
+        }                                                                                                             \
+    } while (0)
+
+/* Values of very different sizes, so that another order of summation shows in the bits. */
+static void fill(float *out, size_t count, int owner, int salt)
+{
+    lk_random r = lk_random_make((uint64_t)salt, (uint64_t)owner);
+    for (size_t i = 0; i < count; i++)
+        out[i] = lk_random_normal(&r) * (float)(1 << lk_random_below(&r, 24));
+}
+
+static float *buffer_of(size_t count)
+{
+    float *buffer = calloc(count + 1, sizeof *buffer);
+    CHECK(buffer);
+    return buffer;
+}
+
+static void check_same_on_all_ranks(const void *data, size_t size)
+{
+    uint64_t mine = lk_hash(data, size);
+    uint64_t *all = calloc((size_t)group.size, sizeof *all);
+    CHECK(all);
+    lk_group_gather(&group, &mine, sizeof mine, all);
+    for (int r = 0; r < group.size; r++)
+        CHECK(all[r] == mine);
+    free(all);
+}
+
+static void check_small_collectives(void)
+{
+    int n = group.size;
+    double d[3] = {group.rank, 1, 0.5};
+    int64_t i[2] = {-group.rank, (int64_t)1 << 40 | group.rank};
+    lk_group_sum_f64(&group, d, 3);
+    lk_group_max_i64(&group, i, 2);
+    CHECK(d[0] == n * (n - 1) / 2.0 && d[1] == n && d[2] == n * 0.5);
+    CHECK(i[0] == 0 && i[1] == ((int64_t)1 << 40 | (n - 1)));
+    for (int root = 0; root < n; root++) {
+        char word[16] = "";
+        if (group.rank == root)
+            snprintf(word, sizeof word, "from %d", root);
+        lk_group_broadcast(&group, word, sizeof word, root);
+        char expected[16] = "";
+        snprintf(expected, sizeof expected, "from %d", root);
+        CHECK(strcmp(word, expected) == 0);
+    }
+    CHECK(group.local_size == n && group.local_rank == group.rank); /* the test runs on one host */
+    lk_group_barrier(&group);
+}
+
+static void check_sum(void)
+{
+    const size_t counts[] = {0, 1, 7, 100003, 3 << 20};
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+        size_t count = counts[c];
+        float *buffer = buffer_of(count);
+        float *term = buffer_of(count);
+        double *sum = calloc(count + 1, sizeof *sum);
+        CHECK(sum);
+        fill(buffer, count, group.rank, 1);
+        for (int r = 0; r < group.size; r++) {
+            fill(term, count, r, 1);
+            for (size_t i = 0; i < count; i++)
+                sum[i] += (double)term[i];
+        }
+        lk_group_sum_f32(&group, buffer, count);
+        for (size_t i = 0; i < count; i++)
+            CHECK((double)buffer[i] >= sum[i] - 64 && (double)buffer[i] <= sum[i] + 64); /* of values up to 10^8 */
+        check_same_on_all_ranks(buffer, count * sizeof *buffer);
+        free(buffer);
+        free(term);
+        free(sum);
+    }
+}
+
+/* The tree as its definition: the sum of terms first .. first + n - 1. */
+static void serial_tree(float *out, size_t count, int first, int n)
+{
+    if (n == 1) {
+        fill(out, count, first, 2);
+        return;
+    }
+    float *right = buffer_of(count);
+    serial_tree(out, count, first, n / 2);
+    serial_tree(right, count, first + n / 2, n / 2);
+    for (size_t i = 0; i < count; i++)
+        out[i] += right[i];
+    free(right);
+}
+
+enum { MICRO_BATCHES = 8 };
+
+/* A global batch of eight micro-batches, added locally and then over ranks, has the bits of the serial tree. */
+static void check_tree(void)
+{
+    const size_t counts[] = {0, 1, 2, 5, 12345, 300001};
+    if (!lk_is_power_of_two(group.size)) {
+        CHECK(lk_group_sum_tree_f32(&group, NULL, 0) == LK_BAD_CONFIG && strstr(lk_error_text(), "ranks, not "));
+        lk_buckets *buckets;
+        CHECK(lk_buckets_create(&group, counts, 2, (lk_buckets_options){.bucket_bytes = 8, .reproducible = true}, &buckets) ==
+              LK_BAD_CONFIG);
+        return;
+    }
+    int own = MICRO_BATCHES / group.size;
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+        size_t count = counts[c];
+        float *expected = buffer_of(count);
+        float *buffer = buffer_of(count);
+        lk_tree_accumulator *tree;
+        CHECK(lk_tree_accumulator_create(count, own, &tree) == LK_OK);
+        for (int m = 0; m < own; m++) {
+            fill(buffer, count, group.rank * own + m, 2);
+            lk_tree_accumulate(tree, m, buffer, 0, count);
+        }
+        CHECK(lk_group_sum_tree_f32(&group, buffer, count) == LK_OK);
+        serial_tree(expected, count, 0, MICRO_BATCHES);
+        CHECK(memcmp(buffer, expected, count * sizeof *buffer) == 0);
+        lk_tree_accumulator_free(tree);
+        free(buffer);
+        free(expected);
+    }
+}
+
+enum { GRADIENTS = 40, STEPS = 12 };
+
+/* A pause of this rank alone, so that ranks declare their gradients at different times. */
+static void dawdle(lk_random *r)
+{
+    if (lk_random_below(r, 8) == 0)
+        usleep(lk_random_below(r, 500));
+}
+
+static void check_buckets(bool reproducible)
+{
+    size_t sizes[GRADIENTS];
+    for (int i = 0; i < GRADIENTS; i++)
+        sizes[i] = (size_t)(i * 7919 % 1000) + 1;
+    lk_buckets *buckets;
+    lk_buckets_options options = {.bucket_bytes = 8000, .reproducible = reproducible};
+    CHECK(lk_buckets_create(&group, sizes, GRADIENTS, options, &buckets) == LK_OK);
+    CHECK(lk_buckets_count(buckets) > 5);
+    lk_random r = lk_random_make(3, (uint64_t)group.rank);
+    size_t total = lk_buckets_total(buckets);
+    for (int step = 0; step < STEPS; step++) {
+        lk_buckets_begin(buckets);
+        for (int k = 0; k < GRADIENTS; k++) {
+            /* In order, backwards, and another order on every rank. */
+            int i = step % 3 == 0 ? k : step % 3 == 1 ? GRADIENTS - 1 - k : (k * 7 + 3 * group.rank) % GRADIENTS;
+            for (size_t j = 0; j < sizes[i]; j++)
+                lk_buckets_gradient(buckets, i)[j] = (float)((group.rank + 1) * (step + i) + (int)(j % 13));
+            dawdle(&r);
+            lk_buckets_ready(buckets, i);
+        }
+        double exposed, busy;
+        CHECK(lk_buckets_wait(buckets, &exposed, &busy) == LK_OK);
+        CHECK(exposed >= 0 && (group.size == 1) == (busy == 0));
+        int n = group.size;
+        for (int i = 0; i < GRADIENTS; i++)
+            for (size_t j = 0; j < sizes[i]; j++)
+                CHECK(lk_buckets_gradient(buckets, i)[j] == (float)(n * (n + 1) / 2 * (step + i) + n * (int)(j % 13)));
+        /* The main thread talks to the others while buckets of the next step may be under way. */
+        double loss[2] = {1, 2};
+        lk_group_sum_f64(&group, loss, 2);
+        CHECK(loss[1] == 2.0 * n);
+    }
+    check_same_on_all_ranks(lk_buckets_data(buckets), total * sizeof(float));
+    lk_buckets_free(buckets);
+}
+
+static void check_agreement(void)
+{
+    CHECK(lk_group_agree(&group, LK_OK) == LK_OK);
+    lk_status mine = group.rank == group.size - 1 ? lk_fail(LK_BAD_DATA, "shard.h5 is torn") : LK_OK;
+    CHECK(lk_group_agree(&group, mine) == LK_BAD_DATA);
+    CHECK(strstr(lk_error_text(), "shard.h5 is torn"));
+    CHECK(group.size == 1 || strncmp(lk_error_text(), "rank ", 5) == 0);
+    CHECK(lk_group_agree(&group, lk_fail(LK_BAD_CONFIG, "rank's own %d", group.rank)) == LK_BAD_CONFIG);
+    CHECK(strcmp(lk_error_text(), "rank's own 0") == 0);
+}
+
+static lk_status check_all(void)
+{
+    check_small_collectives();
+    check_sum();
+    check_tree();
+    check_buckets(false);
+    if (lk_is_power_of_two(group.size))
+        check_buckets(true);
+    check_agreement();
+    if (group.rank == 0)
+        printf("%d ranks: all checks hold\n", group.size);
+    return LK_OK;
+}
+
+static lk_status abort_on(int rank)
+{
+    if (group.rank == rank) {
+        usleep(100000);
+        lk_group_abort(&group, lk_exit_code(LK_REQUEUE));
+    }
+    lk_group_barrier(&group);
+    return LK_OK;
+}
+
+static void meet_fate(const char *how)
+{
+    if (strcmp(how, "stop") == 0)
+        raise(SIGSTOP);
+    else if (strcmp(how, "die") == 0)
+        raise(SIGKILL);
+    else if (strcmp(how, "hang") == 0)
+        pause();
+    else if (strcmp(how, "slow") == 0)
+        sleep(2);
+}
+
+enum { STALL_STEPS = 60, FATAL_STEP = 5 };
+
+static lk_status stall_on(int rank, const char *how)
+{
+    lk_watchdog *dog;
+    LK_TRY(lk_watchdog_start(&group, 1, 3, &dog));
+    bool early = strcmp(how, "hang") == 0;
+    for (int step = 0; step < STALL_STEPS; step++) {
+        bool now = step == FATAL_STEP && group.rank == rank;
+        lk_watchdog_report(dog, step, LK_PHASE_DATA);
+        if (now && early)
+            meet_fate(how);
+        usleep(20000);
+        lk_watchdog_report(dog, step, LK_PHASE_FORWARD);
+        if (now && !early)
+            meet_fate(how);
+        float value = 1;
+        lk_watchdog_report(dog, step, LK_PHASE_REDUCE);
+        lk_group_sum_f32(&group, &value, 1);
+        CHECK(value == (float)group.size);
+    }
+    /* Longer than the watchdog would wait, were it not for the reports. */
+    for (int i = 0; i < 40; i++, usleep(50000))
+        lk_watchdog_report(dog, STALL_STEPS, LK_PHASE_VALIDATE);
+    if (group.rank == 0)
+        usleep(300000); /* the others wait in stop */
+    lk_watchdog_stop(dog);
+    if (group.rank == 0)
+        printf("%d ranks: reached the end\n", group.size);
+    return LK_OK;
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "check";
+    int rank = argc > 2 ? atoi(argv[2]) : 0;
+    lk_status status = lk_group_open(&group);
+    if (status != LK_OK) {
+        lk_log_error("%s", lk_error_text());
+        return lk_exit_code(status);
+    }
+    if (strcmp(what, "check") == 0)
+        status = check_all();
+    else if (strcmp(what, "disagree") == 0)
+        status = lk_group_agree(&group, group.rank == rank ? lk_fail(LK_BAD_DATA, "shard.h5 is torn") : LK_OK);
+    else if (strcmp(what, "abort") == 0)
+        status = abort_on(rank);
+    else if (strcmp(what, "stall") == 0)
+        status = stall_on(rank, argc > 3 ? argv[3] : "none");
+    else
+        status = lk_fail(LK_USAGE, "mpi_collectives: there is no test '%s'", what);
+    lk_group_close(&group);
+    if (status != LK_OK)
+        lk_log_error("%s", lk_error_text());
+    return lk_exit_code(status);
+}
