@@ -47,8 +47,8 @@ static void test_lines(void **state)
     assert_ok(lk_metrics_open("lines.jsonl", &metrics));
     assert_ok(WRITE(metrics, lk_metric_text("kind", "train"), lk_metric_integer("step", 1200), lk_metric_float("F", 3.14159274f),
                     lk_metric_double("lr", 0.1), lk_metric_float("one", 1.0f)));
-    assert_ok(WRITE(metrics, lk_metric_text("a\"b", "tab\t\xc3\xa9\n"), lk_metric_double("x", NAN), lk_metric_float("y", INFINITY),
-                    lk_metric_double("z", -INFINITY), lk_metric_integer("least", INT64_MIN)));
+    assert_ok(WRITE(metrics, lk_metric_text("a\"b", "tab\t\xc3\xa9\n"), lk_metric_double("x", NAN),
+                    lk_metric_float("y", INFINITY), lk_metric_double("z", -INFINITY), lk_metric_integer("least", INT64_MIN)));
     assert_int_equal(WRITE(metrics, lk_metric_text("kind", "\xff")), LK_INTERNAL);
     lk_metrics_close(metrics);
     assert_ok(lk_metrics_open("lines.jsonl", &metrics)); /* appends */
