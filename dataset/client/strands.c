@@ -116,6 +116,9 @@ static lk_vec3 bend(const lk_growth *growth, lk_vec3 at, lk_vec3 direction, floa
 /* Keeps the strand off the head by its layer's offset, and near it where the style clings. */
 static lk_vec3 keep_off_head(const lk_growth *growth, lk_vec3 at, float grown, lk_vec3 *direction)
 {
+    const float neck = -0.9f; /* further down hair just hangs: the reach there is that of the shoulders */
+    if (at.y < neck)
+        return at;
     lk_vec3 out = lk_sub(at, LK_HEAD_CENTRE);
     float distance = lk_length(out);
     out = lk_scale(out, 1 / distance);
@@ -201,16 +204,16 @@ static void shuffle(lk_strand_set *set, lk_random *random)
     }
 }
 
-lk_status lk_strands_grow_hair(const lk_scalp *scalp, const lk_mesh *mesh, int number, lk_strand_set *out)
+lk_status lk_strands_grow_hair(const lk_scalp *scalp, int number, lk_strand_set *out)
 {
     *out = (lk_strand_set){0};
     const lk_hair_style *style = &LK_HAIR_TABLE[number];
     lk_random random = lk_random_make(SEED_HAIR, (uint64_t)number);
     bool complete = true;
     for (int pick = 0; complete && out->strand_count < style->strands && pick < MOST_PICKS; pick++) {
-        lk_root root = lk_scalp_pick(scalp, &random);
+        lk_root root = lk_scalp_pick(scalp, LK_REGION_HAIR, &random);
         float inside = lk_hairline(root.at) + 0.03f * signed_uniform(&random);
-        if (inside < 0 || root.at.y < -0.9f || mesh->ear[root.corners[0]] > 0.3f)
+        if (inside < 0)
             continue;
         float length = style->length + style->spread * signed_uniform(&random);
         if (style->trim)
@@ -242,9 +245,7 @@ lk_status lk_strands_grow_brows(const lk_scalp *scalp, int number, lk_strand_set
     int wanted = (int)(BROW_HAIRS * style->density);
     bool complete = true;
     for (int pick = 0; complete && out->strand_count < wanted && pick < MOST_PICKS; pick++) {
-        lk_root root = lk_scalp_pick(scalp, &random);
-        if (root.at.y < 0.05f || root.at.y > 0.5f || root.at.z < -0.4f)
-            continue;
+        lk_root root = lk_scalp_pick(scalp, LK_REGION_BROWS, &random);
         float along, cover = lk_brow_cover(style, root.at, &along);
         if (cover < 0 || cover < 0.25f * lk_random_uniform(&random))
             continue;
@@ -278,17 +279,14 @@ static lk_vec3 beard_direction(const lk_root *root, lk_random *random)
     return lk_normalize(lk_add_scaled(lie, lift - lk_dot(lie, root->normal), root->normal));
 }
 
-lk_status lk_strands_grow_beard(const lk_scalp *scalp, const lk_mesh *mesh, int number, lk_strand_set *out)
+lk_status lk_strands_grow_beard(const lk_scalp *scalp, int number, lk_strand_set *out)
 {
     *out = (lk_strand_set){0};
     const lk_beard_style *style = &LK_BEARD_TABLE[number];
     lk_random random = lk_random_make(SEED_BEARD, (uint64_t)number);
     bool complete = true;
     for (int pick = 0; complete && out->strand_count < style->strands && pick < MOST_PICKS; pick++) {
-        lk_root root = lk_scalp_pick(scalp, &random);
-        const float *uv = mesh->uv[root.corners[0]];
-        if (root.at.y > 0 || root.at.z < -1 || mesh->inner_mouth[root.corners[0]] > 0.2f || lk_mesh_lip(mesh, uv[0], uv[1]) > 0.5f)
-            continue;
+        lk_root root = lk_scalp_pick(scalp, LK_REGION_BEARD, &random);
         if (lk_beard_cover(number, root.at) < lk_random_range(&random, 0.3f, 0.8f))
             continue;
         lk_vec3 lie = beard_direction(&root, &random);
