@@ -129,13 +129,13 @@ static lk_vec3 flow_parted(lk_vec3 root, lk_vec3 at)
 /* Some hair at the temples escapes the bun and frames the face: what tells a bun from combed back hair at small sizes. */
 static bool escapes_bun(lk_vec3 root)
 {
-    return root.z > -0.66f && root.y > 0.2f && root.y < 0.66f && fabsf(root.x) > 0.35f && lk_hairline(root) < 0.05f;
+    return root.z > -0.75f && root.y > 0.1f && root.y < 0.5f && fabsf(root.x) > 0.45f && lk_hairline(root) < 0.06f;
 }
 
 static lk_vec3 flow_bun(lk_vec3 root, lk_vec3 at)
 {
     if (escapes_bun(root))
-        return lk_v3(0.22f * side_of(root.x), -1, 0.12f);
+        return lk_v3(0.35f * side_of(root.x), -1, 0.12f);
     return lk_normalize(lk_sub(lk_v3(0, LK_BUN_CENTRE.y - 0.1f, LK_BUN_CENTRE.z - 0.2f), at));
 }
 
