@@ -144,7 +144,7 @@ static void measure_reach(lk_scalp *scalp)
     for (int s = 0; s < REACH_SAMPLES; s++) {
         lk_root root = lk_scalp_pick(scalp, LK_REGION_HEAD, &random);
         int corner = root.corners[0];
-        bool shoulder = root.at.y < -1.15f; /* they would push hair out that hangs beside the neck */
+        bool shoulder = root.at.y < -0.8f && (fabsf(root.at.x) > 0.55f || root.at.y < -1.1f); /* they would push hair out that hangs beside the neck */
         if (shoulder || scalp->mesh->ear[corner] > 0.3f || scalp->mesh->inner_mouth[corner] > 0.3f)
             continue;
         lk_vec3 d = lk_sub(root.at, LK_HEAD_CENTRE);

@@ -117,13 +117,15 @@ static lk_vec3 flow_bob(lk_vec3 root, lk_vec3 at)
     (void)at;
     if (in_bob_fringe(root))
         return lk_v3(root.x * 0.3f, -0.2f, 1);
-    return lk_v3(side_of(root.x), -0.4f, root.z < -1.2f ? -0.9f : -0.05f);
+    lk_vec3 aside = lk_v3(side_of(root.x), -0.4f, root.z < -1.2f ? -0.9f : -0.05f);
+    return lk_mix(aside, lk_v3(0.1f * side_of(root.x), -1, -0.2f), lk_smooth(0.4f, 0, root.y));
 }
 
 static lk_vec3 flow_parted(lk_vec3 root, lk_vec3 at)
 {
     (void)at;
-    return lk_v3(side_of(root.x), -0.15f, root.z < -1.2f ? -0.9f : root.z > -0.5f ? -0.35f : -0.1f);
+    lk_vec3 aside = lk_v3(side_of(root.x), -0.15f, root.z < -1.2f ? -0.9f : root.z > -0.5f ? -0.35f : -0.1f);
+    return lk_mix(aside, lk_v3(0.1f * side_of(root.x), -1, -0.2f), lk_smooth(0.4f, 0, root.y));
 }
 
 /* Some hair at the temples escapes the bun and frames the face: what tells a bun from combed back hair at small sizes. */
