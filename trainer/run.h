@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "configs/config.h"
+#include "dataset/image.h"
 #include "trainer/metrics.h"
 
 #include <stdbool.h>
@@ -21,6 +22,9 @@ void lk_run_close(lk_run *run);
 
 /* One line of metrics.jsonl, {"kind":..,"step":..,"epoch":..,<items>}, and the same as TensorBoard scalars "kind/key". */
 lk_status lk_run_record(lk_run *run, const char *kind, int64_t step, int64_t epoch, const lk_metric *items, int count);
+
+/* samples/step-N.png, and the same picture in TensorBoard. */
+lk_status lk_run_picture(lk_run *run, int64_t step, const lk_image *picture);
 
 /* The path of a file in the folder; out[LK_PATH_SIZE]. */
 lk_status lk_run_path(const lk_run *run, const char *name, char *out);

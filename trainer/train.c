@@ -295,12 +295,13 @@ static lk_status record_step(training *t, int64_t step, const step_report *r)
 
 static lk_status draw_samples(training *t, int64_t step)
 {
-    char name[64], path[LK_PATH_SIZE];
+    lk_image picture = {0};
     if (t->group->rank != 0 || t->config->validate.samples == 0)
         return LK_OK;
-    snprintf(name, sizeof name, "samples/step-%09" PRId64 ".png", step);
-    LK_TRY(lk_run_path(t->run, name, path));
-    return lk_draw_samples(t->task, t->validation_set, t->config->validate.samples, path);
+    LK_TRY(lk_draw_samples(t->task, t->validation_set, t->config->validate.samples, &picture));
+    lk_status status = lk_run_picture(t->run, step, &picture);
+    lk_image_free(&picture);
+    return status;
 }
 
 /* True when F has not improved by min_delta for `patience` validations. */

@@ -56,7 +56,7 @@ lk_status lk_validate(lk_task *task, const lk_dataset *dataset, int batch_size, 
     return status;
 }
 
-lk_status lk_draw_samples(lk_task *task, const lk_dataset *dataset, int count, const char *path)
+lk_status lk_draw_samples(lk_task *task, const lk_dataset *dataset, int count, lk_image *out)
 {
     if (count > lk_dataset_count(dataset))
         count = (int)lk_dataset_count(dataset);
@@ -64,16 +64,12 @@ lk_status lk_draw_samples(lk_task *task, const lk_dataset *dataset, int count, c
     lk_loader_options options = {.batch_size = count, .threads = 1, .prefetch = 1, .order = lk_validation_batch, .context = &order};
     lk_loader *loader = NULL;
     const lk_batch *batch = NULL;
-    lk_image picture = {0};
     LK_TRY(lk_loader_start(dataset, &options, &loader));
     lk_status status = lk_loader_next(loader, &batch);
     if (status == LK_OK) {
-        status = task->draw(task, batch, &picture);
+        status = task->draw(task, batch, out);
         lk_loader_release(loader, batch);
     }
     lk_loader_stop(loader);
-    if (status == LK_OK)
-        status = lk_image_save_png(path, &picture);
-    lk_image_free(&picture);
     return status;
 }

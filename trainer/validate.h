@@ -12,7 +12,7 @@
 lk_status lk_validate(lk_task *task, const lk_dataset *dataset, int batch_size, int threads, lk_process_group *group,
                       lk_losses *mean);
 
-/* Draws the first `count` samples of the set into a PNG. Rank 0 alone calls, after a validation. */
-lk_status lk_draw_samples(lk_task *task, const lk_dataset *dataset, int count, const char *path);
+/* Draws the first `count` samples of the set. Any rank may call, after a validation. */
+lk_status lk_draw_samples(lk_task *task, const lk_dataset *dataset, int count, lk_image *out);
 
 #endif
