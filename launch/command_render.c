@@ -128,20 +128,12 @@ static lk_status parse_options(int argc, char **argv, render_options *o, bool *h
 
 /* ---- shared by the modes ---- */
 
-static lk_status open_client(const render_options *o, lk_schema **schema, lk_client **client)
+static lk_status load_schema(const render_options *o, lk_schema **schema)
 {
     char path[LK_PATH_SIZE];
-    *schema = NULL;
-    *client = NULL;
     if (!o->schema_path)
         LK_TRY(lk_client_schema_path(path));
-    LK_TRY(lk_schema_load(o->schema_path ? o->schema_path : path, schema));
-    lk_status status = lk_client_open(NULL, *schema, client);
-    if (status != LK_OK) {
-        lk_schema_free(*schema);
-        *schema = NULL;
-    }
-    return status;
+    return lk_schema_load(o->schema_path ? o->schema_path : path, schema);
 }
 
 /* What varies in a face's picture depends on the data set's seed and the face's number alone. */
@@ -160,14 +152,15 @@ typedef struct parameters {
 static lk_status render_one(const render_options *o)
 {
     parameters p;
-    lk_schema *schema;
-    lk_client *client;
+    lk_schema *schema = NULL;
+    lk_client *client = NULL;
     lk_renderer *renderer = NULL;
     lk_image image = {0};
     int size = o->size ? (int)o->size : 256;
-    LK_TRY(open_client(o, &schema, &client));
     lk_status status;
+    LK_TRY_OR(done, load_schema(o, &schema));
     LK_TRY_OR(done, lk_parameters_load(schema, o->parameters, p.continuous, p.discrete));
+    LK_TRY_OR(done, lk_client_open(NULL, schema, &client));
     LK_TRY_OR(done, lk_renderer_create(client, size, &renderer));
     LK_TRY_OR(done, lk_image_allocate(size, size, &image));
     LK_TRY_OR(done, lk_render(renderer, p.continuous, p.discrete, o->view, (uint64_t)o->seed, image.pixels));
@@ -185,16 +178,17 @@ done:
 static lk_status render_sheet(const render_options *o)
 {
     parameters p;
-    lk_schema *schema;
-    lk_client *client;
+    lk_schema *schema = NULL;
+    lk_client *client = NULL;
     lk_renderer *renderer = NULL;
     lk_image sheet = {0}, tile = {0};
     int size = o->size ? (int)o->size : 128, faces = (int)o->sheet, columns = 1;
     while (2 * columns * columns < faces)
         columns++;
     int rows = (faces + columns - 1) / columns;
-    LK_TRY(open_client(o, &schema, &client));
     lk_status status;
+    LK_TRY_OR(done, load_schema(o, &schema));
+    LK_TRY_OR(done, lk_client_open(NULL, schema, &client));
     LK_TRY_OR(done, lk_renderer_create(client, size, &renderer));
     LK_TRY_OR(done, lk_image_allocate(size, size, &tile));
     LK_TRY_OR(done, lk_image_allocate(2 * columns * size, rows * size, &sheet));
@@ -367,8 +361,10 @@ static lk_status render_data_set(const render_options *o)
     int share = lk_core_count() / group.local_size;
     producer p = {.options = o, .size = o->size ? (int)o->size : 64, .threads = o->threads ? (int)o->threads : share < 1 ? 1 : share};
     lk_schema *schema = NULL;
-    lk_status status = lk_group_agree(&group, open_client(o, &schema, &p.client));
+    lk_status status = lk_group_agree(&group, load_schema(o, &schema));
     p.schema = schema;
+    if (status == LK_OK)
+        status = lk_group_agree(&group, lk_client_open(NULL, schema, &p.client));
     if (status == LK_OK)
         status = produce(&p, &group);
     producer_close(&p);
