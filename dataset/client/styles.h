@@ -21,8 +21,35 @@ typedef enum lk_group_id {
     LK_GROUP_IDS
 } lk_group_id;
 
-enum { LK_HAIR_STYLES = 14, LK_BROW_STYLES = 8, LK_BEARD_STYLES = 6, LK_MOST_CHOICES = 14 };
-enum { LK_HAIR_BALD = 0, LK_BEARD_NONE = 0, LK_BEARD_STUBBLE = 1, LK_BEARD_FULL = 4 };
+typedef enum lk_hair_number {
+    LK_HAIR_BALD,
+    LK_HAIR_BUZZ,
+    LK_HAIR_SHORT,
+    LK_HAIR_SIDE_PART,
+    LK_HAIR_FRINGE,
+    LK_HAIR_BOB,
+    LK_HAIR_LONG,
+    LK_HAIR_MOHAWK,
+    LK_HAIR_BUN,
+    LK_HAIR_CURLY,
+    LK_HAIR_AFRO,
+    LK_HAIR_SLICK,
+    LK_HAIR_SPIKY,
+    LK_HAIR_CENTRE_PART,
+    LK_HAIR_STYLES
+} lk_hair_number;
+
+typedef enum lk_beard_number {
+    LK_BEARD_NONE,
+    LK_BEARD_STUBBLE,
+    LK_BEARD_MOUSTACHE,
+    LK_BEARD_GOATEE,
+    LK_BEARD_FULL,
+    LK_BEARD_CHIN_STRAP,
+    LK_BEARD_STYLES
+} lk_beard_number;
+
+enum { LK_BROW_STYLES = 8, LK_MOST_CHOICES = 14 };
 
 typedef struct lk_group_choices {
     const char *group;
@@ -68,7 +95,6 @@ extern const lk_hair_style LK_HAIR_TABLE[LK_HAIR_STYLES];
 /* Where the bun sits. */
 extern const lk_vec3 LK_BUN_CENTRE;
 extern const float LK_BUN_RADIUS;
-enum { LK_HAIR_BUZZ = 1, LK_HAIR_MOHAWK = 7, LK_HAIR_BUN = 8 };
 
 /* ---- brows and beards ---- */
 
