@@ -7,9 +7,9 @@ static const float HEAD_Z = -0.75f;
 static const float DEGREES = 57.29578f;
 
 const lk_group_choices LK_GROUPS[LK_GROUP_IDS] = {
-    [LK_HAIR] = {"hair", LK_HAIR_STYLES, 2,
-                 {"bald", "buzz", "short", "side_part", "fringe", "bob", "long", "mohawk", "bun", "curly", "afro", "slick", "spiky",
-                  "centre_part"}},
+    [LK_HAIR] = {"hair", LK_HAIR_STYLES, LK_HAIR_SHORT,
+                 {"bald", "buzz", "short", "side_part", "fringe", "bob", "long", "mohawk", "bun", "curly", "afro", "slick",
+                  "spiky", "centre_part"}},
     [LK_HAIR_COLOUR] = {"hair_colour", 7, 2, {"black", "dark_brown", "brown", "red", "blond", "grey", "platinum"}},
     [LK_BROWS] = {"brows", LK_BROW_STYLES, 0, {"soft", "straight", "thin", "round", "angled", "bushy", "joined", "short"}},
     [LK_BEARD] = {"beard", LK_BEARD_STYLES, 0, {"none", "stubble", "moustache", "goatee", "full", "chin_strap"}},
@@ -33,14 +33,15 @@ lk_vec3 lk_colour(float red, float green, float blue)
 
 lk_vec3 lk_hair_colour(int choice)
 {
-    static const float TABLE[][3] = {{17, 16, 19},    {58, 34, 22},    {112, 70, 40},  {164, 64, 24},
+    static const float TABLE[][3] = {{17, 16, 19},   {58, 34, 22},    {112, 70, 40},  {164, 64, 24},
                                      {206, 158, 84}, {150, 151, 154}, {240, 226, 194}};
     return lk_colour(TABLE[choice][0], TABLE[choice][1], TABLE[choice][2]);
 }
 
 lk_vec3 lk_skin_colour(int choice)
 {
-    static const float TABLE[][3] = {{246, 216, 200}, {230, 184, 150}, {205, 150, 110}, {166, 110, 74}, {120, 75, 52}, {78, 49, 36}};
+    static const float TABLE[][3] = {{246, 216, 200}, {230, 184, 150}, {205, 150, 110},
+                                     {166, 110, 74},  {120, 75, 52},   {78, 49, 36}};
     return lk_colour(TABLE[choice][0], TABLE[choice][1], TABLE[choice][2]);
 }
 
@@ -52,7 +53,8 @@ lk_vec3 lk_eye_colour(int choice)
 
 lk_vec3 lk_lip_colour(int choice, float *cover)
 {
-    static const float TABLE[][4] = {{0, 0, 0, 0}, {238, 186, 170, 0.85f}, {232, 92, 142, 0.85f}, {176, 14, 28, 0.9f}, {74, 20, 58, 0.92f}};
+    static const float TABLE[][4] = {
+        {0, 0, 0, 0}, {238, 186, 170, 0.85f}, {232, 92, 142, 0.85f}, {176, 14, 28, 0.9f}, {74, 20, 58, 0.92f}};
     *cover = TABLE[choice][3];
     return lk_colour(TABLE[choice][0], TABLE[choice][1], TABLE[choice][2]);
 }
@@ -62,8 +64,9 @@ lk_vec3 lk_lip_colour(int choice, float *cover)
 float lk_hairline(lk_vec3 at)
 {
     /* Height of the line by the angle from the front, degrees: forehead, temples, sideburns, around the ear, nape. */
-    static const float LINE[][2] = {{0, 0.66f},   {15, 0.67f},  {33, 0.64f}, {45, 0.46f},  {55, 0.30f},   {64, 0.20f},   {72, -0.12f},
-                                    {80, -0.20f}, {84, 0.10f},  {98, 0.16f}, {108, -0.1f}, {122, -0.45f}, {150, -0.62f}, {180, -0.66f}};
+    static const float LINE[][2] = {{0, 0.66f},   {15, 0.67f},   {33, 0.64f},   {45, 0.46f},  {55, 0.30f},
+                                    {64, 0.20f},  {72, -0.12f},  {80, -0.20f},  {84, 0.10f},  {98, 0.16f},
+                                    {108, -0.1f}, {122, -0.45f}, {150, -0.62f}, {180, -0.66f}};
     enum { N = sizeof LINE / sizeof *LINE };
     float angle = atan2f(fabsf(at.x), at.z - HEAD_Z) * DEGREES;
     for (int i = 1; i < N; i++)
@@ -83,7 +86,8 @@ static float side_of(float x)
 static lk_vec3 flow_short(lk_vec3 root, lk_vec3 at)
 {
     (void)at;
-    return lk_mix(lk_v3(0.1f * side_of(root.x), -1, -0.15f), lk_v3(0.6f * (root.x + 0.2f), 0.5f, 0.25f), lk_smooth(0.55f, 0.9f, root.y));
+    return lk_mix(lk_v3(0.1f * side_of(root.x), -1, -0.15f), lk_v3(0.6f * (root.x + 0.2f), 0.5f, 0.25f),
+                  lk_smooth(0.55f, 0.9f, root.y));
 }
 
 static lk_vec3 flow_side_part(lk_vec3 root, lk_vec3 at)
@@ -346,23 +350,23 @@ float lk_beard_cover(int style, lk_vec3 at)
     float cheek = lk_smooth(0, 0.03f, x - 0.30f) * lk_smooth(0, 0.05f, LK_MOUTH_Y + 0.16f + 0.9f * lk_max(0, x - 0.36f) - at.y);
     float chin = lk_smooth(0, 0.03f, LK_MOUTH_Y - 0.13f - at.y);
     float throat = lk_smooth(-0.05f, 0.03f, at.y - (LK_CHIN_Y - 0.06f + 0.50f * lk_max(0, x - 0.18f)));
-    float patch = lk_smooth(0.02f, -0.02f, x - 0.045f) * lk_smooth(0, 0.02f, LK_MOUTH_Y - 0.08f - at.y) * (at.y > LK_MOUTH_Y - 0.25f);
+    float patch = lk_smooth(0.02f, -0.02f, x - 0.045f) * lk_smooth(0, 0.02f, LK_MOUTH_Y - 0.08f - at.y) *
+                  (at.y > LK_MOUTH_Y - 0.25f);
     float full = lk_max(cheek, chin) * throat * lk_smooth(84, 76, angle) * (at.z > -0.9f);
     full = lk_max(full, lk_max(moustache * throat, patch * 0.8f));
     switch (style) {
-    case LK_BEARD_STUBBLE:
-        return 0.9f * full;
-    case LK_BEARD_MOUSTACHE:
-        return moustache;
+    case LK_BEARD_STUBBLE: return 0.9f * full;
+    case LK_BEARD_MOUSTACHE: return moustache;
     case LK_BEARD_GOATEE: {
         float gx = x / 0.29f, gy = (at.y - (LK_MOUTH_Y - 0.24f)) / 0.30f;
-        float tuft = lk_smooth(1.08f, 0.95f, sqrtf(gx * gx + gy * gy)) * lk_max(chin, lk_smooth(0, 0.03f, x - 0.22f)) * (at.z > -0.35f);
-        float bridge = lk_smooth(0.035f, 0, fabsf(x - 0.285f) - 0.035f) * (at.y < LK_MOUTH_Y + 0.12f) * (at.y > LK_MOUTH_Y - 0.25f);
+        float tuft = lk_smooth(1.08f, 0.95f, sqrtf(gx * gx + gy * gy)) * lk_max(chin, lk_smooth(0, 0.03f, x - 0.22f)) *
+                     (at.z > -0.35f);
+        float bridge = lk_smooth(0.035f, 0, fabsf(x - 0.285f) - 0.035f) * (at.y < LK_MOUTH_Y + 0.12f) *
+                       (at.y > LK_MOUTH_Y - 0.25f);
         return lk_max(lk_max(moustache, lk_max(tuft, bridge)), patch) * throat;
     }
     case LK_BEARD_CHIN_STRAP: /* only along the jaw */
         return full * lk_smooth(-0.06f, 0.02f, LK_CHIN_Y + 0.22f + 0.75f * lk_max(0, x - 0.30f) - at.y);
-    default:
-        return full;
+    default: return full;
     }
 }

@@ -10,16 +10,7 @@
 
 #include <stdbool.h>
 
-typedef enum lk_group_id {
-    LK_HAIR,
-    LK_HAIR_COLOUR,
-    LK_BROWS,
-    LK_BEARD,
-    LK_LIPS,
-    LK_SKIN,
-    LK_EYES,
-    LK_GROUP_IDS
-} lk_group_id;
+typedef enum lk_group_id { LK_HAIR, LK_HAIR_COLOUR, LK_BROWS, LK_BEARD, LK_LIPS, LK_SKIN, LK_EYES, LK_GROUP_IDS } lk_group_id;
 
 typedef enum lk_hair_number {
     LK_HAIR_BALD,
@@ -75,20 +66,20 @@ float lk_hairline(lk_vec3 at);
 
 typedef struct lk_hair_style {
     int strands;
-    float length, spread;  /* decimetres; spread up and down by this much */
-    float step;            /* from point to point */
-    float lift;            /* how far the top layer stands off the head */
-    float rise;            /* how steeply strands leave the skin */
+    float length, spread; /* decimetres; spread up and down by this much */
+    float step;           /* from point to point */
+    float lift;           /* how far the top layer stands off the head */
+    float rise;           /* how steeply strands leave the skin */
     float gravity, stiffness, comb;
-    float hold;            /* how far along the strand the comb reaches, per decimetre: 0 is all the way */
-    float curl, turns;     /* radius; radians a decimetre */
-    bool locks;            /* neighbours curl together */
+    float hold;        /* how far along the strand the comb reaches, per decimetre: 0 is all the way */
+    float curl, turns; /* radius; radians a decimetre */
+    bool locks;        /* neighbours curl together */
     float width;
-    float cap;             /* how much of the scalp under it is painted as hair */
-    float cling;           /* how far strands may leave the head beyond the lift; 0: freely */
-    lk_vec3 (*flow)(lk_vec3 root, lk_vec3 at);                      /* the direction it is combed to; NULL: none */
-    float (*trim)(lk_vec3 root, float length, lk_random *random);   /* the strand's length; 0: no hair here; NULL: as it is */
-    bool (*ends)(lk_vec3 root, lk_vec3 at, lk_random *random);      /* the scissors; NULL: none */
+    float cap;                                 /* how much of the scalp under it is painted as hair */
+    float cling;                               /* how far strands may leave the head beyond the lift; 0: freely */
+    lk_vec3 (*flow)(lk_vec3 root, lk_vec3 at); /* the direction it is combed to; NULL: none */
+    float (*trim)(lk_vec3 root, float length, lk_random *random); /* the strand's length; 0: no hair here; NULL: as it is */
+    bool (*ends)(lk_vec3 root, lk_vec3 at, lk_random *random);    /* the scissors; NULL: none */
 } lk_hair_style;
 extern const lk_hair_style LK_HAIR_TABLE[LK_HAIR_STYLES];
 
@@ -99,11 +90,11 @@ extern const float LK_BUN_RADIUS;
 /* ---- brows and beards ---- */
 
 typedef struct lk_brow_style {
-    float inner, outer;        /* from the middle of the face */
-    float height, arch, peak;  /* of the inner end; of the arch; where along it stands highest, 0..1 */
-    float tilt;                /* outer end above the inner one */
-    float thick, thin;         /* half thickness at the inner and outer end */
-    float density, hair;       /* relative number of hairs; their length */
+    float inner, outer;       /* from the middle of the face */
+    float height, arch, peak; /* of the inner end; of the arch; where along it stands highest, 0..1 */
+    float tilt;               /* outer end above the inner one */
+    float thick, thin;        /* half thickness at the inner and outer end */
+    float density, hair;      /* relative number of hairs; their length */
 } lk_brow_style;
 extern const lk_brow_style LK_BROW_TABLE[LK_BROW_STYLES];
 
