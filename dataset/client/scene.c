@@ -29,7 +29,8 @@ lk_scene lk_scene_canonical(void)
 
 static lk_vec3 random_direction(lk_random *random, float most_aside, float lowest, float highest)
 {
-    float aside = lk_random_range(random, -most_aside, most_aside) * RADIANS, height = lk_random_range(random, lowest, highest) * RADIANS;
+    float aside = lk_random_range(random, -most_aside, most_aside) * RADIANS,
+          height = lk_random_range(random, lowest, highest) * RADIANS;
     return lk_v3(cosf(height) * sinf(aside), sinf(height), cosf(height) * cosf(aside));
 }
 
@@ -116,9 +117,11 @@ lk_vec3 lk_scene_background(const lk_scene *scene, const lk_bake *bake, float x,
     for (int i = 0; i < scene->blob_count; i++) {
         const lk_blob *blob = &scene->blobs[i];
         float dx = x - blob->x, dy = y - blob->y, distance = sqrtf(dx * dx + dy * dy);
-        colour = lk_mix(colour, blob->colour, lk_smooth(blob->radius * (1 + blob->softness), blob->radius * (1 - blob->softness), distance));
+        colour = lk_mix(colour, blob->colour,
+                        lk_smooth(blob->radius * (1 + blob->softness), blob->radius * (1 - blob->softness), distance));
     }
     if (scene->back_noise > 0)
-        colour = lk_scale(colour, lk_max(0, 1 + scene->back_noise * lk_noise(bake, x * scene->back_noise_scale, y * scene->back_noise_scale)));
+        colour = lk_scale(
+            colour, lk_max(0, 1 + scene->back_noise * lk_noise(bake, x * scene->back_noise_scale, y * scene->back_noise_scale)));
     return colour;
 }
