@@ -126,7 +126,7 @@ static void check_tree(void)
 {
     const size_t counts[] = {0, 1, 2, 5, 12345, 300001};
     if (!lk_is_power_of_two(group.size)) {
-        CHECK(lk_group_sum_tree_f32(&group, NULL, 0) == LK_BAD_CONFIG && strstr(lk_error_text(), "ranks, not "));
+        CHECK(lk_group_sum_tree_f32(&group, NULL, 0, NULL) == LK_BAD_CONFIG && strstr(lk_error_text(), "ranks, not "));
         lk_buckets *buckets;
         CHECK(lk_buckets_create(&group, counts, 2, (lk_buckets_options){.bucket_bytes = 8, .reproducible = true}, &buckets) ==
               LK_BAD_CONFIG);
@@ -137,17 +137,19 @@ static void check_tree(void)
         size_t count = counts[c];
         float *expected = buffer_of(count);
         float *buffer = buffer_of(count);
+        float *scratch = buffer_of((count + 1) / 2);
         lk_tree_accumulator *tree;
         CHECK(lk_tree_accumulator_create(count, own, &tree) == LK_OK);
         for (int m = 0; m < own; m++) {
             fill(buffer, count, group.rank * own + m, 2);
             lk_tree_accumulate(tree, m, buffer, 0, count);
         }
-        CHECK(lk_group_sum_tree_f32(&group, buffer, count) == LK_OK);
+        CHECK(lk_group_sum_tree_f32(&group, buffer, count, scratch) == LK_OK);
         serial_tree(expected, count, 0, MICRO_BATCHES);
         CHECK(memcmp(buffer, expected, count * sizeof *buffer) == 0);
         lk_tree_accumulator_free(tree);
         free(buffer);
+        free(scratch);
         free(expected);
     }
 }
