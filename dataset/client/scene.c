@@ -101,8 +101,9 @@ lk_scene lk_scene_varied(uint64_t seed)
     lk_scene scene = {0};
     lk_random pose = lk_random_make(seed, STREAM_POSE), light = lk_random_make(seed, STREAM_LIGHT);
     lk_random background = lk_random_make(seed, STREAM_BACKGROUND), camera = lk_random_make(seed, STREAM_CAMERA);
-    scene.yaw = lk_random_range(&pose, -12, 12) * RADIANS;
-    scene.pitch = lk_random_range(&pose, -10, 10) * RADIANS;
+    /* Sums of two: turned heads are rarer the further they turn. */
+    scene.yaw = (lk_random_range(&pose, -6, 6) + lk_random_range(&pose, -6, 6)) * RADIANS;
+    scene.pitch = (lk_random_range(&pose, -4, 4) + lk_random_range(&pose, -4, 4)) * RADIANS;
     draw_light(&scene, &light);
     draw_background(&scene, &background);
     draw_camera(&scene, &camera);
