@@ -15,12 +15,16 @@ CC = gcc
 CXX = g++
 SECONDS ?= 60
 
+# make V=1 shows the commands in full.
+Q = $(if $(V),,@)
+say = @printf '%-5s %s\n'
+
 variant = $(if $(SAN),san-$(SAN),release)
 build = build/$(variant)
 # build/likeness is the release program; sanitizer builds stay in their own folders.
 program = $(if $(SAN),$(build)/likeness,build/likeness)
 
-libraries = hdf5 libarchive libturbojpeg spng jansson yaml-0.1 libxxhash libprotobuf-c
+libraries = hdf5 zlib libarchive libturbojpeg spng jansson yaml-0.1 libxxhash libprotobuf-c
 mpi_cflags := $(shell pkg-config --cflags ompi-c 2>/dev/null)
 mpi_libs := $(shell pkg-config --libs ompi-c 2>/dev/null)
 lib_cflags := $(shell pkg-config --cflags $(libraries) 2>/dev/null)
@@ -33,7 +37,7 @@ sanitize = $(sanitize_$(SAN))
 optimize = -O2 -g
 arch = -march=native
 
-CFLAGS = -std=c11 -Wall -Wextra -Werror -Wno-format-truncation -Wshadow -Wstrict-prototypes -Wvla $(optimize) $(arch) $(sanitize) -pthread
+CFLAGS = -std=c11 -Wall -Wextra -Werror -Wno-unknown-warning-option -Wno-format-truncation -Wshadow -Wstrict-prototypes -Wvla $(optimize) $(arch) $(sanitize) -pthread
 CPPFLAGS = -D_GNU_SOURCE -I. -isystem $(DEPS)/include -I$(build) $(lib_cflags) $(mpi_cflags)
 CXXFLAGS = -std=c++17 -Wall -Wextra -O3 $(arch) $(sanitize)
 LDFLAGS = $(sanitize) -pthread -rdynamic -L$(DEPS)/lib -Wl,-rpath,'$$ORIGIN/../lib/likeness' -Wl,-rpath,$(abspath $(DEPS))/lib
@@ -58,34 +62,37 @@ deps:
 	launch/dependencies.sh $(DEPS) $(if $(CUDA),cuda)
 
 $(program): $(build)/launch/main.o $(archive)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(say) LINK $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # Made anew each time: ar would keep members whose source is gone.
 $(archive): $(objects) $(generated)
-	rm -f $@
-	ar rcs $@ $^
+	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(build)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(say) CC $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(build)/%.o: %.cc
 	@mkdir -p $(@D)
-	$(CXX) -I. $(CXXFLAGS) -MMD -MP -c -o $@ $<
+	$(say) CXX $<
+	$(Q)$(CXX) -I. $(CXXFLAGS) -MMD -MP -c -o $@ $<
 
 $(build)/%.pb-c.c $(build)/%.pb-c.h &: %.proto
 	@mkdir -p $(@D)
-	protoc-c --proto_path=. --c_out=$(build) $<
+	$(Q)protoc-c --proto_path=. --c_out=$(build) $<
 
 $(build)/%.pb-c.o: $(build)/%.pb-c.c
-	$(CC) $(CPPFLAGS) -std=c11 $(optimize) $(sanitize) -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) -std=c11 $(optimize) $(sanitize) -c -o $@ $<
 
 # Sources that include a generated header wait for it.
 $(foreach s,$(shell grep -l 'pb-c\.h' $(sources) 2>/dev/null),$(eval $(build)/$(s:.c=.o): $(generated:.o=.h)))
 
 $(build)/tests/%: tests/unit/%.c $(archive)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(archive) -lcmocka $(LDLIBS)
+	$(say) LINK $@
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(archive) -lcmocka $(LDLIBS)
 
 unit-tests: $(unit_tests)
 

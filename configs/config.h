@@ -2,7 +2,8 @@
  *
  * Every key is one row of the table in configs/keys.h: its path, type, default, range or choices, and what it means. The
  * loader, --set, the resolved config.yaml of a run folder, the comparison on resume and the printed help all come from it.
- * An unknown key, a wrong type, a value out of range is LK_BAD_CONFIG with file, line, key and what is allowed.
+ * An unknown key, a wrong type, a value out of range, keys that contradict each other are LK_BAD_CONFIG with file, line, key
+ * and what is allowed. To add a key: a member here and a row there. docs/configuration.md is the manual for users.
  */
 #ifndef LK_CONFIGS_CONFIG_H
 #define LK_CONFIGS_CONFIG_H
@@ -12,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* bytes of a text with its NUL, entries of a list */
 enum { LK_CONFIG_TEXT = 512, LK_CONFIG_PATHS = 16 };
 
 typedef enum lk_norm { LK_NORM_NONE, LK_NORM_GROUP } lk_norm;
@@ -31,6 +33,7 @@ typedef struct lk_config {
     struct {
         char dir[LK_CONFIG_TEXT];
         int64_t seed;
+        lk_paths signals; /* names without SIG, from USR1 USR2 TERM HUP INT XCPU: on these, save and exit 75 */
     } run;
     struct {
         lk_paths train;
@@ -47,7 +50,7 @@ typedef struct lk_config {
         } encoder;
         struct {
             double width;
-            char weights[LK_CONFIG_TEXT]; /* encoder stage: a run, a checkpoint or a .safetensors file */
+            char weights[LK_CONFIG_TEXT]; /* encoder stage: a run, a checkpoint or a .safetensors file; else "none" will do */
         } decoder;
     } model;
     struct {
@@ -55,29 +58,32 @@ typedef struct lk_config {
     } loss;
     struct {
         lk_optimizer_kind name;
-        double lr, momentum, beta2, eps, weight_decay;
+        double lr;
+        double momentum; /* sgd; adamw: beta1 */
+        double beta2, eps, weight_decay;
         double clip_norm; /* global norm; 0: no clipping */
         int warmup_steps;
         lk_schedule schedule;
         int step_epochs;   /* schedule step: every so many epochs ... */
         double step_gamma; /* ... the rate is multiplied by this */
         double final_lr;   /* schedule cosine: ends at this share of lr */
-        double continuous_head_lr; /* factor on lr for the continuous head (facts: it saturates at 1) */
+        double continuous_head_lr; /* factor on lr for the continuous head, which saturates at 1 */
         bool continuous_head_bias_from_data; /* start its bias at the logit of the training mean */
     } optimizer;
     struct {
         lk_stage stage;
         int global_batch;
         int micro_batch; /* per rank and pass */
-        int epochs;      /* 0: use steps */
+        int epochs;      /* 0: use steps; exactly one of the two is given */
         int64_t steps;   /* 0: use epochs */
+        double max_minutes; /* then save and exit 75; 0: no limit */
         lk_precision precision;
         lk_device_kind device;
         int threads; /* 0: auto, the rank's share of the cores */
         bool shuffle;
         bool reproducible;
         struct {
-            int patience; /* epochs without improvement; 0: never stop early */
+            int patience; /* validations without a better F; 0: never stop early */
             double min_delta;
         } converge;
         lk_nonfinite nonfinite;
@@ -88,27 +94,32 @@ typedef struct lk_config {
         int samples; /* faces in the sample pictures; 0: none */
     } validate;
     struct {
-        int64_t every_steps;
-        double every_minutes;
-        int keep;
-        int keep_every;
+        int64_t every_steps;  /* 0: not by steps */
+        double every_minutes; /* 0: not by time */
+        int keep;             /* the newest so many stay */
+        int64_t keep_every;   /* one every so many steps stays for good; 0: none */
     } checkpoint;
     struct {
         double bucket_mb;
+        lk_precision dtype; /* what gradients are summed in over ranks: f32 alone */
     } collectives;
     struct {
         double warn_s, abort_s;
     } stall;
 } lk_config;
 
-/* Reads `path`, applies each "a.b=c" of `sets` in order, validates. */
+/* Reads `path`, applies each "a.b=c" of `sets` in order (c is read as YAML: [a, b] is a list), validates. */
 lk_status lk_config_load(const char *path, const char *const *sets, int set_count, lk_config **out);
 void lk_config_free(lk_config *config);
 
 /* The configuration in full, defaults included, as YAML that lk_config_load reads back to the same values. Caller frees. */
 lk_status lk_config_to_yaml(const lk_config *config, char **text);
 
-/* One line per key: path, type, default, allowed, meaning; for `likeness train --help-config` and the docs. */
+/* For resuming: LK_BAD_CONFIG with one sentence that lists every key that differs, with both values, unless the table says
+ * that it may change. Nothing is said about keys that may. */
+lk_status lk_config_compare(const lk_config *saved, const lk_config *now);
+
+/* One line per key on standard output: path, type, default, allowed, meaning; for `likeness train --help-config` and the docs. */
 void lk_config_print_keys(void);
 
 #endif

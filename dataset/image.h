@@ -12,14 +12,16 @@ typedef struct lk_image {
     uint8_t *pixels; /* width * height * 3 */
 } lk_image;
 
+/* Black. Both edges 1 to 65535. */
 lk_status lk_image_allocate(int width, int height, lk_image *out);
 void lk_image_free(lk_image *image);
 
-/* Written atomically. */
+/* Written atomically; equal pixels give equal bytes. */
 lk_status lk_image_save_png(const char *path, const lk_image *image);
 
 /* Decodes PNG or JPEG by content; refuses more than max_pixels before allocating for them. `origin` names it in errors
- * (LK_BAD_DATA). Grey is spread to RGB, alpha dropped over white, 16 bit reduced. EXIF orientation is not applied here. */
+ * (LK_BAD_DATA). Grey is spread to RGB, alpha dropped over white, 16 bit reduced. EXIF orientation is not applied here. A picture
+ * that decodes with a warning (cut short, bad codes) is damaged: LK_BAD_DATA. On failure *out is empty. */
 lk_status lk_image_decode(const void *data, size_t size, int64_t max_pixels, const char *origin, lk_image *out);
 
 /* JPEG bytes of a picture at a quality of 1..100, 4:4:4; *data is freed by the caller with free(). */

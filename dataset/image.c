@@ -1,0 +1,213 @@
+#include "dataset/image.h"
+
+#include "base/file.h"
+
+#include <spng.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <turbojpeg.h>
+
+enum { CHANNELS = 3, MAX_EDGE = 65535 };
+
+lk_status lk_image_allocate(int width, int height, lk_image *out)
+{
+    *out = (lk_image){0};
+    if (width < 1 || height < 1 || width > MAX_EDGE || height > MAX_EDGE)
+        return lk_fail(LK_BAD_DATA, "a picture of %d x %d pixels: both edges must be 1 to %d", width, height, MAX_EDGE);
+    out->pixels = calloc((size_t)width * (size_t)height, CHANNELS);
+    if (!out->pixels)
+        return lk_fail(LK_INTERNAL, "out of memory for a picture of %d x %d pixels", width, height);
+    out->width = width;
+    out->height = height;
+    return LK_OK;
+}
+
+void lk_image_free(lk_image *image)
+{
+    free(image->pixels);
+    *image = (lk_image){0};
+}
+
+static size_t byte_count(const lk_image *image)
+{
+    return (size_t)image->width * (size_t)image->height * CHANNELS;
+}
+
+lk_status lk_image_save_png(const char *path, const lk_image *image)
+{
+    lk_status status = LK_OK;
+    void *data = NULL;
+    spng_ctx *encoder = spng_ctx_new(SPNG_CTX_ENCODER);
+    if (!encoder)
+        return lk_fail(LK_INTERNAL, "%s: out of memory writing a PNG", path);
+    struct spng_ihdr header = {.width = (uint32_t)image->width,
+                               .height = (uint32_t)image->height,
+                               .bit_depth = 8,
+                               .color_type = SPNG_COLOR_TYPE_TRUECOLOR};
+    int failed = spng_set_option(encoder, SPNG_ENCODE_TO_BUFFER, 1);
+    if (!failed)
+        failed = spng_set_ihdr(encoder, &header);
+    if (!failed)
+        failed = spng_encode_image(encoder, image->pixels, byte_count(image), SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE);
+    size_t size = 0;
+    if (!failed)
+        data = spng_get_png_buffer(encoder, &size, &failed);
+    if (failed)
+        status = lk_fail(LK_INTERNAL, "%s: cannot encode a PNG of %d x %d: %s", path, image->width, image->height,
+                         spng_strerror(failed));
+    else
+        status = lk_write_file(path, data, size);
+    free(data);
+    spng_ctx_free(encoder);
+    return status;
+}
+
+static lk_status check_size(const char *origin, int64_t width, int64_t height, int64_t max_pixels)
+{
+    if (width < 1 || height < 1 || width > MAX_EDGE || height > MAX_EDGE || width * height > max_pixels)
+        return lk_fail(LK_BAD_DATA, "%s: a picture of %lld x %lld pixels; at most %lld pixels are read", origin, (long long)width,
+                       (long long)height, (long long)max_pixels);
+    return LK_OK;
+}
+
+/* RGBA to RGB: what is transparent shows white. */
+static void flatten_over_white(const uint8_t *rgba, size_t pixels, uint8_t *rgb)
+{
+    for (size_t i = 0; i < pixels; i++) {
+        unsigned alpha = rgba[4 * i + 3];
+        for (int c = 0; c < CHANNELS; c++)
+            rgb[CHANNELS * i + c] = (uint8_t)((rgba[4 * i + c] * alpha + 255 * (255 - alpha) + 127) / 255);
+    }
+}
+
+static lk_status fail_png(const char *origin, int error)
+{
+    lk_status status = error == SPNG_EMEM ? LK_INTERNAL : LK_BAD_DATA;
+    return lk_fail(status, "%s: cannot read the PNG: %s", origin, spng_strerror(error));
+}
+
+static bool has_alpha(spng_ctx *decoder, const struct spng_ihdr *header)
+{
+    struct spng_trns transparency;
+    return header->color_type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA || header->color_type == SPNG_COLOR_TYPE_TRUECOLOR_ALPHA ||
+           spng_get_trns(decoder, &transparency) == 0;
+}
+
+static lk_status decode_png(const void *data, size_t size, int64_t max_pixels, const char *origin, lk_image *out)
+{
+    lk_status status = LK_OK;
+    uint8_t *rgba = NULL;
+    spng_ctx *decoder = spng_ctx_new(0);
+    if (!decoder)
+        return lk_fail(LK_INTERNAL, "%s: out of memory reading a PNG", origin);
+    /* No chunk is kept that is larger than any palette, profile or text that a picture needs. */
+    spng_set_chunk_limits(decoder, 1 << 20, 4 << 20);
+    struct spng_ihdr header;
+    int failed = spng_set_png_buffer(decoder, data, size);
+    if (!failed)
+        failed = spng_get_ihdr(decoder, &header);
+    if (failed) {
+        status = fail_png(origin, failed);
+        goto done;
+    }
+    LK_TRY_OR(done, check_size(origin, header.width, header.height, max_pixels));
+    LK_TRY_OR(done, lk_image_allocate((int)header.width, (int)header.height, out));
+    if (has_alpha(decoder, &header)) {
+        size_t pixels = byte_count(out) / CHANNELS;
+        rgba = malloc(4 * pixels);
+        if (!rgba) {
+            status = lk_fail(LK_INTERNAL, "%s: out of memory for %u x %u pixels", origin, header.width, header.height);
+            goto done;
+        }
+        failed = spng_decode_image(decoder, rgba, 4 * pixels, SPNG_FMT_RGBA8, SPNG_DECODE_TRNS);
+        if (!failed)
+            flatten_over_white(rgba, pixels, out->pixels);
+    } else {
+        failed = spng_decode_image(decoder, out->pixels, byte_count(out), SPNG_FMT_RGB8, 0);
+    }
+    if (!failed)
+        failed = spng_decode_chunks(decoder); /* what follows the pixels: a file cut there is damaged too */
+    if (failed)
+        status = fail_png(origin, failed);
+done:
+    free(rgba);
+    spng_ctx_free(decoder);
+    if (status != LK_OK)
+        lk_image_free(out);
+    return status;
+}
+
+static lk_status decode_jpeg(const void *data, size_t size, int64_t max_pixels, const char *origin, lk_image *out)
+{
+    tjhandle decoder = tjInitDecompress();
+    if (!decoder)
+        return lk_fail(LK_INTERNAL, "%s: cannot start a JPEG decoder: %s", origin, tjGetErrorStr2(NULL));
+    lk_status status = LK_OK;
+    int width, height, sampling, colours;
+    if (tjDecompressHeader3(decoder, data, size, &width, &height, &sampling, &colours) != 0) {
+        status = lk_fail(LK_BAD_DATA, "%s: cannot read the JPEG: %s", origin, tjGetErrorStr2(decoder));
+        goto done;
+    }
+    LK_TRY_OR(done, check_size(origin, width, height, max_pixels));
+    LK_TRY_OR(done, lk_image_allocate(width, height, out));
+    /* Warnings count as failures: they mean that part of the picture is missing or invented. */
+    if (tjDecompress2(decoder, data, size, out->pixels, width, 0, height, TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_LIMITSCANS) != 0)
+        status = lk_fail(LK_BAD_DATA, "%s: cannot read the JPEG: %s", origin, tjGetErrorStr2(decoder));
+done:
+    tjDestroy(decoder);
+    if (status != LK_OK)
+        lk_image_free(out);
+    return status;
+}
+
+lk_status lk_image_decode(const void *data, size_t size, int64_t max_pixels, const char *origin, lk_image *out)
+{
+    static const uint8_t png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    static const uint8_t jpeg[] = {0xff, 0xd8, 0xff};
+    *out = (lk_image){0};
+    if (size >= sizeof png && memcmp(data, png, sizeof png) == 0)
+        return decode_png(data, size, max_pixels, origin, out);
+    if (size >= sizeof jpeg && memcmp(data, jpeg, sizeof jpeg) == 0)
+        return decode_jpeg(data, size, max_pixels, origin, out);
+    return lk_fail(LK_BAD_DATA, "%s: is neither a PNG nor a JPEG picture", origin);
+}
+
+lk_status lk_image_encode_jpeg(const lk_image *image, int quality, uint8_t **data, size_t *size)
+{
+    *data = NULL;
+    *size = 0;
+    if (quality < 1 || quality > 100)
+        return lk_fail(LK_USAGE, "a JPEG quality of %d: it must be 1 to 100", quality);
+    tjhandle encoder = tjInitCompress();
+    if (!encoder)
+        return lk_fail(LK_INTERNAL, "cannot start a JPEG encoder: %s", tjGetErrorStr2(NULL));
+    lk_status status = LK_OK;
+    unsigned long used = tjBufSize(image->width, image->height, TJSAMP_444);
+    uint8_t *buffer = malloc(used);
+    if (!buffer) {
+        status = lk_fail(LK_INTERNAL, "out of memory for a JPEG of %d x %d", image->width, image->height);
+        goto done;
+    }
+    /* Our own buffer, never grown by the library, so that free() frees it. */
+    if (tjCompress2(encoder, image->pixels, image->width, 0, image->height, TJPF_RGB, &buffer, &used, TJSAMP_444, quality,
+                    TJFLAG_NOREALLOC | TJFLAG_ACCURATEDCT) != 0) {
+        status =
+            lk_fail(LK_INTERNAL, "cannot encode a JPEG of %d x %d: %s", image->width, image->height, tjGetErrorStr2(encoder));
+        goto done;
+    }
+    *data = buffer;
+    *size = used;
+    buffer = NULL;
+done:
+    free(buffer);
+    tjDestroy(encoder);
+    return status;
+}
+
+void lk_image_paste(lk_image *sheet, const lk_image *tile, int x, int y)
+{
+    for (int row = 0; row < tile->height; row++)
+        memcpy(sheet->pixels + ((size_t)(y + row) * (size_t)sheet->width + (size_t)x) * CHANNELS,
+               tile->pixels + (size_t)row * (size_t)tile->width * CHANNELS, (size_t)tile->width * CHANNELS);
+}

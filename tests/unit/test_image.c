@@ -1,0 +1,232 @@
+/* Pictures: what is saved is read back; damaged, foreign and oversized pictures are refused. */
+#include "base/file.h"
+#include "base/random.h"
+#include "dataset/image.h"
+
+#include <setjmp.h>
+#include <spng.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static lk_image make_picture(int width, int height)
+{
+    lk_image image;
+    assert_int_equal(lk_image_allocate(width, height, &image), LK_OK);
+    for (int i = 0; i < width * height; i++) {
+        image.pixels[3 * i] = (uint8_t)(i % width * 255 / width);
+        image.pixels[3 * i + 1] = (uint8_t)(i / width * 255 / height);
+        image.pixels[3 * i + 2] = (uint8_t)(128 + i % 7);
+    }
+    return image;
+}
+
+/* A PNG of any colour type, as other programs write them. */
+static uint8_t *encode_png(int width, int height, int colour_type, int depth, const void *pixels, size_t bytes, size_t *size)
+{
+    spng_ctx *encoder = spng_ctx_new(SPNG_CTX_ENCODER);
+    struct spng_ihdr header = {
+        .width = (uint32_t)width, .height = (uint32_t)height, .bit_depth = (uint8_t)depth, .color_type = (uint8_t)colour_type};
+    int error = 0;
+    assert_int_equal(spng_set_option(encoder, SPNG_ENCODE_TO_BUFFER, 1), 0);
+    assert_int_equal(spng_set_ihdr(encoder, &header), 0);
+    assert_int_equal(spng_encode_image(encoder, pixels, bytes, SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE), 0);
+    uint8_t *data = spng_get_png_buffer(encoder, size, &error);
+    assert_non_null(data);
+    spng_ctx_free(encoder);
+    return data;
+}
+
+static void png_comes_back_exactly(void **state)
+{
+    (void)state;
+    lk_image image = make_picture(37, 21), back;
+    assert_int_equal(lk_image_save_png("a.png", &image), LK_OK);
+    char *data;
+    size_t size;
+    assert_int_equal(lk_read_file("a.png", 1 << 20, &data, &size), LK_OK);
+    assert_int_equal(lk_image_decode(data, size, 37 * 21, "a.png", &back), LK_OK);
+    assert_int_equal(back.width, 37);
+    assert_int_equal(back.height, 21);
+    assert_memory_equal(back.pixels, image.pixels, 37 * 21 * 3);
+    free(data);
+    lk_image_free(&back);
+    lk_image_free(&image);
+}
+
+static void other_png_kinds_become_rgb(void **state)
+{
+    (void)state;
+    const uint8_t grey[4] = {0, 100, 200, 255};
+    const uint8_t rgba[8] = {10, 20, 30, 255, 10, 20, 30, 0};
+    const uint8_t half[4] = {0, 0, 0, 128};
+    const uint16_t wide[3] = {0xffff, 0x8000, 0};
+    lk_image image;
+    size_t size;
+
+    uint8_t *data = encode_png(4, 1, SPNG_COLOR_TYPE_GRAYSCALE, 8, grey, sizeof grey, &size);
+    assert_int_equal(lk_image_decode(data, size, 4, "grey", &image), LK_OK);
+    for (int i = 0; i < 12; i++)
+        assert_int_equal(image.pixels[i], grey[i / 3]);
+    lk_image_free(&image);
+    free(data);
+
+    data = encode_png(2, 1, SPNG_COLOR_TYPE_TRUECOLOR_ALPHA, 8, rgba, sizeof rgba, &size);
+    assert_int_equal(lk_image_decode(data, size, 2, "alpha", &image), LK_OK);
+    const uint8_t over_white[6] = {10, 20, 30, 255, 255, 255};
+    assert_memory_equal(image.pixels, over_white, 6);
+    lk_image_free(&image);
+    free(data);
+
+    data = encode_png(1, 1, SPNG_COLOR_TYPE_TRUECOLOR_ALPHA, 8, half, sizeof half, &size);
+    assert_int_equal(lk_image_decode(data, size, 1, "half", &image), LK_OK);
+    assert_int_equal(image.pixels[0], 127);
+    lk_image_free(&image);
+    free(data);
+
+    data = encode_png(1, 1, SPNG_COLOR_TYPE_TRUECOLOR, 16, wide, sizeof wide, &size);
+    assert_int_equal(lk_image_decode(data, size, 1, "wide", &image), LK_OK);
+    assert_int_equal(image.pixels[0], 255);
+    assert_int_equal(image.pixels[1], 128);
+    assert_int_equal(image.pixels[2], 0);
+    lk_image_free(&image);
+    free(data);
+}
+
+static void jpeg_comes_back_nearly(void **state)
+{
+    (void)state;
+    lk_image image = make_picture(48, 32), back;
+    uint8_t *data;
+    size_t size;
+    assert_int_equal(lk_image_encode_jpeg(&image, 97, &data, &size), LK_OK);
+    assert_in_range(size, 100, 48 * 32 * 3);
+    assert_int_equal(lk_image_decode(data, size, 48 * 32, "jpeg", &back), LK_OK);
+    assert_int_equal(back.width, 48);
+    assert_int_equal(back.height, 32);
+    long total = 0;
+    for (int i = 0; i < 48 * 32 * 3; i++)
+        total += abs(back.pixels[i] - image.pixels[i]);
+    assert_in_range(total, 0, 2 * 48 * 32 * 3);
+    free(data);
+    lk_image_free(&back);
+    assert_int_equal(lk_image_encode_jpeg(&image, 0, &data, &size), LK_USAGE);
+    assert_int_equal(lk_image_encode_jpeg(&image, 101, &data, &size), LK_USAGE);
+    lk_image_free(&image);
+}
+
+static void too_many_pixels_are_refused(void **state)
+{
+    (void)state;
+    lk_image image = make_picture(40, 30), back;
+    uint8_t *data;
+    size_t size;
+    assert_int_equal(lk_image_encode_jpeg(&image, 90, &data, &size), LK_OK);
+    assert_int_equal(lk_image_decode(data, size, 1199, "big.jpg", &back), LK_BAD_DATA);
+    assert_non_null(strstr(lk_error_text(), "big.jpg: a picture of 40 x 30"));
+    assert_null(back.pixels);
+    free(data);
+    assert_int_equal(lk_image_save_png("b.png", &image), LK_OK);
+    char *png;
+    assert_int_equal(lk_read_file("b.png", 1 << 20, &png, &size), LK_OK);
+    assert_int_equal(lk_image_decode(png, size, 1199, "b.png", &back), LK_BAD_DATA);
+    /* A header that claims 2^31 x 2^31 pixels (its checksum does not fit, either). */
+    memset(png + 16, 0x7f, 8);
+    assert_int_equal(lk_image_decode(png, size, INT64_MAX, "bomb.png", &back), LK_BAD_DATA);
+    free(png);
+    lk_image_free(&image);
+    assert_int_equal(lk_image_allocate(0, 5, &image), LK_BAD_DATA);
+    assert_int_equal(lk_image_allocate(70000, 5, &image), LK_BAD_DATA);
+}
+
+static void cut_and_foreign_files_are_refused(void **state)
+{
+    (void)state;
+    lk_image image = make_picture(64, 64), back;
+    uint8_t *jpeg;
+    size_t size;
+    assert_int_equal(lk_image_encode_jpeg(&image, 90, &jpeg, &size), LK_OK);
+    for (size_t cut = 0; cut < size - 2; cut += size / 40 + 1) {
+        uint8_t *part = malloc(cut + 1); /* its own block, so that AddressSanitizer sees reads past the end */
+        memcpy(part, jpeg, cut);
+        assert_int_equal(lk_image_decode(part, cut, 1 << 20, "cut.jpg", &back), LK_BAD_DATA);
+        assert_null(back.pixels);
+        free(part);
+    }
+    free(jpeg);
+    assert_int_equal(lk_image_save_png("c.png", &image), LK_OK);
+    char *png;
+    assert_int_equal(lk_read_file("c.png", 1 << 20, &png, &size), LK_OK);
+    for (size_t cut = 0; cut < size; cut += size / 40 + 1) {
+        char *part = malloc(cut + 1);
+        memcpy(part, png, cut);
+        assert_int_equal(lk_image_decode(part, cut, 1 << 20, "cut.png", &back), LK_BAD_DATA);
+        free(part);
+    }
+    free(png);
+    assert_int_equal(lk_image_decode("GIF89a......", 12, 1 << 20, "x.gif", &back), LK_BAD_DATA);
+    assert_string_equal(lk_error_text(), "x.gif: is neither a PNG nor a JPEG picture");
+    lk_image_free(&image);
+}
+
+/* Damaged bytes give a picture or an error, never a crash; a PNG's own checksums catch every change of its content. */
+static void flipped_bytes_do_not_crash(void **state)
+{
+    (void)state;
+    lk_image image = make_picture(32, 32), back;
+    uint8_t *jpeg;
+    size_t size;
+    lk_random random = lk_random_make(1, 2);
+    assert_int_equal(lk_image_encode_jpeg(&image, 90, &jpeg, &size), LK_OK);
+    for (int i = 0; i < 500; i++) {
+        uint32_t at = lk_random_below(&random, (uint32_t)size), bit = lk_random_below(&random, 8);
+        jpeg[at] ^= (uint8_t)(1u << bit);
+        lk_status status = lk_image_decode(jpeg, size, 1 << 20, "flip.jpg", &back);
+        assert_true(status == LK_OK || status == LK_BAD_DATA);
+        lk_image_free(&back);
+        jpeg[at] ^= (uint8_t)(1u << bit);
+    }
+    free(jpeg);
+    assert_int_equal(lk_image_save_png("d.png", &image), LK_OK);
+    char *png;
+    assert_int_equal(lk_read_file("d.png", 1 << 20, &png, &size), LK_OK);
+    for (size_t at = 0; at < size; at++) {
+        png[at] ^= 0x10;
+        assert_int_equal(lk_image_decode(png, size, 1 << 20, "flip.png", &back), LK_BAD_DATA);
+        png[at] ^= 0x10;
+    }
+    free(png);
+    lk_image_free(&image);
+}
+
+static void paste_puts_a_tile(void **state)
+{
+    (void)state;
+    lk_image sheet, tile = make_picture(3, 2);
+    assert_int_equal(lk_image_allocate(8, 6, &sheet), LK_OK);
+    lk_image_paste(&sheet, &tile, 5, 4);
+    for (int y = 0; y < 6; y++)
+        for (int x = 0; x < 8; x++) {
+            bool inside = x >= 5 && y >= 4;
+            for (int c = 0; c < 3; c++)
+                assert_int_equal(sheet.pixels[(y * 8 + x) * 3 + c], inside ? tile.pixels[((y - 4) * 3 + x - 5) * 3 + c] : 0);
+        }
+    lk_image_free(&sheet);
+    lk_image_free(&tile);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(png_comes_back_exactly),
+        cmocka_unit_test(other_png_kinds_become_rgb),
+        cmocka_unit_test(jpeg_comes_back_nearly),
+        cmocka_unit_test(too_many_pixels_are_refused),
+        cmocka_unit_test(cut_and_foreign_files_are_refused),
+        cmocka_unit_test(flipped_bytes_do_not_crash),
+        cmocka_unit_test(paste_puts_a_tile),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
