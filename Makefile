@@ -15,6 +15,10 @@ CC = gcc
 CXX = g++
 SECONDS ?= 60
 
+# make V=1 shows the commands in full.
+Q = $(if $(V),,@)
+say = @printf '%-5s %s\n'
+
 variant = $(if $(SAN),san-$(SAN),release)
 build = build/$(variant)
 # build/likeness is the release program; sanitizer builds stay in their own folders.
@@ -58,34 +62,37 @@ deps:
 	launch/dependencies.sh $(DEPS) $(if $(CUDA),cuda)
 
 $(program): $(build)/launch/main.o $(archive)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(say) LINK $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # Made anew each time: ar would keep members whose source is gone.
 $(archive): $(objects) $(generated)
-	rm -f $@
-	ar rcs $@ $^
+	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(build)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(say) CC $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(build)/%.o: %.cc
 	@mkdir -p $(@D)
-	$(CXX) -I. $(CXXFLAGS) -MMD -MP -c -o $@ $<
+	$(say) CXX $<
+	$(Q)$(CXX) -I. $(CXXFLAGS) -MMD -MP -c -o $@ $<
 
 $(build)/%.pb-c.c $(build)/%.pb-c.h &: %.proto
 	@mkdir -p $(@D)
-	protoc-c --proto_path=. --c_out=$(build) $<
+	$(Q)protoc-c --proto_path=. --c_out=$(build) $<
 
 $(build)/%.pb-c.o: $(build)/%.pb-c.c
-	$(CC) $(CPPFLAGS) -std=c11 $(optimize) $(sanitize) -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) -std=c11 $(optimize) $(sanitize) -c -o $@ $<
 
 # Sources that include a generated header wait for it.
 $(foreach s,$(shell grep -l 'pb-c\.h' $(sources) 2>/dev/null),$(eval $(build)/$(s:.c=.o): $(generated:.o=.h)))
 
 $(build)/tests/%: tests/unit/%.c $(archive)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(archive) -lcmocka $(LDLIBS)
+	$(say) LINK $@
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(archive) -lcmocka $(LDLIBS)
 
 unit-tests: $(unit_tests)
 

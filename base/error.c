@@ -6,6 +6,15 @@
 
 static _Thread_local char detail[LK_ERROR_SIZE];
 
+/* Names and values out of hostile files stand in sentences: a sentence stays one line and cannot steer a terminal. */
+static void keep(const char *text)
+{
+    size_t i = 0;
+    for (; text[i]; i++)
+        detail[i] = (unsigned char)text[i] < ' ' || text[i] == 0x7f ? '?' : text[i];
+    detail[i] = '\0';
+}
+
 lk_status lk_fail(lk_status status, const char *format, ...)
 {
     /* Formatted apart first, since an argument may be the text that stands there. */
@@ -14,7 +23,7 @@ lk_status lk_fail(lk_status status, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    memcpy(detail, text, sizeof detail);
+    keep(text);
     return status;
 }
 
@@ -27,7 +36,7 @@ lk_status lk_fail_in(lk_status status, const char *format, ...)
     va_end(arguments);
     if (used >= 0 && (size_t)used < sizeof text)
         snprintf(text + used, sizeof text - (size_t)used, ": %s", detail);
-    memcpy(detail, text, sizeof detail);
+    keep(text);
     return status;
 }
 

@@ -34,7 +34,8 @@ lk_status lk_fail(lk_status status, const char *format, ...) __attribute__((form
 /* Puts "<prefix>: " before the sentence of this thread, for callers that know more; returns `status`. */
 lk_status lk_fail_in(lk_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The sentence of the last failure on this thread, "" if there was none. Valid until the next failure on this thread. */
+/* The sentence of the last failure on this thread, "" if there was none; one line, control characters are "?". Valid until the
+ * next failure on this thread. */
 const char *lk_error_text(void);
 
 int lk_exit_code(lk_status status);

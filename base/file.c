@@ -254,3 +254,28 @@ lk_status lk_write_file(const char *path, const void *data, size_t size)
     fwrite(data, 1, size, file.stream);
     return lk_atomic_commit(&file);
 }
+
+static bool write_all(int fd, const char *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t wrote = write(fd, data, size);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote < 0)
+            return false;
+        data += wrote;
+        size -= (size_t)wrote;
+    }
+    return true;
+}
+
+lk_status lk_append(int fd, const char *path, const void *data, size_t size)
+{
+    off_t before = lseek(fd, 0, SEEK_END);
+    if (before >= 0 && write_all(fd, data, size))
+        return LK_OK;
+    int reason = errno;
+    if (before >= 0 && ftruncate(fd, before) != 0)
+        return lk_fail(LK_IO, "%s: cannot write (%s), and what was written of it stays: %s", path, strerror(reason), strerror(errno));
+    return lk_fail_io("write", path, reason, (int64_t)size);
+}

@@ -55,6 +55,10 @@ void lk_atomic_abort(lk_atomic_file *file);
 /* The same for a buffer in one call. */
 lk_status lk_write_file(const char *path, const void *data, size_t size);
 
+/* Appends to a file opened with O_APPEND in one write where the system allows it; not fsynced. On failure (a full disk) the
+ * file is cut back to what it was, so that it never holds half a record; `path` is for the error. */
+lk_status lk_append(int fd, const char *path, const void *data, size_t size);
+
 /* fsync of a folder, so that renames in it survive a power loss. */
 lk_status lk_sync_folder(const char *path);
 

@@ -31,8 +31,9 @@ typedef struct lk_process_group {
  *   several tasks without a process manager (srun without --mpi=pmix), is LK_BAD_CONFIG: each rank would train by itself.
  * - Started by neither: a group of one, without MPI; inside an allocation of several tasks with a warning. */
 lk_status lk_group_open(lk_process_group *group);
-/* Ends MPI. Duplicates must have been released. Every rank must call, so only where lk_group_agree made all ranks agree to end;
- * a rank that fails alone calls lk_group_abort. */
+/* The end: nothing of the group may be used any more, duplicates must have been released. MPI itself ends when the process
+ * exits, which waits for all ranks. Every rank must call, so only where lk_group_agree made all ranks agree to end; a rank
+ * that fails alone calls lk_group_abort. */
 void lk_group_close(lk_process_group *group);
 /* Ends every rank of the job at once with this exit code; does not return, and works while other threads of this process or
  * other ranks are inside a collective, or stopped. For failures that other ranks cannot know of. */

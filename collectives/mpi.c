@@ -44,10 +44,17 @@ static lk_status attach(lk_process_group *group, MPI_Comm comm)
     return LK_OK;
 }
 
+static void finalize(void)
+{
+    MPI_Finalize();
+}
+
+/* MPI_Finalize waits for all ranks. It runs when the process exits, after main() printed the agreed error: the launcher ends
+ * the whole job as soon as the first rank exits with a failure, and the line of rank 0 must be out by then. */
 static void close_group(lk_process_group *group)
 {
     lk_group_release(group);
-    MPI_Finalize();
+    atexit(finalize);
 }
 
 static void *end_after_a_while(void *exit_code)

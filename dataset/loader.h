@@ -5,7 +5,8 @@
  *     lk_loader_release(loader, batch);    // its memory may be filled again
  *
  * The order is a sequence of slots decided by the caller's `order` function, so training (shuffled slices of global batches)
- * and validation (a slice of the set) use the same loader. Batches come in that order whatever the number of threads.
+ * and validation (a slice of the set) use the same loader. Batches come in that order whatever the number of threads. All
+ * threads work on the batch that is needed next, a few samples each, so the first batch comes soon and a large batch too.
  */
 #ifndef LK_DATASET_LOADER_H
 #define LK_DATASET_LOADER_H
@@ -25,7 +26,7 @@ typedef struct lk_batch {
 } lk_batch;
 
 /* Fills indices[0..batch_size-1] for batch `number` (0, 1, ...) and returns how many; 0 ends the sequence. Called from
- * loader threads, so it must only read. */
+ * loader threads, one at a time and in order of `number`, so it must only read and be quick. */
 typedef int lk_order_function(const void *context, int64_t number, int batch_size, int64_t *indices);
 
 typedef struct lk_loader_options {
@@ -37,14 +38,19 @@ typedef struct lk_loader_options {
     const void *context; /* must outlive the loader */
 } lk_loader_options;
 
+/* How many batches the consumer may hold unreleased at once; lk_loader_next fails with LK_INTERNAL beyond that. */
+enum { LK_LOADER_HELD = 2 };
+
 typedef struct lk_loader lk_loader;
 
-/* `dataset` must outlive the loader. */
+/* Takes memory for prefetch + LK_LOADER_HELD batches and starts the threads, which block all signals; no memory is taken after
+ * that (JPEG shards: one decoder and buffer a thread at its first sample). `dataset` must outlive the loader. */
 lk_status lk_loader_start(const lk_dataset *dataset, const lk_loader_options *options, lk_loader **out);
-/* *batch is NULL at the end of the sequence. A damaged sample is returned here as its error. One consumer thread. */
+/* *batch is NULL at the end of the sequence. A damaged sample is returned here as its error, after the batches before it; that
+ * ends the sequence, and later calls return the same error. One consumer thread. */
 lk_status lk_loader_next(lk_loader *loader, const lk_batch **batch);
 void lk_loader_release(lk_loader *loader, const lk_batch *batch);
-/* Joins the threads; batches not released are gone. NULL is fine. */
+/* At any time: joins the threads, which finish the sample they are at; batches not released are gone. NULL is fine. */
 void lk_loader_stop(lk_loader *loader);
 
 #endif

@@ -18,7 +18,9 @@
 
 #include <stdint.h>
 
-enum { LK_MAX_CONTINUOUS = 1024, LK_MAX_GROUPS = 64, LK_MAX_CHOICES = 255 };
+/* At least one continuous parameter and one group; names (of the schema, parameters, groups, choices) are 1 to LK_MAX_NAME bytes
+ * of UTF-8 without control characters, each once in its list. */
+enum { LK_MAX_CONTINUOUS = 1024, LK_MAX_GROUPS = 64, LK_MAX_CHOICES = 255, LK_MAX_NAME = 200, LK_MAX_SCHEMA_TEXT = 1 << 20 };
 
 typedef struct lk_continuous {
     char *name;
@@ -44,7 +46,7 @@ typedef struct lk_schema {
 } lk_schema;
 
 /* From a YAML file (errors name file, line and key; LK_BAD_CONFIG) or from text that a shard or checkpoint carried
- * (`origin` names it in errors; LK_BAD_DATA). Free with lk_schema_free. */
+ * (`origin` names it in errors; LK_BAD_DATA). On failure *out is NULL. Free with lk_schema_free; NULL is fine. */
 lk_status lk_schema_load(const char *path, lk_schema **out);
 lk_status lk_schema_parse(const char *text, const char *origin, lk_schema **out);
 void lk_schema_free(lk_schema *schema);
@@ -56,5 +58,9 @@ lk_status lk_schema_require_equal(const lk_schema *a, const char *a_origin, cons
 int lk_schema_find_continuous(const lk_schema *schema, const char *name);
 int lk_schema_find_group(const lk_schema *schema, const char *name);
 int lk_group_find_choice(const lk_group *group, const char *choice);
+
+/* The shortest decimal that reads back as the same float: 0.35, not 0.349999994. */
+enum { LK_FLOAT_TEXT = 24 };
+void lk_float_text(float value, char out[LK_FLOAT_TEXT]);
 
 #endif

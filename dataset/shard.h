@@ -24,14 +24,19 @@ typedef struct lk_sample {
 
 typedef struct lk_shard_writer lk_shard_writer;
 
-/* Room for `capacity` samples of size x size pixels; `provenance` is a line that says how the shard came to be.
- * jpeg_quality 0 stores raw pixels (/images), 1..100 JPEG bytes (/jpeg, /jpeg_offsets). */
+/* Room for `capacity` samples of size x size pixels (fewer may come); `provenance` is a line that says how the shard came to be.
+ * jpeg_quality 0 stores raw pixels (/images), 1..100 JPEG bytes (/jpeg, /jpeg_offsets). `schema` must outlive the writer. The
+ * folder must exist; until the commit the disk needs room for the pictures twice. The same samples give the same bytes. */
 lk_status lk_shard_create(const char *path, const lk_schema *schema, int size, int64_t capacity, int jpeg_quality,
                           const char *provenance, lk_shard_writer **out);
-/* Samples stand in the order of these calls. One thread. */
+/* Samples stand in the order of these calls. One thread at a time. Refuses labels out of range and keys that are empty, too long or
+ * hold control characters (LK_BAD_DATA), a full shard (LK_USAGE), a full disk (LK_IO, with the bytes missing). After a failure
+ * the writer can only be aborted. */
 lk_status lk_shard_append(lk_shard_writer *writer, const lk_sample *sample);
-/* Writes, fsyncs, renames, frees the writer; on failure nothing is left under the name. */
+/* Writes, fsyncs, renames, frees the writer; on failure nothing is left, neither under the name nor beside it. A shard without
+ * samples is LK_BAD_DATA. */
 lk_status lk_shard_commit(lk_shard_writer *writer);
+/* Leaves nothing behind. NULL is fine. */
 void lk_shard_abort(lk_shard_writer *writer);
 
 /* ---- reading ---- */
@@ -39,7 +44,8 @@ void lk_shard_abort(lk_shard_writer *writer);
 typedef struct lk_dataset lk_dataset;
 
 /* Opens the given folders (each with *.h5) or single shards, sorted by name within a folder, in the order given. All must
- * have the same schema and picture size. An empty folder, a damaged or foreign file is LK_BAD_DATA. */
+ * have the same schema and picture size. A missing path, an empty folder, a damaged or foreign file is LK_BAD_DATA. Keeps one file
+ * open a shard, and 8 bytes a sample (16 with JPEG pictures). */
 lk_status lk_dataset_open(const char *const *paths, int count, lk_dataset **out);
 void lk_dataset_close(lk_dataset *dataset);
 
@@ -48,7 +54,8 @@ int lk_dataset_size(const lk_dataset *dataset); /* S: pictures are S x S */
 const lk_schema *lk_dataset_schema(const lk_dataset *dataset);
 
 /* Reads sample i into caller memory: image S*S*3, continuous [nc], discrete [groups]; key may be NULL. Verifies its checksum,
- * that continuous values are in [0,1] and choices exist. Errors name shard, sample and what is damaged. Thread-safe. */
+ * that continuous values are in [0,1] and choices exist. Errors name shard, sample and what is damaged; what was filled in then
+ * means nothing. Thread-safe. */
 lk_status lk_dataset_read(const lk_dataset *dataset, int64_t i, uint8_t *image, float *continuous, uint8_t *discrete,
                           char key[LK_KEY_SIZE]);
 

@@ -8,10 +8,8 @@
 
 /* name, function, one line of help */
 #define LK_COMMAND_TABLE(X)                                                                                           \
-    X("render", lk_command_render, "draw faces from parameters, one picture or shards of random faces")               \
     X("train", lk_command_train, "train the decoder or the encoder from a configuration")                             \
-    X("evaluate", lk_command_evaluate, "judge a trained encoder on a data set, with pictures")                        \
-    X("bench", lk_command_bench, "measure speed and memory")
+    X("evaluate", lk_command_evaluate, "judge a trained run on a data set, with pictures")
 
 #define LK_DECLARE_COMMAND(name, function, help) lk_status function(int argc, char **argv);
 LK_COMMAND_TABLE(LK_DECLARE_COMMAND)

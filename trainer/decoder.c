@@ -76,7 +76,7 @@ static double *doubles_of(const lk_weights *weights, int i)
 static void set_doubles(lk_weights *weights, int i, const double *values)
 {
     lk_weight *w = &weights->items[i];
-    lk_tensor *source = lk_tensor_from_doubles(values, LK_FLOAT64, w->dims, w->sizes);
+    lk_tensor *source = lk_tensor_from_doubles(values, LK_DTYPE_F64, w->dims, w->sizes);
     lk_tensor_copy_(w->value, source);
     lk_tensor_free(&source);
 }

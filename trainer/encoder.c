@@ -118,7 +118,7 @@ void lk_encoder_initialize(lk_encoder *e, uint64_t seed)
             continue;
         for (size_t k = 0; k < w->count; k++)
             values[k] = w->dims == 1 ? (float)norm_scale : (float)deviation * lk_random_normal(&random);
-        lk_tensor *start = lk_tensor_from_floats(values, LK_FLOAT32, w->dims, w->sizes);
+        lk_tensor *start = lk_tensor_from_floats(values, LK_DTYPE_F32, w->dims, w->sizes);
         lk_tensor_copy_(w->value, start);
         lk_tensor_free(&start);
         free(values);
@@ -136,7 +136,7 @@ void lk_encoder_set_continuous_bias(lk_encoder *e, const double *mean)
         double m = fmin(fmax(mean[k], 0.01), 0.99);
         values[k] = (float)log(m / (1.0 - m));
     }
-    lk_tensor *start = lk_tensor_from_floats(values, LK_FLOAT32, 1, bias->sizes);
+    lk_tensor *start = lk_tensor_from_floats(values, LK_DTYPE_F32, 1, bias->sizes);
     lk_tensor_copy_(bias->value, start);
     lk_tensor_free(&start);
     free(values);

@@ -34,7 +34,7 @@ typedef struct lk_encoder {
     int map_channels, map_size;
 } lk_encoder;
 
-/* dtype: of the values (LK_FLOAT32; LK_FLOAT64 in gradient checks); compute: LK_BFLOAT16 or the same. */
+/* dtype: of the values (LK_DTYPE_F32; LK_DTYPE_F64 in gradient checks); compute: LK_DTYPE_BF16 or the same. */
 lk_status lk_encoder_create(const lk_encoder_shape *shape, lk_dtype dtype, lk_dtype compute, lk_encoder *out);
 void lk_encoder_free(lk_encoder *encoder);
 

@@ -68,12 +68,12 @@ static int dims_of(const lk_tensor *t)
 
 lk_dtype lk_tensor_dtype(const lk_tensor *t)
 {
-    int32_t dtype = lk_torch_dtype(LK_FLOAT32);
+    int32_t dtype = lk_torch_dtype(LK_DTYPE_F32);
     if (t)
         lk_torch_ok(aoti_torch_get_dtype(handle_of(t), &dtype), "dtype");
-    if (dtype == lk_torch_dtype(LK_FLOAT64))
-        return LK_FLOAT64;
-    return dtype == lk_torch_dtype(LK_BFLOAT16) ? LK_BFLOAT16 : LK_FLOAT32;
+    if (dtype == lk_torch_dtype(LK_DTYPE_F64))
+        return LK_DTYPE_F64;
+    return dtype == lk_torch_dtype(LK_DTYPE_BF16) ? LK_DTYPE_BF16 : LK_DTYPE_F32;
 }
 
 static void *data_of(const lk_tensor *t)
@@ -179,22 +179,22 @@ static void to_host(const lk_tensor *t, void *values, lk_dtype to)
 
 lk_tensor *lk_tensor_from_floats(const float *values, lk_dtype dtype, int dims, const int64_t *sizes)
 {
-    return from_host(values, LK_FLOAT32, dtype, dims, sizes);
+    return from_host(values, LK_DTYPE_F32, dtype, dims, sizes);
 }
 
 lk_tensor *lk_tensor_from_doubles(const double *values, lk_dtype dtype, int dims, const int64_t *sizes)
 {
-    return from_host(values, LK_FLOAT64, dtype, dims, sizes);
+    return from_host(values, LK_DTYPE_F64, dtype, dims, sizes);
 }
 
 void lk_tensor_to_floats(const lk_tensor *t, float *values)
 {
-    to_host(t, values, LK_FLOAT32);
+    to_host(t, values, LK_DTYPE_F32);
 }
 
 void lk_tensor_to_doubles(const lk_tensor *t, double *values)
 {
-    to_host(t, values, LK_FLOAT64);
+    to_host(t, values, LK_DTYPE_F64);
 }
 
 /* ---- loops over raw memory, on libtorch's thread pool ---- */
@@ -274,8 +274,8 @@ void lk_relu_backward_(lk_tensor *dy, const lk_tensor *y)
         return;
     }
     ParallelFunc loop = relu_backward_f32;
-    if (lk_tensor_dtype(dy) != LK_FLOAT32)
-        loop = lk_tensor_dtype(dy) == LK_FLOAT64 ? relu_backward_f64 : relu_backward_bf16;
+    if (lk_tensor_dtype(dy) != LK_DTYPE_F32)
+        loop = lk_tensor_dtype(dy) == LK_DTYPE_F64 ? relu_backward_f64 : relu_backward_bf16;
     relu_job job = {data_of(dy), data_of(y)};
     lk_torch_ok(torch_parallel_for(0, lk_tensor_count(dy), GRAIN, loop, &job), "relu backward");
 }
@@ -307,14 +307,14 @@ void lk_add_(lk_tensor *a, const lk_tensor *b)
 {
     if (!a || !b)
         return;
-    if (!same_layout(a, b) || lk_tensor_dtype(a) == LK_BFLOAT16) { /* any layout: through the operator */
+    if (!same_layout(a, b) || lk_tensor_dtype(a) == LK_DTYPE_BF16) { /* any layout: through the operator */
         lk_tensor *sum = lk_add(a, b);
         lk_tensor_copy_(a, sum);
         lk_tensor_free(&sum);
         return;
     }
     add_job job = {data_of(a), data_of(b)};
-    lk_torch_ok(torch_parallel_for(0, lk_tensor_count(a), GRAIN, lk_tensor_dtype(a) == LK_FLOAT32 ? add_f32 : add_f64, &job),
+    lk_torch_ok(torch_parallel_for(0, lk_tensor_count(a), GRAIN, lk_tensor_dtype(a) == LK_DTYPE_F32 ? add_f32 : add_f64, &job),
                 "add_");
 }
 
@@ -348,9 +348,9 @@ static void pixels_to_bf16(int64_t begin, int64_t end, void *context)
 
 static lk_tensor *pictures(const uint8_t *pixels, int n, int size, lk_dtype dtype, const float mean[3], const float deviation[3])
 {
-    if (dtype == LK_FLOAT64) { /* tests only: by way of float32 */
-        lk_tensor *narrow = pictures(pixels, n, size, LK_FLOAT32, mean, deviation);
-        lk_tensor *wide = lk_tensor_cast(narrow, LK_FLOAT64);
+    if (dtype == LK_DTYPE_F64) { /* tests only: by way of float32 */
+        lk_tensor *narrow = pictures(pixels, n, size, LK_DTYPE_F32, mean, deviation);
+        lk_tensor *wide = lk_tensor_cast(narrow, LK_DTYPE_F64);
         lk_tensor_free(&narrow);
         return wide;
     }
@@ -363,7 +363,7 @@ static lk_tensor *pictures(const uint8_t *pixels, int n, int size, lk_dtype dtyp
             job.table[c][v] = ((float)v / 255.0f - mean[c]) / deviation[c];
             job.table_bf16[c][v] = float_to_bfloat(job.table[c][v]);
         }
-    lk_torch_ok(torch_parallel_for(0, (int64_t)n * size * size, GRAIN, dtype == LK_FLOAT32 ? pixels_to_f32 : pixels_to_bf16,
+    lk_torch_ok(torch_parallel_for(0, (int64_t)n * size * size, GRAIN, dtype == LK_DTYPE_F32 ? pixels_to_f32 : pixels_to_bf16,
                                    &job),
                 "pictures");
     return out;
@@ -393,7 +393,7 @@ static void values_to_pixels(int64_t begin, int64_t end, void *context)
 
 void lk_pictures_to_pixels(const lk_tensor *x, uint8_t *pixels)
 {
-    lk_tensor *floats = lk_tensor_cast(x, LK_FLOAT32);
+    lk_tensor *floats = lk_tensor_cast(x, LK_DTYPE_F32);
     if (!floats)
         return;
     picture_job job = {.values = data_of(floats), .pixels_out = pixels};
@@ -414,14 +414,13 @@ typedef struct sum_job {
 static double value_at(const sum_job *job, int64_t i)
 {
     switch (job->dtype) {
-    case LK_FLOAT32:
-        return ((const float *)job->values)[i];
-    case LK_FLOAT64:
+    case LK_DTYPE_F64:
         return ((const double *)job->values)[i];
-    case LK_BFLOAT16:
+    case LK_DTYPE_BF16:
         return bfloat_to_float(((const uint16_t *)job->values)[i]);
+    default:
+        return ((const float *)job->values)[i];
     }
-    return 0;
 }
 
 static void sum_samples(int64_t begin, int64_t end, void *context)

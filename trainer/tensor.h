@@ -17,13 +17,12 @@
 #define LK_TRAINER_TENSOR_H
 
 #include "base/error.h"
+#include "trainer/dtype.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 typedef struct lk_tensor lk_tensor;
-
-typedef enum lk_dtype { LK_FLOAT32, LK_FLOAT64, LK_BFLOAT16 } lk_dtype;
 
 enum { LK_MAX_DIMS = 4 };
 
@@ -35,7 +34,7 @@ lk_status lk_tensor_start(int threads);
 /* The first failure since the last check on this thread, cleared by the call. */
 lk_status lk_tensor_check(void);
 
-/* ---- making, reading, freeing ---- */
+/* ---- making, reading, freeing: of F32, F64 and BF16 ---- */
 
 lk_tensor *lk_tensor_empty(lk_dtype dtype, int dims, const int64_t *sizes);
 /* A window on memory that the caller keeps alive: contiguous, or channels_last where dims is 4. Host memory. */

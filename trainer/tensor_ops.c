@@ -336,7 +336,7 @@ void lk_fused_adamw_(const lk_adamw *rule, int count, lk_tensor *const *weights,
     float step = (float)rule->step;
     lk_tensor *steps[LK_FUSED_MAX];
     for (int i = 0; i < count; i++)
-        steps[i] = lk_tensor_from_floats(&step, LK_FLOAT32, 0, NULL);
+        steps[i] = lk_tensor_from_floats(&step, LK_DTYPE_F32, 0, NULL);
     lk_call call = lk_call_begin("aten::_fused_adamw_", "");
     push_tensors(&call, count, weights);
     push_tensors(&call, count, gradients);

@@ -25,11 +25,6 @@ void lk_weights_free(lk_weights *weights)
     *weights = (lk_weights){0};
 }
 
-static size_t number_size(lk_dtype dtype)
-{
-    return dtype == LK_FLOAT64 ? sizeof(double) : sizeof(float);
-}
-
 int lk_weights_add(lk_weights *weights, int dims, const int64_t *sizes, const char *format, ...)
 {
     lk_weight *grown = realloc(weights->items, (size_t)(weights->count + 1) * sizeof *grown);
@@ -53,7 +48,7 @@ int lk_weights_add(lk_weights *weights, int dims, const int64_t *sizes, const ch
 
 static unsigned char *at(void *buffer, const lk_weights *weights, const lk_weight *w)
 {
-    return (unsigned char *)buffer + w->offset * number_size(weights->dtype);
+    return (unsigned char *)buffer + w->offset * lk_dtype_size(weights->dtype);
 }
 
 lk_status lk_weights_finish(lk_weights *weights)
@@ -66,7 +61,7 @@ lk_status lk_weights_finish(lk_weights *weights)
         total += weights->items[i].count;
     }
     weights->total = total;
-    weights->values = calloc(total ? total : 1, number_size(weights->dtype));
+    weights->values = calloc(total ? total : 1, lk_dtype_size(weights->dtype));
     if (!weights->values)
         return lk_fail(LK_INTERNAL, "out of memory for %zu weights", total);
     for (int i = 0; i < weights->count; i++) {
@@ -121,7 +116,7 @@ int lk_weights_find(const lk_weights *weights, const char *name)
 
 uint64_t lk_weights_hash(const lk_weights *weights)
 {
-    return lk_hash(weights->values, weights->total * number_size(weights->dtype));
+    return lk_hash(weights->values, weights->total * lk_dtype_size(weights->dtype));
 }
 
 const char *lk_weights_find_nonfinite(const lk_weights *weights, const float *buffer)

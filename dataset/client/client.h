@@ -10,6 +10,7 @@
 #define LK_DATASET_CLIENT_H
 
 #include "base/error.h"
+#include "base/file.h"
 #include "dataset/image.h"
 #include "dataset/schema.h"
 
@@ -23,6 +24,9 @@ typedef struct lk_client lk_client; /* mesh, targets, strands: immutable after o
  * not). `schema` must outlive the client. */
 lk_status lk_client_open(const char *folder, const lk_schema *schema, lk_client **out);
 void lk_client_close(lk_client *client);
+
+/* Where the client's own schema lies: share/likeness/client-schema.yaml of the program's prefix, or configs/ of its sources. */
+lk_status lk_client_schema_path(char out[LK_PATH_SIZE]);
 
 /* Scratch memory of one drawing thread. */
 typedef struct lk_renderer lk_renderer;

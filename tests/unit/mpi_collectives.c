@@ -3,13 +3,18 @@
  *     mpi_collectives check             everything that must hold on any number of ranks
  *     mpi_collectives disagree RANK     that rank fails; the program ends as main() would, with the agreed status
  *     mpi_collectives abort RANK        that rank ends the job with 75 while the others wait in a collective
+ *     mpi_collectives stall RANK HOW    steps under a watchdog that warns after 1 s and ends the job after 3 s. In step 5 that
+ *                                       rank meets its fate: stop (SIGSTOP), die (SIGKILL), hang (in phase data, its threads
+ *                                       go on), slow (for 2 s, then all goes on to the end), or none
  */
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "collectives/buckets.h"
 #include "collectives/tree.h"
+#include "collectives/watchdog.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -228,6 +233,50 @@ static lk_status abort_on(int rank)
     return LK_OK;
 }
 
+static void meet_fate(const char *how)
+{
+    if (strcmp(how, "stop") == 0)
+        raise(SIGSTOP);
+    else if (strcmp(how, "die") == 0)
+        raise(SIGKILL);
+    else if (strcmp(how, "hang") == 0)
+        pause();
+    else if (strcmp(how, "slow") == 0)
+        sleep(2);
+}
+
+enum { STALL_STEPS = 60, FATAL_STEP = 5 };
+
+static lk_status stall_on(int rank, const char *how)
+{
+    lk_watchdog *dog;
+    LK_TRY(lk_watchdog_start(&group, 1, 3, &dog));
+    bool early = strcmp(how, "hang") == 0;
+    for (int step = 0; step < STALL_STEPS; step++) {
+        bool now = step == FATAL_STEP && group.rank == rank;
+        lk_watchdog_report(dog, step, LK_PHASE_DATA);
+        if (now && early)
+            meet_fate(how);
+        usleep(20000);
+        lk_watchdog_report(dog, step, LK_PHASE_FORWARD);
+        if (now && !early)
+            meet_fate(how);
+        float value = 1;
+        lk_watchdog_report(dog, step, LK_PHASE_REDUCE);
+        lk_group_sum_f32(&group, &value, 1);
+        CHECK(value == (float)group.size);
+    }
+    /* Longer than the watchdog would wait, were it not for the reports. */
+    for (int i = 0; i < 40; i++, usleep(50000))
+        lk_watchdog_report(dog, STALL_STEPS, LK_PHASE_VALIDATE);
+    if (group.rank == 0)
+        usleep(300000); /* the others wait in stop */
+    lk_watchdog_stop(dog);
+    if (group.rank == 0)
+        printf("%d ranks: reached the end\n", group.size);
+    return LK_OK;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "check";
@@ -243,6 +292,8 @@ int main(int argc, char **argv)
         status = lk_group_agree(&group, group.rank == rank ? lk_fail(LK_BAD_DATA, "shard.h5 is torn") : LK_OK);
     else if (strcmp(what, "abort") == 0)
         status = abort_on(rank);
+    else if (strcmp(what, "stall") == 0)
+        status = stall_on(rank, argc > 3 ? argv[3] : "none");
     else
         status = lk_fail(LK_USAGE, "mpi_collectives: there is no test '%s'", what);
     lk_group_close(&group);

@@ -182,6 +182,7 @@ static void unknown_keys(void **state)
     refused(LEAST, "train.epoch=3", "--set train.epoch=3: there is no such key; did you mean 'train.epochs'?");
     refused(LEAST, "train=3", "--set train=3: is a section; set one of its keys");
     refused(LEAST, "train.epochs", "--set train.epochs: is not of the form a.b=c, as in --set loss.lambda=1");
+    refused(LEAST, "a\nb\033[2J", "--set a?b?[2J: is not of the form a.b=c, as in --set loss.lambda=1");
     refused(LEAST, "=3", "--set =3: is not of the form a.b=c, as in --set loss.lambda=1");
     refused(LEAST, "loss.lambda=[1",
             "--set loss.lambda=[1: value of loss.lambda:2: not YAML: while parsing a flow sequence, "

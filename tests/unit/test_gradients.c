@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +37,7 @@ static void check_gradient(const char *what, scalar_function *f, void *context, 
     for (size_t k = 0; k < checks; k++) {
         size_t i = count <= 60 ? k : lk_random_below(&noise, (uint32_t)count);
         double kept = at[i];
-        double h = 1e-5;
+        double h = 1e-6; /* small, so that few ReLUs and maxima switch between the two sides */
         at[i] = kept + h;
         double up = f(context, at, NULL);
         at[i] = kept - h;
@@ -72,11 +73,11 @@ static double block_value(void *context, const double *at, double *gradient)
     block_case *c = context;
     if (c->varied >= 0) {
         lk_weight *w = &c->weights.items[c->varied];
-        lk_tensor *t = lk_tensor_from_doubles(at, LK_FLOAT64, w->dims, w->sizes);
+        lk_tensor *t = lk_tensor_from_doubles(at, LK_DTYPE_F64, w->dims, w->sizes);
         lk_tensor_copy_(w->value, t);
         lk_tensor_free(&t);
     }
-    lk_tensor *x = lk_tensor_from_doubles(c->varied < 0 ? at : c->x, LK_FLOAT64, 4, c->x_sizes);
+    lk_tensor *x = lk_tensor_from_doubles(c->varied < 0 ? at : c->x, LK_DTYPE_F64, 4, c->x_sizes);
     lk_tensor *y = lk_block_forward(&c->block, &c->weights, x, gradient != NULL);
     size_t n = (size_t)lk_tensor_count(y);
     double *values = malloc(n * sizeof *values);
@@ -90,7 +91,7 @@ static double block_value(void *context, const double *at, double *gradient)
         sum += values[i] * c->direction[i];
     if (gradient) {
         int64_t sizes[4] = {lk_tensor_dim(y, 0), lk_tensor_dim(y, 1), lk_tensor_dim(y, 2), lk_tensor_dim(y, 3)};
-        lk_tensor *dy = lk_tensor_from_doubles(c->direction, LK_FLOAT64, 4, sizes);
+        lk_tensor *dy = lk_tensor_from_doubles(c->direction, LK_DTYPE_F64, 4, sizes);
         lk_tensor *dx = lk_block_backward(&c->block, &c->weights, dy);
         lk_tensor_to_doubles(c->varied < 0 ? dx : c->weights.items[c->varied].gradient, gradient);
         lk_tensor_free(&dx);
@@ -104,7 +105,7 @@ static double block_value(void *context, const double *at, double *gradient)
 static void check_block(const char *name, lk_block block, int n, int size)
 {
     block_case c = {.block = block, .x_sizes = {n, block.in, size, size}, .varied = -1};
-    lk_weights_init(&c.weights, LK_FLOAT64, LK_FLOAT64);
+    lk_weights_init(&c.weights, LK_DTYPE_F64, LK_DTYPE_F64);
     lk_block_add_weights(&c.block, &c.weights, "w", "norm");
     assert_int_equal(lk_weights_finish(&c.weights), LK_OK);
     c.gradients = calloc(c.weights.total, sizeof(double));
@@ -128,7 +129,7 @@ static void check_block(const char *name, lk_block block, int n, int size)
         c.varied = i;
         snprintf(what, sizeof what, "%s: %s", name, w->name);
         check_gradient(what, block_value, &c, at, w->count);
-        lk_tensor *t = lk_tensor_from_doubles(at, LK_FLOAT64, w->dims, w->sizes);
+        lk_tensor *t = lk_tensor_from_doubles(at, LK_DTYPE_F64, w->dims, w->sizes);
         lk_tensor_copy_(w->value, t);
         lk_tensor_free(&t);
         free(at);
@@ -187,7 +188,7 @@ static double discrete_value(void *context, const double *at, double *gradient)
 static double pixel_value(void *context, const double *at, double *gradient)
 {
     loss_case *c = context;
-    lk_tensor *y = lk_tensor_from_doubles(at, LK_FLOAT64, 4, c->sizes);
+    lk_tensor *y = lk_tensor_from_doubles(at, LK_DTYPE_F64, 4, c->sizes);
     lk_tensor *dy = NULL;
     double value = (c->l1 ? lk_l1_loss : lk_pixel_loss)(y, c->target, 1.0, gradient ? &dy : NULL);
     if (gradient)
@@ -208,7 +209,7 @@ static void losses(void **state)
     check_gradient("discrete loss", discrete_value, &c, logits, 24);
     fill(pixels, 96, 1);
     fill(target, 96, 1);
-    c.target = lk_tensor_from_doubles(target, LK_FLOAT64, 4, c.sizes);
+    c.target = lk_tensor_from_doubles(target, LK_DTYPE_F64, 4, c.sizes);
     check_gradient("pixel loss", pixel_value, &c, pixels, 96);
     c.l1 = true;
     check_gradient("L1 loss", pixel_value, &c, pixels, 96);
@@ -224,7 +225,7 @@ static void losses(void **state)
     lk_tensor_free(&c.target);
 }
 
-/* ---- the whole encoder, and the frozen decoder with respect to its input ---- */
+/* ---- the whole encoder (at 64 px: in a 1x1 map group norm of two channels has no gradient), and the frozen decoder with respect to its input ---- */
 
 typedef struct model_case {
     lk_encoder encoder;
@@ -237,10 +238,10 @@ static double encoder_value(void *context, const double *at, double *gradient)
 {
     model_case *m = context;
     lk_weight *w = &m->encoder.weights.items[m->varied];
-    lk_tensor *t = lk_tensor_from_doubles(at, LK_FLOAT64, w->dims, w->sizes);
+    lk_tensor *t = lk_tensor_from_doubles(at, LK_DTYPE_F64, w->dims, w->sizes);
     lk_tensor_copy_(w->value, t);
     lk_tensor_free(&t);
-    lk_tensor *x = lk_tensor_from_doubles(m->x, LK_FLOAT64, 4, (int64_t[]){m->n, 3, 32, 32});
+    lk_tensor *x = lk_tensor_from_doubles(m->x, LK_DTYPE_F64, 4, (int64_t[]){m->n, 3, 64, 64});
     lk_tensor *continuous = NULL, *logits = NULL;
     lk_encoder_forward(&m->encoder, x, gradient != NULL, &continuous, &logits);
     double sum = 0, c[12], l[20], one[20];
@@ -255,8 +256,8 @@ static double encoder_value(void *context, const double *at, double *gradient)
             c[i] = i + 1;
         for (int i = 0; i < 5 * m->n; i++)
             one[i] = i - 3;
-        lk_encoder_backward(&m->encoder, lk_tensor_from_doubles(c, LK_FLOAT64, 2, (int64_t[]){m->n, 3}),
-                            lk_tensor_from_doubles(one, LK_FLOAT64, 2, (int64_t[]){m->n, 5}));
+        lk_encoder_backward(&m->encoder, lk_tensor_from_doubles(c, LK_DTYPE_F64, 2, (int64_t[]){m->n, 3}),
+                            lk_tensor_from_doubles(one, LK_DTYPE_F64, 2, (int64_t[]){m->n, 5}));
         lk_tensor_to_doubles(w->gradient, gradient);
     }
     lk_tensor_free(&continuous);
@@ -268,13 +269,13 @@ static double encoder_value(void *context, const double *at, double *gradient)
 static void check_encoder(bool group_norm)
 {
     model_case m = {.n = 2};
-    lk_encoder_shape shape = {.size = 32, .width = 1.0 / 16, .group_norm = group_norm, .continuous_count = 3, .choice_count = 5};
-    assert_int_equal(lk_encoder_create(&shape, LK_FLOAT64, LK_FLOAT64, &m.encoder), LK_OK);
+    lk_encoder_shape shape = {.size = 64, .width = 1.0 / 16, .group_norm = group_norm, .continuous_count = 3, .choice_count = 5};
+    assert_int_equal(lk_encoder_create(&shape, LK_DTYPE_F64, LK_DTYPE_F64, &m.encoder), LK_OK);
     lk_encoder_initialize(&m.encoder, 3);
     double *gradients = calloc(m.encoder.weights.total, sizeof(double));
     assert_int_equal(lk_weights_bind_gradients(&m.encoder.weights, gradients), LK_OK);
-    m.x = malloc(2 * 3 * 32 * 32 * sizeof(double));
-    fill(m.x, 2 * 3 * 32 * 32, 1);
+    m.x = malloc(2 * 3 * 64 * 64 * sizeof(double));
+    fill(m.x, 2 * 3 * 64 * 64, 1);
     const char *names[] = {"encoder.continuous.weight", "encoder.discrete.weight", "encoder.residual.1.conv1.weight",
                            "encoder.residual.2.conv2.bias", group_norm ? "encoder.features.49.weight" : "encoder.features.34.weight"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -301,7 +302,7 @@ static void encoder(void **state)
 static double decoder_value(void *context, const double *at, double *gradient)
 {
     model_case *m = context;
-    lk_tensor *p = lk_tensor_from_doubles(at, LK_FLOAT64, 2, (int64_t[]){2, 9});
+    lk_tensor *p = lk_tensor_from_doubles(at, LK_DTYPE_F64, 2, (int64_t[]){2, 9});
     lk_tensor *y = lk_decoder_forward(&m->decoder, p, gradient != NULL);
     static double values[2 * 3 * 32 * 32];
     lk_tensor_to_doubles(y, values);
@@ -311,7 +312,7 @@ static double decoder_value(void *context, const double *at, double *gradient)
     if (gradient) {
         for (int i = 0; i < 2 * 3 * 32 * 32; i++)
             values[i] = (i % 7) - 3;
-        lk_tensor *dp = lk_decoder_backward(&m->decoder, lk_tensor_from_doubles(values, LK_FLOAT64, 4, (int64_t[]){2, 3, 32, 32}));
+        lk_tensor *dp = lk_decoder_backward(&m->decoder, lk_tensor_from_doubles(values, LK_DTYPE_F64, 4, (int64_t[]){2, 3, 32, 32}));
         lk_tensor_to_doubles(dp, gradient);
         lk_tensor_free(&dp);
     }
@@ -326,9 +327,9 @@ static void frozen_decoder(void **state)
     lk_decoder trained;
     model_case m = {0};
     lk_decoder_shape shape = {.size = 32, .width = 1.0 / 32, .inputs = 9};
-    assert_int_equal(lk_decoder_create(&shape, LK_FLOAT64, LK_FLOAT64, &trained), LK_OK);
+    assert_int_equal(lk_decoder_create(&shape, LK_DTYPE_F64, LK_DTYPE_F64, &trained), LK_OK);
     lk_decoder_initialize(&trained, 4);
-    assert_int_equal(lk_decoder_fold(&trained, LK_FLOAT64, &m.decoder), LK_OK);
+    assert_int_equal(lk_decoder_fold(&trained, LK_DTYPE_F64, &m.decoder), LK_OK);
     double p[18];
     fill(p, 18, 1);
     check_gradient("frozen decoder: input", decoder_value, &m, p, 18);

@@ -1,0 +1,41 @@
+/* A star of TCP connections with rank 0 in the middle, beside MPI: it carries a few bytes while MPI calls block, in the network
+ * or behind each other's locks, and its end shows when a process died. For the stall watchdog.
+ *
+ * Messages are small structs; the ranks of a job have the same byte order.
+ */
+#ifndef LK_COLLECTIVES_STAR_H
+#define LK_COLLECTIVES_STAR_H
+
+#include "base/error.h"
+#include "collectives/group.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct lk_star_message {
+    int64_t kind;
+    int64_t step;
+    int64_t phase;
+    uint64_t count;
+} lk_star_message;
+
+/* One connection. It never blocks; a message that does not fit into the system's buffers is dropped. */
+typedef struct lk_star_link {
+    int socket; /* -1: none */
+    int in_size, out_size;
+    char in[sizeof(lk_star_message)];  /* the part of a message that has arrived */
+    char out[sizeof(lk_star_message)]; /* the part of a message that could not be sent yet */
+} lk_star_link;
+
+/* links[size]: on rank 0 links[r] leads to rank r, on other ranks links[0] leads to rank 0; the rest are empty. The addresses
+ * travel through the group. LK_INTERNAL on all ranks if one cannot reach rank 0, naming it. Every rank must call. */
+lk_status lk_star_open(lk_process_group *group, lk_star_link *links);
+void lk_star_close(lk_star_link *links, int size);
+
+/* False if the other end is gone. */
+bool lk_star_send(lk_star_link *link, const lk_star_message *message);
+/* One message if one has arrived; LK_STAR_CLOSED if the other end is gone and all it sent was read. */
+typedef enum lk_star_event { LK_STAR_NOTHING, LK_STAR_MESSAGE, LK_STAR_CLOSED } lk_star_event;
+lk_star_event lk_star_receive(lk_star_link *link, lk_star_message *out);
+
+#endif

@@ -1,0 +1,389 @@
+#include "collectives/watchdog.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "collectives/star.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { HOST_SIZE = 64, SENTENCE_SIZE = 900, MOST_NAMED = 8 };
+
+/* After a rank died or rank 0 gave the order, the launcher gets this long to end the job before a rank does. */
+static const double grace_seconds = 2;
+
+/* Beats in the shorter of warn_s and abort_s, and how many of them may be missing before a rank counts as silent. A rank that
+ * reported beats sooner: what is known of it is that much newer. */
+static const double beats_per_warning = 5, beats_missing = 3;
+static const double slowest_beat = 1;
+static const double looks_per_beat = 10;
+
+enum message_kind { BEAT = 1, LEAVING, ABORT };
+
+/* What this process knows of a rank that it watches. Times are on the watch's clock. */
+typedef struct peer {
+    int rank;
+    int64_t step;
+    int64_t phase;
+    uint64_t count;
+    double heard; /* last message */
+    double moved; /* last report */
+    bool leaving; /* has nothing more to report, and may close */
+    bool gone;
+} peer;
+
+struct lk_watchdog {
+    lk_process_group *group;
+    double warn_s, abort_s, interval;
+    char (*hosts)[HOST_SIZE]; /* [size] */
+    lk_star_link *links;      /* [size] */
+    peer *peers;              /* rank 0 watches all ranks, itself included; the others watch rank 0 */
+    int peer_count;
+    struct pollfd *polled; /* [size + 1]: the links, then `wake` */
+    bool speaks;
+
+    atomic_uint_least64_t position; /* step << 8 | phase */
+    atomic_uint_least64_t count;    /* of reports */
+    atomic_bool leaving, stop;
+    int wake;
+    bool running;
+    pthread_t thread;
+
+    /* Of the thread alone: */
+    double now, next_beat;
+    uint64_t told;   /* the reports that the last beat knew of */
+    double abort_at; /* 0: no end is set */
+    bool warned;
+};
+
+const char *lk_phase_name(lk_phase phase)
+{
+    switch (phase) {
+#define LK_PHASE_NAME(name, text)                                                                                     \
+    case name:                                                                                                        \
+        return text;
+        LK_PHASE_TABLE(LK_PHASE_NAME)
+#undef LK_PHASE_NAME
+    }
+    return "?";
+}
+
+__attribute__((format(printf, 2, 3))) static void append(char *out, const char *format, ...)
+{
+    size_t used = strlen(out);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(out + used, SENTENCE_SIZE - used, format, arguments);
+    va_end(arguments);
+}
+
+/* Rank 0 speaks for the job; when it is the one that is missing, others speak for themselves. */
+static void speak(lk_watchdog *dog, const char *kind, const char *sentence)
+{
+    if (!dog->speaks)
+        return;
+    if (dog->group->rank != 0)
+        lk_log_rank("%s%s", kind, sentence);
+    else if (strcmp(kind, "error: ") == 0)
+        lk_log_error("%s", sentence);
+    else if (strcmp(kind, "warning: ") == 0)
+        lk_warn("%s", sentence);
+    else
+        lk_info("%s", sentence);
+}
+
+static bool is_silent(const lk_watchdog *dog, const peer *p)
+{
+    return dog->now - p->heard >= beats_missing * dog->interval;
+}
+
+static double still(const lk_watchdog *dog, const peer *p)
+{
+    /* Whether a rank reports is for rank 0 to judge; the others only see whether rank 0 is there. */
+    return dog->now - (dog->group->rank == 0 && !p->leaving ? p->moved : p->heard);
+}
+
+static bool is_earlier(const peer *a, const peer *b)
+{
+    return a->step < b->step || (a->step == b->step && a->phase < b->phase);
+}
+
+static bool is_waited_for(const lk_watchdog *dog, const peer *p, bool any_silent)
+{
+    if (any_silent)
+        return is_silent(dog, p);
+    for (int i = 0; i < dog->peer_count; i++)
+        if (!dog->peers[i].leaving && is_earlier(&dog->peers[i], p))
+            return false;
+    return !p->leaving;
+}
+
+static void append_peer(const lk_watchdog *dog, char *out, const peer *p)
+{
+    append(out, "rank %d on %s (", p->rank, dog->hosts[p->rank]);
+    if (is_silent(dog, p))
+        append(out, "last heard of %.1f s ago in ", dog->now - p->heard);
+    append(out, "step %lld, phase %s)", (long long)p->step, lk_phase_name((lk_phase)p->phase));
+}
+
+/* "no progress for 30.2 s; waiting for rank 2 on n1 (step 7, phase forward)" */
+static void describe_stall(const lk_watchdog *dog, double seconds, char *out)
+{
+    bool any_silent = false;
+    for (int i = 0; i < dog->peer_count; i++)
+        any_silent |= is_silent(dog, &dog->peers[i]);
+    append(out, "no progress for %.1f s; waiting for ", seconds);
+    int found = 0;
+    for (int i = 0; i < dog->peer_count; i++) {
+        if (!is_waited_for(dog, &dog->peers[i], any_silent) || ++found > MOST_NAMED)
+            continue;
+        if (found > 1)
+            append(out, ", ");
+        append_peer(dog, out, &dog->peers[i]);
+    }
+    if (found > MOST_NAMED)
+        append(out, " and %d more", found - MOST_NAMED);
+}
+
+/* Tells all ranks, so that each of them ends even where no launcher reaches them. */
+static void order_abort(lk_watchdog *dog, double at)
+{
+    const lk_star_message order = {.kind = ABORT};
+    if (dog->group->rank == 0)
+        for (int r = 1; r < dog->group->size; r++)
+            lk_star_send(&dog->links[r], &order);
+    dog->abort_at = at;
+}
+
+static void mourn(lk_watchdog *dog, peer *p)
+{
+    p->gone = true;
+    if (p->leaving || dog->abort_at > 0)
+        return;
+    char sentence[SENTENCE_SIZE] = "";
+    append_peer(dog, sentence, p);
+    append(sentence, " is gone; the job ends");
+    speak(dog, "error: ", sentence);
+    order_abort(dog, dog->now + grace_seconds);
+}
+
+static void judge(lk_watchdog *dog)
+{
+    if (dog->abort_at > 0)
+        return;
+    double longest = 0;
+    for (int i = 0; i < dog->peer_count; i++)
+        if (!dog->peers[i].gone && still(dog, &dog->peers[i]) > longest)
+            longest = still(dog, &dog->peers[i]);
+    char sentence[SENTENCE_SIZE] = "";
+    if (dog->abort_s > 0 && longest >= dog->abort_s) {
+        describe_stall(dog, longest, sentence);
+        append(sentence, "; the job ends (stall.abort_s)");
+        speak(dog, "error: ", sentence);
+        order_abort(dog, dog->speaks ? dog->now : dog->now + grace_seconds); /* not before the line is out */
+    } else if (dog->warn_s > 0 && longest >= dog->warn_s && !dog->warned) {
+        describe_stall(dog, longest, sentence);
+        if (dog->abort_s > 0)
+            append(sentence, "; the job ends after %g s (stall.abort_s)", dog->abort_s);
+        speak(dog, "warning: ", sentence);
+        dog->warned = true;
+    } else if (dog->warned && longest < dog->warn_s) {
+        speak(dog, "", "all ranks make progress again");
+        dog->warned = false;
+    }
+}
+
+static void hear(lk_watchdog *dog, peer *p, const lk_star_message *message)
+{
+    p->heard = dog->now;
+    if (message->kind == ABORT && dog->abort_at == 0)
+        dog->abort_at = dog->now + grace_seconds;
+    if (message->kind == LEAVING)
+        p->leaving = true;
+    if (message->kind == ABORT)
+        return;
+    if (message->count != p->count)
+        p->moved = dog->now;
+    p->count = message->count;
+    p->step = message->step;
+    p->phase = message->phase;
+}
+
+static void listen_to_all(lk_watchdog *dog)
+{
+    for (int i = 0; i < dog->peer_count; i++) {
+        peer *p = &dog->peers[i];
+        lk_star_message message;
+        lk_star_event event;
+        while ((event = lk_star_receive(&dog->links[p->rank], &message)) == LK_STAR_MESSAGE)
+            hear(dog, p, &message);
+        if (event == LK_STAR_CLOSED)
+            mourn(dog, p);
+    }
+}
+
+static void beat(lk_watchdog *dog)
+{
+    uint64_t position = atomic_load(&dog->position);
+    lk_star_message message = {
+        .kind = atomic_load(&dog->leaving) ? LEAVING : BEAT,
+        .step = (int64_t)(position >> 8),
+        .phase = (int64_t)(position & 0xff),
+        .count = atomic_load(&dog->count),
+    };
+    dog->told = message.count;
+    dog->next_beat = dog->now + dog->interval;
+    for (int r = 0; r < dog->group->size; r++)
+        lk_star_send(&dog->links[r], &message);
+    if (dog->group->rank == 0)
+        hear(dog, &dog->peers[0], &message);
+}
+
+/* Sleeps until it is time to look for reports, for a message, or for a call of stop. */
+static void sleep_a_while(lk_watchdog *dog)
+{
+    int n = dog->group->size;
+    for (int r = 0; r < n; r++)
+        dog->polled[r] = (struct pollfd){.fd = dog->links[r].socket, .events = POLLIN};
+    dog->polled[n] = (struct pollfd){.fd = dog->wake, .events = POLLIN};
+    poll(dog->polled, (nfds_t)n + 1, (int)(dog->interval / looks_per_beat * 1000) + 1);
+    uint64_t calls;
+    if (dog->polled[n].revents && read(dog->wake, &calls, sizeof calls) > 0)
+        dog->next_beat = dog->now; /* says at once that this rank is leaving */
+}
+
+static void *watch(void *argument)
+{
+    lk_watchdog *dog = argument;
+    double last_turn = lk_clock();
+    while (!atomic_load(&dog->stop)) {
+        sleep_a_while(dog);
+        /* A pause of the whole process must not look like silence of the others. */
+        double turn = lk_clock();
+        double passed = turn - last_turn;
+        dog->now += passed < 2 * dog->interval ? passed : 2 * dog->interval;
+        last_turn = turn;
+        listen_to_all(dog);
+        if (dog->now >= dog->next_beat || atomic_load(&dog->count) != dog->told)
+            beat(dog);
+        judge(dog);
+        if (dog->abort_at > 0 && dog->now >= dog->abort_at)
+            lk_group_abort(dog->group, lk_exit_code(LK_REQUEUE));
+    }
+    return NULL;
+}
+
+static void free_watchdog(lk_watchdog *dog)
+{
+    if (dog->links)
+        lk_star_close(dog->links, dog->group->size);
+    if (dog->wake >= 0)
+        close(dog->wake);
+    free(dog->hosts);
+    free(dog->links);
+    free(dog->peers);
+    free(dog->polled);
+    free(dog);
+}
+
+static lk_status allocate(lk_watchdog *dog)
+{
+    size_t size = (size_t)dog->group->size;
+    dog->peer_count = dog->group->rank == 0 ? dog->group->size : 1;
+    dog->hosts = calloc(size, sizeof *dog->hosts);
+    dog->links = calloc(size, sizeof *dog->links);
+    dog->peers = calloc(size, sizeof *dog->peers);
+    dog->polled = calloc(size + 1, sizeof *dog->polled);
+    if (!dog->hosts || !dog->links || !dog->peers || !dog->polled)
+        return lk_fail(LK_INTERNAL, "out of memory for the stall watchdog");
+    for (int r = 0; r < dog->group->size; r++) {
+        dog->peers[r].rank = r;
+        dog->links[r].socket = -1;
+    }
+    dog->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return dog->wake >= 0 ? LK_OK : lk_fail(LK_INTERNAL, "cannot make an eventfd for the stall watchdog");
+}
+
+static lk_status start_thread(lk_watchdog *dog)
+{
+    /* Signals are for the main thread, which turns them into a flag. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    dog->running = pthread_create(&dog->thread, NULL, watch, dog) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return dog->running ? LK_OK : lk_fail(LK_INTERNAL, "cannot start the thread of the stall watchdog");
+}
+
+static double choose_interval(double warn_s, double abort_s)
+{
+    double shorter = warn_s <= 0 || (abort_s > 0 && abort_s < warn_s) ? abort_s : warn_s;
+    return shorter / beats_per_warning < slowest_beat ? shorter / beats_per_warning : slowest_beat;
+}
+
+lk_status lk_watchdog_start(lk_process_group *group, double warn_s, double abort_s, lk_watchdog **out)
+{
+    *out = NULL;
+    if (warn_s <= 0 && abort_s <= 0)
+        return LK_OK;
+    lk_status status;
+    lk_watchdog *dog = calloc(1, sizeof *dog);
+    if (!dog) {
+        status = lk_fail(LK_INTERNAL, "out of memory for the stall watchdog");
+        return lk_group_agree(group, status);
+    }
+    *dog = (lk_watchdog){.group = group, .warn_s = warn_s, .abort_s = abort_s, .wake = -1};
+    dog->interval = choose_interval(warn_s, abort_s);
+    dog->speaks = group->rank <= 1 || group->local_rank == 0;
+    LK_TRY_OR(fail, lk_group_agree(group, allocate(dog)));
+    char host[HOST_SIZE] = "";
+    gethostname(host, sizeof host - 1);
+    lk_group_gather(group, host, sizeof host, dog->hosts);
+    LK_TRY_OR(fail, lk_star_open(group, dog->links));
+    LK_TRY_OR(fail, lk_group_agree(group, start_thread(dog)));
+    *out = dog;
+    return LK_OK;
+fail:
+    if (dog->running) {
+        atomic_store(&dog->stop, true);
+        pthread_join(dog->thread, NULL);
+    }
+    free_watchdog(dog);
+    return status;
+}
+
+void lk_watchdog_report(lk_watchdog *dog, int64_t step, lk_phase phase)
+{
+    if (!dog)
+        return;
+    atomic_store(&dog->position, (uint64_t)step << 8 | (uint64_t)phase);
+    atomic_fetch_add(&dog->count, 1);
+}
+
+static void wake(lk_watchdog *dog)
+{
+    const uint64_t one = 1;
+    if (write(dog->wake, &one, sizeof one) < 0)
+        return; /* only if the counter is full: awake already */
+}
+
+void lk_watchdog_stop(lk_watchdog *dog)
+{
+    if (!dog)
+        return;
+    atomic_store(&dog->leaving, true);
+    wake(dog);
+    lk_group_barrier(dog->group);
+    atomic_store(&dog->stop, true);
+    wake(dog);
+    pthread_join(dog->thread, NULL);
+    free_watchdog(dog);
+}

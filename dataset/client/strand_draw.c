@@ -1,0 +1,120 @@
+#include "dataset/client/face.h"
+
+enum { SET_WHOLE = 1000, THINNEST = 6 };
+
+/* How a set of strands takes light. */
+typedef struct lk_fibre {
+    lk_vec3 colour;
+    float shine;
+    bool hair; /* grows around the head; else flat on the face */
+    lk_vec3 head_centre;
+} lk_fibre;
+
+/* Kajiya and Kay's lighting of a fibre ("Rendering fur with three dimensional textures", 1989), with the head as a shade. */
+static lk_vec3 light_strand(const lk_face *face, const lk_fibre *fibre, const lk_strand *strand, lk_vec3 at, lk_vec3 along, int point)
+{
+    const lk_scene *scene = &face->scene;
+    lk_vec3 normal = lk_normalize(fibre->hair ? lk_sub(at, fibre->head_centre) : lk_v3(at.x * 0.5f, 0.1f, 0.6f));
+    float key = lk_dot(along, scene->key_direction), sine = sqrtf(lk_max(0, 1 - key * key));
+    float lit = lk_clamp01((lk_dot(normal, scene->key_direction) + 0.35f) / 1.35f);
+    float half = lk_dot(along, face->halfway), glint = lk_max(0, 1 - half * half);
+    glint *= glint;
+    glint *= glint;
+    glint *= glint;
+    glint *= glint;
+    float open = fibre->hair ? 0.35f + 0.65f * strand->depth : 1;
+    float root = fibre->hair && strand->count > 4 ? 0.6f + 0.4f * lk_smooth(0, 4, (float)point) : 1;
+    lk_vec3 light = lk_add_scaled(lk_scale(lk_ambient(scene, normal), 1.1f), 0.9f * (0.25f + 0.75f * sine) * lit, scene->key_colour);
+    light = lk_add_scaled(light, lk_clamp01(lk_dot(normal, scene->fill_direction)), scene->fill_colour);
+    lk_vec3 colour = lk_scale(lk_multiply(fibre->colour, light), strand->shade * open * root);
+    lk_vec3 tint = lk_add(lk_scale(fibre->colour, 0.6f), lk_v3(0.05f, 0.05f, 0.05f));
+    return lk_add_scaled(colour, fibre->shine * glint * lit * strand->shade * open, lk_multiply(tint, scene->key_colour));
+}
+
+static lk_vec3 carried(const lk_face *face, const lk_strand_point *point)
+{
+    lk_vec3 at = point->rest;
+    for (int k = 0; k < LK_CARRIERS; k++)
+        at = lk_add_scaled(at, point->weights[k], face->moves[point->vertices[k]]);
+    return lk_turn_apply(&face->turn, at);
+}
+
+static void draw_strand(lk_face *face, const lk_fibre *fibre, const lk_strand_set *set, const lk_strand *strand, float widen)
+{
+    const lk_strand_point *points = set->points + strand->first;
+    uint32_t flags = LK_FRAGMENT_STRAND | (fibre->hair ? LK_FRAGMENT_HAIR : 0);
+    lk_vec3 before = carried(face, &points[0]);
+    lk_strand_end from = {.screen = lk_project(&face->camera, before)};
+    for (int k = 1; k < strand->count; k++) {
+        lk_vec3 at = carried(face, &points[k]);
+        lk_strand_end to = {.screen = lk_project(&face->camera, at)};
+        to.colour = light_strand(face, fibre, strand, at, lk_normalize(lk_sub(at, before)), k);
+        if (k == 1)
+            from.colour = to.colour;
+        float width = strand->width * widen * face->camera.scale * to.screen.z;
+        if (k + 2 >= strand->count && strand->count > 3) /* tips are thin */
+            width *= 0.6f;
+        lk_raster_strand(&face->raster, &from, &to, width, flags);
+        from = to;
+        before = at;
+    }
+}
+
+/* Small pictures get fewer, wider strands. */
+static void draw_set(lk_face *face, const lk_fibre *fibre, const lk_strand_set *set)
+{
+    if (set->strand_count == 0)
+        return;
+    int thin = 1;
+    if (set->strand_count > SET_WHOLE) {
+        float width = set->strands[0].width * face->camera.scale;
+        thin = (int)ceilf(2.4f / width);
+        thin = thin > THINNEST ? THINNEST : thin;
+    }
+    float widen = powf((float)thin, 0.8f);
+    for (int i = 0; i < set->strand_count / thin; i++)
+        draw_strand(face, fibre, set, &set->strands[i], widen);
+}
+
+/* Hair shades skin that it hangs in front of: a few samples towards the light are asked whether they are hair and nearer. */
+static void shadow_of_hair(lk_face *face)
+{
+    lk_raster *raster = &face->raster;
+    int size = raster->size, near = (int)((float)size * 0.010f) + 1, middle = (int)((float)size * 0.022f) + 1;
+    int far = (int)((float)size * 0.036f) + 1;
+    float lean = face->scene.key_direction.x > 0 ? -1 : 1;
+    const int dx[4] = {(int)lean * near / 2, (int)lean * middle / 2, (int)lean * far / 2, -(int)lean * near};
+    const int dy[4] = {near, middle, far, middle};
+    const uint32_t skin = (uint32_t)(LK_PART_SKIN + 1);
+    for (int y = 0; y < size; y++)
+        for (int x = 0; x < size; x++) {
+            int at = y * size + x;
+            if (raster->fragment[at] >> LK_FRAGMENT_PART_SHIFT != skin)
+                continue;
+            float shade = 0;
+            for (int k = 0; k < 4; k++) {
+                int sx = x - dx[k], sy = y - dy[k];
+                if (sx < 0 || sx >= size || sy < 0)
+                    continue;
+                int source = sy * size + sx;
+                if ((raster->fragment[source] & LK_FRAGMENT_HAIR) && raster->depth[source] > raster->depth[at] - 0.002f)
+                    shade += 0.25f;
+            }
+            if (shade > 0)
+                raster->colour[at] = lk_multiply(raster->colour[at], lk_v3(1 - 0.42f * shade, 1 - 0.48f * shade, 1 - 0.50f * shade));
+        }
+}
+
+void lk_draw_strands(lk_face *face, const lk_strand_set *brows, const lk_strand_set *beard, const lk_strand_set *hair)
+{
+    lk_fibre fibre = {.colour = face->look.brow_colour, .shine = 0.15f};
+    draw_set(face, &fibre, brows);
+    fibre.colour = face->look.beard_colour;
+    fibre.shine = 0.3f;
+    draw_set(face, &fibre, beard);
+    fibre = (lk_fibre){.colour = face->look.hair_colour, .shine = 0.9f, .hair = true};
+    fibre.head_centre = lk_turn_apply(&face->turn, LK_HEAD_CENTRE);
+    draw_set(face, &fibre, hair);
+    if (hair->strand_count > 0)
+        shadow_of_hair(face);
+}

@@ -1,0 +1,175 @@
+#include "dataset/shard_format.h"
+
+#include "base/file.h"
+#include "base/hash.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint64_t lk_sample_checksum(const void *picture, size_t picture_size, const float *continuous, int continuous_count,
+                            const uint8_t *discrete, int group_count, const char *key)
+{
+    const lk_piece pieces[] = {
+        {picture, picture_size},
+        {continuous, (size_t)continuous_count * sizeof *continuous},
+        {discrete, (size_t)group_count},
+        {key, strlen(key)},
+    };
+    return lk_hash_pieces(pieces, sizeof pieces / sizeof *pieces);
+}
+
+lk_status lk_check_labels(const lk_schema *schema, const float *continuous, const uint8_t *discrete, const char *origin, int64_t i)
+{
+    for (int k = 0; k < schema->continuous_count; k++)
+        if (!(continuous[k] >= 0.0f && continuous[k] <= 1.0f)) /* NaN too */
+            return lk_fail(LK_BAD_DATA, "%s: sample %lld: '%s' is %g, outside 0 to 1", origin, (long long)i,
+                           schema->continuous[k].name, (double)continuous[k]);
+    for (int k = 0; k < schema->group_count; k++)
+        if (discrete[k] >= schema->groups[k].count)
+            return lk_fail(LK_BAD_DATA, "%s: sample %lld: group '%s' has choice %d, but only %d choices", origin, (long long)i,
+                           schema->groups[k].name, discrete[k], schema->groups[k].count);
+    return LK_OK;
+}
+
+/* ---- HDF5 ---- */
+
+static pthread_mutex_t h5_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void lk_h5_begin(void)
+{
+    pthread_mutex_lock(&h5_lock);
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+}
+
+void lk_h5_end(void)
+{
+    pthread_mutex_unlock(&h5_lock);
+}
+
+static herr_t copy_innermost(unsigned n, const H5E_error2_t *error, void *out)
+{
+    if (n == 0 && error->desc)
+        snprintf(out, LK_ERROR_SIZE / 2, "%s", error->desc);
+    return 0;
+}
+
+lk_status lk_h5_fail(lk_status status, const char *path, const char *action, int64_t wanted)
+{
+    char reason[LK_ERROR_SIZE / 2] = "no reason given";
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, copy_innermost, reason);
+    for (char *c = reason; *c; c++)
+        if ((unsigned char)*c < 0x20)
+            *c = ' ';
+    const char *number = strstr(reason, "errno = ");
+    int system_error = number ? atoi(number + strlen("errno = ")) : 0;
+    if (system_error == EMFILE || system_error == ENFILE)
+        return lk_fail(LK_IO, "%s: too many open files; each shard stays open: raise 'ulimit -n' or make larger shards", path);
+    if (status == LK_IO && system_error != 0)
+        return lk_fail_io(action, path, system_error, wanted);
+    return lk_fail(status, "%s: cannot %s: HDF5: %s", path, action, reason);
+}
+
+hid_t lk_h5_access(void)
+{
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    if (access >= 0 && (H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) < 0 ||
+                        H5Pset_file_locking(access, false, true) < 0)) {
+        H5Pclose(access);
+        return H5I_INVALID_HID;
+    }
+    return access;
+}
+
+static herr_t put(hid_t file, const char *name, hid_t file_type, hid_t memory_type, const void *value)
+{
+    herr_t result = -1;
+    hid_t space = H5Screate(H5S_SCALAR);
+    hid_t attribute = space < 0 ? H5I_INVALID_HID : H5Acreate2(file, name, file_type, space, H5P_DEFAULT, H5P_DEFAULT);
+    if (attribute >= 0) {
+        result = H5Awrite(attribute, memory_type, value);
+        if (H5Aclose(attribute) < 0)
+            result = -1;
+    }
+    if (space >= 0)
+        H5Sclose(space);
+    return result;
+}
+
+herr_t lk_h5_put_text(hid_t file, const char *name, const char *text)
+{
+    herr_t result = -1;
+    hid_t type = H5Tcopy(H5T_C_S1);
+    if (type >= 0 && H5Tset_size(type, strlen(text) + 1) >= 0 && H5Tset_cset(type, H5T_CSET_UTF8) >= 0)
+        result = put(file, name, type, type, text);
+    if (type >= 0)
+        H5Tclose(type);
+    return result;
+}
+
+herr_t lk_h5_put_number(hid_t file, const char *name, hid_t file_type, uint64_t value)
+{
+    return put(file, name, file_type, H5T_NATIVE_UINT64, &value);
+}
+
+/* An attribute with one value, and its type. */
+static lk_status open_scalar(hid_t file, const char *path, const char *name, H5T_class_t kind, hid_t *attribute, hid_t *type)
+{
+    *type = H5I_INVALID_HID;
+    *attribute = H5Aopen(file, name, H5P_DEFAULT);
+    if (*attribute < 0)
+        return lk_fail(LK_BAD_DATA, "%s: has no readable attribute '%s'; it is not a shard, or damaged", path, name);
+    hid_t space = H5Aget_space(*attribute);
+    int scalar = space >= 0 && H5Sget_simple_extent_type(space) == H5S_SCALAR;
+    if (space >= 0)
+        H5Sclose(space);
+    *type = H5Aget_type(*attribute);
+    if (!scalar || *type < 0 || H5Tget_class(*type) != kind)
+        return lk_fail(LK_BAD_DATA, "%s: attribute '%s' has the wrong type; it is not a shard, or damaged", path, name);
+    return LK_OK;
+}
+
+static void close_scalar(hid_t attribute, hid_t type)
+{
+    if (type >= 0)
+        H5Tclose(type);
+    if (attribute >= 0)
+        H5Aclose(attribute);
+}
+
+lk_status lk_h5_get_text(hid_t file, const char *path, const char *name, size_t limit, char **text)
+{
+    *text = NULL;
+    hid_t attribute, type;
+    lk_status status = open_scalar(file, path, name, H5T_STRING, &attribute, &type);
+    if (status != LK_OK)
+        goto done;
+    size_t size = H5Tget_size(type);
+    if (H5Tis_variable_str(type) != 0 || size < 1 || size > limit) {
+        status = lk_fail(LK_BAD_DATA, "%s: attribute '%s' must be a text of fixed length, 1 to %zu bytes", path, name, limit);
+        goto done;
+    }
+    char *buffer = calloc(1, size + 1);
+    if (!buffer) {
+        status = lk_fail(LK_INTERNAL, "%s: out of memory for attribute '%s'", path, name);
+    } else if (H5Aread(attribute, type, buffer) < 0) {
+        status = lk_h5_fail(LK_BAD_DATA, path, "read an attribute", 0);
+        free(buffer);
+    } else {
+        *text = buffer;
+    }
+done:
+    close_scalar(attribute, type);
+    return status;
+}
+
+lk_status lk_h5_get_number(hid_t file, const char *path, const char *name, uint64_t *value)
+{
+    hid_t attribute, type;
+    lk_status status = open_scalar(file, path, name, H5T_INTEGER, &attribute, &type);
+    if (status == LK_OK && H5Aread(attribute, H5T_NATIVE_UINT64, value) < 0)
+        status = lk_h5_fail(LK_BAD_DATA, path, "read an attribute", 0);
+    close_scalar(attribute, type);
+    return status;
+}

@@ -1,0 +1,274 @@
+/* A data set: shards one after the other, samples read from any thread. */
+#include "base/file.h"
+#include "base/hash.h"
+#include "dataset/shard_format.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <turbojpeg.h>
+
+struct lk_dataset {
+    lk_schema *schema;
+    lk_shard *shards;
+    int64_t *first; /* number of each shard's first sample */
+    int shard_count, room;
+    int64_t count;
+    uint64_t content_hash;
+};
+
+/* ---- opening ---- */
+
+static lk_status add_shard(lk_dataset *set, const char *path)
+{
+    if (set->shard_count == set->room) {
+        int room = set->room ? 2 * set->room : 16;
+        lk_shard *shards = realloc(set->shards, (size_t)room * sizeof *shards);
+        if (shards)
+            set->shards = shards;
+        int64_t *first = realloc(set->first, (size_t)room * sizeof *first);
+        if (first)
+            set->first = first;
+        if (!shards || !first)
+            return lk_fail(LK_INTERNAL, "%s: out of memory for %d shards", path, room);
+        set->room = room;
+    }
+    lk_shard *shard = &set->shards[set->shard_count];
+    const lk_shard *before = set->shard_count > 0 ? &set->shards[0] : NULL;
+    LK_TRY(lk_shard_open(path, &set->schema, before ? before->path : path, shard));
+    set->first[set->shard_count++] = set->count;
+    set->count += shard->count;
+    if (before && before->size != shard->size)
+        return lk_fail(LK_BAD_DATA, "%s has pictures of %d pixels a side and %s of %d; a data set has one size", before->path,
+                       before->size, shard->path, shard->size);
+    return LK_OK;
+}
+
+static lk_status add_folder(lk_dataset *set, const char *folder)
+{
+    lk_names names;
+    LK_TRY(lk_list_folder(folder, ".h5", &names));
+    lk_status status = LK_OK;
+    if (names.count == 0)
+        status = lk_fail(LK_BAD_DATA, "%s: the folder has no shards (*.h5); render or pack some into it", folder);
+    for (size_t i = 0; i < names.count && status == LK_OK; i++) {
+        char path[LK_PATH_SIZE];
+        status = lk_path_join(path, folder, names.names[i]);
+        if (status == LK_OK)
+            status = add_shard(set, path);
+    }
+    lk_names_free(&names);
+    return status;
+}
+
+static lk_status add_path(lk_dataset *set, const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return lk_fail(LK_BAD_DATA, "%s: cannot open the data set: %s; render or pack it first", path, strerror(errno));
+    return S_ISDIR(info.st_mode) ? add_folder(set, path) : add_shard(set, path);
+}
+
+static lk_status hash_content(lk_dataset *set)
+{
+    lk_piece *pieces = malloc((size_t)set->shard_count * sizeof *pieces);
+    if (!pieces)
+        return lk_fail(LK_INTERNAL, "out of memory for %d shards", set->shard_count);
+    for (int i = 0; i < set->shard_count; i++)
+        pieces[i] = (lk_piece){set->shards[i].checksums, (size_t)set->shards[i].count * sizeof(uint64_t)};
+    set->content_hash = lk_hash_pieces(pieces, set->shard_count);
+    free(pieces);
+    return LK_OK;
+}
+
+lk_status lk_dataset_open(const char *const *paths, int count, lk_dataset **out)
+{
+    *out = NULL;
+    if (count < 1)
+        return lk_fail(LK_USAGE, "a data set needs at least one folder or shard");
+    lk_dataset *set = calloc(1, sizeof *set);
+    if (!set)
+        return lk_fail(LK_INTERNAL, "%s: out of memory", paths[0]);
+    lk_status status = LK_OK;
+    for (int i = 0; i < count && status == LK_OK; i++)
+        status = add_path(set, paths[i]);
+    if (status == LK_OK)
+        status = hash_content(set);
+    if (status != LK_OK) {
+        lk_dataset_close(set);
+        return status;
+    }
+    *out = set;
+    return LK_OK;
+}
+
+void lk_dataset_close(lk_dataset *set)
+{
+    if (!set)
+        return;
+    for (int i = 0; i < set->shard_count; i++)
+        lk_shard_close(&set->shards[i]);
+    lk_schema_free(set->schema);
+    free(set->shards);
+    free(set->first);
+    free(set);
+}
+
+int64_t lk_dataset_count(const lk_dataset *set)
+{
+    return set->count;
+}
+
+int lk_dataset_size(const lk_dataset *set)
+{
+    return set->shards[0].size;
+}
+
+const lk_schema *lk_dataset_schema(const lk_dataset *set)
+{
+    return set->schema;
+}
+
+uint64_t lk_dataset_content_hash(const lk_dataset *set)
+{
+    return set->content_hash;
+}
+
+/* ---- JPEG pictures: a decoder and a buffer of each thread, freed when the thread ends ---- */
+
+typedef struct scratch {
+    tjhandle decoder;
+    uint8_t *bytes;
+    size_t room;
+} scratch;
+
+static pthread_key_t scratch_key;
+static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
+static int scratch_error;
+
+static void free_scratch(void *data)
+{
+    scratch *s = data;
+    if (s->decoder)
+        tjDestroy(s->decoder);
+    free(s->bytes);
+    free(s);
+}
+
+static void make_scratch_key(void)
+{
+    scratch_error = pthread_key_create(&scratch_key, free_scratch);
+}
+
+/* This thread's scratch with room for `size` bytes; NULL if memory is out. */
+static scratch *get_scratch(size_t size)
+{
+    pthread_once(&scratch_once, make_scratch_key);
+    scratch *s = scratch_error ? NULL : pthread_getspecific(scratch_key);
+    if (!s && !scratch_error) {
+        s = calloc(1, sizeof *s);
+        if (s && pthread_setspecific(scratch_key, s) != 0) {
+            free(s);
+            s = NULL;
+        }
+    }
+    if (s && !s->decoder)
+        s->decoder = tjInitDecompress();
+    if (!s || !s->decoder)
+        return NULL;
+    if (s->room < size) {
+        uint8_t *grown = realloc(s->bytes, size);
+        if (!grown)
+            return NULL;
+        s->bytes = grown;
+        s->room = size;
+    }
+    return s;
+}
+
+static lk_status unpack_jpeg(const lk_shard *shard, int64_t i, scratch *s, size_t size, uint8_t *image)
+{
+    int width, height, sampling, colours;
+    int failed = tjDecompressHeader3(s->decoder, s->bytes, size, &width, &height, &sampling, &colours);
+    if (!failed && (width != shard->size || height != shard->size))
+        return lk_fail(LK_BAD_DATA, "%s: sample %lld: its JPEG has %d x %d pixels instead of %d", shard->path, (long long)i, width,
+                       height, shard->size);
+    if (!failed)
+        failed = tjDecompress2(s->decoder, s->bytes, size, image, width, 0, height, TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_LIMITSCANS);
+    if (failed)
+        return lk_fail(LK_BAD_DATA, "%s: sample %lld: cannot read its JPEG: %s", shard->path, (long long)i,
+                       tjGetErrorStr2(s->decoder));
+    return LK_OK;
+}
+
+/* ---- reading a sample ---- */
+
+static int find_shard(const lk_dataset *set, int64_t i)
+{
+    int low = 0, high = set->shard_count;
+    while (high - low > 1) {
+        int middle = low + (high - low) / 2;
+        if (set->first[middle] <= i)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* A key is zero-terminated within its width, and zero from there on. */
+static lk_status read_key(const lk_shard *shard, int64_t i, char key[LK_KEY_SIZE])
+{
+    size_t width = (size_t)shard->key_width;
+    LK_TRY(lk_shard_pread(shard, key, width, shard->key_at + (off_t)i * (off_t)width));
+    bool good = key[width - 1] == '\0';
+    for (size_t c = strnlen(key, width); good && c < width; c++)
+        good = key[c] == '\0';
+    if (!good)
+        return lk_fail(LK_BAD_DATA, "%s: the key of sample %lld is damaged; make the shard anew", shard->path, (long long)i);
+    return LK_OK;
+}
+
+/* `i` counts within the shard. */
+static lk_status read_sample(const lk_shard *shard, const lk_schema *schema, int64_t i, uint8_t *image, float *continuous,
+                             uint8_t *discrete, char key[LK_KEY_SIZE])
+{
+    size_t continuous_bytes = (size_t)schema->continuous_count * sizeof *continuous;
+    size_t groups = (size_t)schema->group_count;
+    uint8_t *picture = image;
+    size_t picture_bytes = (size_t)shard->size * (size_t)shard->size * 3;
+    off_t picture_at = shard->picture_at + (off_t)i * (off_t)picture_bytes;
+    scratch *s = NULL;
+    if (shard->jpeg_offsets) {
+        picture_bytes = shard->jpeg_offsets[i + 1] - shard->jpeg_offsets[i];
+        picture_at = shard->picture_at + (off_t)shard->jpeg_offsets[i];
+        s = get_scratch(picture_bytes);
+        if (!s)
+            return lk_fail(LK_INTERNAL, "%s: out of memory for a JPEG decoder", shard->path);
+        picture = s->bytes;
+    }
+    LK_TRY(lk_shard_pread(shard, picture, picture_bytes, picture_at));
+    LK_TRY(lk_shard_pread(shard, continuous, continuous_bytes, shard->continuous_at + (off_t)i * (off_t)continuous_bytes));
+    LK_TRY(lk_shard_pread(shard, discrete, groups, shard->discrete_at + (off_t)i * (off_t)groups));
+    LK_TRY(read_key(shard, i, key));
+    uint64_t checksum = lk_sample_checksum(picture, picture_bytes, continuous, schema->continuous_count, discrete,
+                                           schema->group_count, key);
+    if (checksum != shard->checksums[i])
+        return lk_fail(LK_BAD_DATA, "%s: sample %lld is damaged (its checksum does not fit); make the shard anew", shard->path,
+                       (long long)i);
+    LK_TRY(lk_check_labels(schema, continuous, discrete, shard->path, i));
+    return s ? unpack_jpeg(shard, i, s, picture_bytes, image) : LK_OK;
+}
+
+lk_status lk_dataset_read(const lk_dataset *set, int64_t i, uint8_t *image, float *continuous, uint8_t *discrete,
+                          char key[LK_KEY_SIZE])
+{
+    if (i < 0 || i >= set->count)
+        return lk_fail(LK_INTERNAL, "sample %lld of a data set of %lld was asked for", (long long)i, (long long)set->count);
+    char unused[LK_KEY_SIZE];
+    int shard = find_shard(set, i);
+    return read_sample(&set->shards[shard], set->schema, i - set->first[shard], image, continuous, discrete, key ? key : unused);
+}

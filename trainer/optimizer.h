@@ -1,0 +1,39 @@
+/* The optimizer: SGD with momentum or AdamW through libtorch's fused operators, learning-rate schedules, clipping.
+ *
+ * Update rules are PyTorch's: SGD v = momentum v + g, w -= lr v (first step v = g); AdamW with decoupled weight decay
+ * (Loshchilov and Hutter 2019). Every rank applies the same gradients to the same weights, so all stay equal.
+ */
+#ifndef LK_TRAINER_OPTIMIZER_H
+#define LK_TRAINER_OPTIMIZER_H
+
+#include "base/error.h"
+#include "configs/config.h"
+#include "trainer/weights.h"
+
+#include <stdint.h>
+
+typedef struct lk_optimizer {
+    const lk_config *config;
+    lk_weights *weights;
+    int64_t step;       /* updates done */
+    int buffer_count;   /* 1: momentum; 2: mean and mean square */
+    float *buffers[2];  /* laid out as the weights */
+    lk_tensor **views[2];
+} lk_optimizer;
+
+/* Gradients must be bound; config and weights must outlive it. */
+lk_status lk_optimizer_create(const lk_config *config, lk_weights *weights, lk_optimizer *out);
+void lk_optimizer_free(lk_optimizer *optimizer);
+
+/* One update with the bound gradients at base rate `lr`; renews the compute copies; applies running statistics. */
+lk_status lk_optimizer_update(lk_optimizer *optimizer, double lr);
+
+/* The rate of update `step` (from 0): linear warm-up over warmup_steps, times the schedule. */
+double lk_learning_rate(const lk_config *config, int64_t step, int64_t steps_per_epoch, int64_t total_steps);
+
+/* ||gradients||_2 over all trained weights (statistics left out), float64 in a fixed order. */
+double lk_gradient_norm(const lk_weights *weights, const float *gradients);
+/* gradients *= factor, statistics left out. */
+void lk_scale_gradients(const lk_weights *weights, float *gradients, float factor);
+
+#endif

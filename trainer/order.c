@@ -1,0 +1,40 @@
+#include "trainer/order.h"
+
+int lk_training_batch(const void *context, int64_t number, int batch_size, int64_t *indices)
+{
+    const lk_training_order *o = context;
+    int64_t step = number / o->accumulation;
+    int64_t epoch = step / o->steps_per_epoch;
+    int64_t position = step % o->steps_per_epoch * o->global_batch + (int64_t)o->rank * (o->global_batch / o->ranks) +
+                       number % o->accumulation * o->micro_batch;
+    for (int i = 0; i < batch_size; i++)
+        indices[i] = lk_sampler_at(&o->sampler, epoch, position + i);
+    return batch_size;
+}
+
+lk_validation_order lk_validation_order_make(int64_t count, int batch_size, int rank, int ranks)
+{
+    int64_t batches = (count + batch_size - 1) / batch_size;
+    return (lk_validation_order){
+        .count = count, .batches = batches, .first = batches * rank / ranks, .end = batches * (rank + 1) / ranks};
+}
+
+int lk_validation_batch(const void *context, int64_t number, int batch_size, int64_t *indices)
+{
+    const lk_validation_order *o = context;
+    if (o->first + number >= o->end)
+        return 0;
+    int64_t begin = (o->first + number) * batch_size;
+    int n = (int)(begin + batch_size > o->count ? o->count - begin : batch_size);
+    for (int i = 0; i < n; i++)
+        indices[i] = begin + i;
+    return n;
+}
+
+lk_status lk_open_configured(const lk_paths *paths, lk_dataset **out)
+{
+    const char *items[LK_CONFIG_PATHS];
+    for (int i = 0; i < paths->count; i++)
+        items[i] = paths->items[i];
+    return lk_dataset_open(items, paths->count, out);
+}

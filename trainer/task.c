@@ -1,0 +1,54 @@
+#include "trainer/task.h"
+
+#include "trainer/weights_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+lk_status lk_task_create(const lk_config *config, const lk_schema *schema, const double *mean, lk_task **out)
+{
+    if (config->train.stage == LK_STAGE_DECODER)
+        LK_TRY(lk_decoder_task_create(config, schema, out));
+    else
+        LK_TRY(lk_encoder_task_create(config, schema, mean, out));
+    if (strcmp(config->model.init, "none") == 0)
+        return LK_OK;
+    lk_status status = lk_weights_load_init((*out)->weights, config->model.init);
+    if (status != LK_OK) {
+        (*out)->free(*out);
+        *out = NULL;
+        return lk_fail_in(status, "model.init");
+    }
+    return LK_OK;
+}
+
+float *lk_decoder_input(const lk_schema *schema, int n, const float *continuous, const uint8_t *discrete)
+{
+    int nc = schema->continuous_count;
+    int width = nc + schema->choice_count;
+    float *input = calloc((size_t)n * (size_t)width, sizeof *input);
+    if (!input)
+        return NULL;
+    for (int i = 0; i < n; i++) {
+        float *row = input + (size_t)i * (size_t)width;
+        memcpy(row, continuous + (size_t)i * (size_t)nc, (size_t)nc * sizeof *row);
+        float *group = row + nc;
+        for (int g = 0; g < schema->group_count; g++) {
+            group[discrete[(size_t)i * (size_t)schema->group_count + (size_t)g]] = 1;
+            group += schema->groups[g].count;
+        }
+    }
+    return input;
+}
+
+lk_status lk_draw_columns(int n, int rows, int size, const uint8_t *const *pixels, lk_image *out)
+{
+    LK_TRY(lk_image_allocate(n * size, rows * size, out));
+    size_t bytes = (size_t)size * (size_t)size * 3;
+    for (int row = 0; row < rows; row++)
+        for (int i = 0; i < n; i++) {
+            lk_image tile = {size, size, (uint8_t *)(uintptr_t)(pixels[row] + (size_t)i * bytes)};
+            lk_image_paste(out, &tile, i * size, row * size);
+        }
+    return LK_OK;
+}

@@ -1,0 +1,119 @@
+/* The decoder's stage: parameters drawn uniformly at random, the client's canonical pictures, L1. */
+#include "trainer/decoder.h"
+#include "trainer/loss.h"
+#include "trainer/task.h"
+#include "trainer/weights_file.h"
+
+#include <stdlib.h>
+
+typedef struct decoder_task {
+    lk_task base;
+    const lk_schema *schema;
+    lk_dtype compute;
+    int size;
+    lk_decoder decoder;
+    lk_decoder folded; /* the form that is judged */
+} decoder_task;
+
+static lk_tensor *input_tensor(const decoder_task *t, const lk_batch *batch)
+{
+    float *input = lk_decoder_input(t->schema, batch->count, batch->continuous, batch->discrete);
+    if (!input)
+        return NULL;
+    lk_tensor *p =
+        lk_tensor_from_floats(input, LK_DTYPE_F32, 2, (int64_t[]){batch->count, t->decoder.shape.inputs});
+    free(input);
+    return p;
+}
+
+static lk_status learn(lk_task *task, const lk_batch *batch, double share, lk_losses *sums)
+{
+    decoder_task *t = (decoder_task *)task;
+    lk_tensor *p = input_tensor(t, batch);
+    lk_tensor *target = lk_pictures(batch->images, batch->count, t->size, LK_DTYPE_F32);
+    lk_tensor *y = lk_decoder_forward(&t->decoder, p, true);
+    lk_tensor *dy = NULL;
+    double sum = y ? lk_l1_loss(y, target, share, &dy) : 0;
+    lk_decoder_backward(&t->decoder, dy);
+    sums->f += sum;
+    lk_tensor_free(&y);
+    lk_tensor_free(&target);
+    lk_tensor_free(&p);
+    return lk_tensor_check();
+}
+
+static lk_status begin_judging(lk_task *task)
+{
+    decoder_task *t = (decoder_task *)task;
+    lk_decoder_free(&t->folded);
+    return lk_decoder_fold(&t->decoder, t->compute, &t->folded);
+}
+
+static lk_status judge(lk_task *task, const lk_batch *batch, lk_losses *sums)
+{
+    decoder_task *t = (decoder_task *)task;
+    lk_tensor *p = input_tensor(t, batch);
+    lk_tensor *target = lk_pictures(batch->images, batch->count, t->size, LK_DTYPE_F32);
+    lk_tensor *y = lk_decoder_forward(&t->folded, p, false);
+    sums->f += y ? lk_l1_loss(y, target, 0, NULL) : 0;
+    lk_tensor_free(&y);
+    lk_tensor_free(&target);
+    lk_tensor_free(&p);
+    return lk_tensor_check();
+}
+
+/* The client's picture above D(p). */
+static lk_status draw(lk_task *task, const lk_batch *batch, lk_image *out)
+{
+    decoder_task *t = (decoder_task *)task;
+    uint8_t *pixels = malloc((size_t)batch->count * (size_t)t->size * (size_t)t->size * 3);
+    if (!pixels)
+        return lk_fail(LK_INTERNAL, "out of memory for %d pictures", batch->count);
+    lk_tensor *p = input_tensor(t, batch);
+    lk_tensor *y = lk_decoder_forward(&t->folded, p, false);
+    lk_pictures_to_pixels(y, pixels);
+    lk_status status = lk_tensor_check();
+    if (status == LK_OK)
+        status = lk_draw_columns(batch->count, 2, t->size, (const uint8_t *[]){batch->images, pixels}, out);
+    lk_tensor_free(&y);
+    lk_tensor_free(&p);
+    free(pixels);
+    return status;
+}
+
+static void free_task(lk_task *task)
+{
+    decoder_task *t = (decoder_task *)task;
+    lk_decoder_free(&t->decoder);
+    lk_decoder_free(&t->folded);
+    free(t);
+}
+
+lk_status lk_decoder_task_create(const lk_config *config, const lk_schema *schema, lk_task **out)
+{
+    decoder_task *t = calloc(1, sizeof *t);
+    if (!t)
+        return lk_fail(LK_INTERNAL, "out of memory");
+    *out = NULL;
+    t->schema = schema;
+    t->size = config->model.size;
+    t->compute = config->train.precision == LK_BF16 ? LK_DTYPE_BF16 : LK_DTYPE_F32;
+    t->base = (lk_task){.loss_name = "L1",
+                        .learn = learn,
+                        .begin_judging = begin_judging,
+                        .judge = judge,
+                        .draw = draw,
+                        .free = free_task};
+    lk_decoder_shape shape = {.size = config->model.size,
+                              .width = config->model.decoder.width,
+                              .inputs = schema->continuous_count + schema->choice_count};
+    lk_status status = lk_decoder_create(&shape, LK_DTYPE_F32, t->compute, &t->decoder);
+    if (status != LK_OK) {
+        free(t);
+        return status;
+    }
+    t->base.weights = &t->decoder.weights;
+    lk_decoder_initialize(&t->decoder, (uint64_t)config->run.seed);
+    *out = &t->base;
+    return LK_OK;
+}

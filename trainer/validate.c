@@ -1,0 +1,79 @@
+#include "trainer/validate.h"
+
+#include "trainer/order.h"
+
+#include <stdlib.h>
+
+static lk_status judge_batches(lk_task *task, const lk_dataset *dataset, int batch_size, int threads,
+                               const lk_validation_order *order, lk_losses *sums)
+{
+    lk_loader *loader = NULL;
+    lk_loader_options options = {
+        .batch_size = batch_size, .threads = threads, .prefetch = 2, .order = lk_validation_batch, .context = order};
+    LK_TRY(task->begin_judging(task));
+    LK_TRY(lk_loader_start(dataset, &options, &loader));
+    lk_status status = LK_OK;
+    for (int64_t i = 0; status == LK_OK && i < order->end - order->first; i++) {
+        const lk_batch *batch = NULL;
+        status = lk_loader_next(loader, &batch);
+        if (status != LK_OK)
+            break;
+        status = task->judge(task, batch, &sums[i]);
+        lk_loader_release(loader, batch);
+    }
+    lk_loader_stop(loader);
+    return status;
+}
+
+lk_status lk_validate(lk_task *task, const lk_dataset *dataset, int batch_size, int threads, lk_process_group *group,
+                      lk_losses *mean)
+{
+    int64_t count = lk_dataset_count(dataset);
+    lk_validation_order order = lk_validation_order_make(count, batch_size, group->rank, group->size);
+    /* Every rank sends the same number of slots; the last ones may be unused. */
+    size_t slots = (size_t)((order.batches + group->size - 1) / group->size) + 1;
+    lk_losses *mine = calloc(slots, sizeof *mine);
+    lk_losses *all = calloc(slots * (size_t)group->size, sizeof *all);
+    lk_status status = mine && all ? LK_OK : lk_fail(LK_INTERNAL, "out of memory for %zu batch losses", slots);
+    if (status == LK_OK)
+        status = judge_batches(task, dataset, batch_size, threads, &order, mine);
+    status = lk_group_agree(group, status);
+    if (status == LK_OK) {
+        lk_group_gather(group, mine, slots * sizeof *mine, all);
+        *mean = (lk_losses){0};
+        for (int rank = 0; rank < group->size; rank++) {
+            lk_validation_order theirs = lk_validation_order_make(count, batch_size, rank, group->size);
+            for (int64_t i = 0; i < theirs.end - theirs.first; i++) {
+                const lk_losses *one = &all[(size_t)rank * slots + (size_t)i];
+                mean->f += one->f / (double)count;
+                mean->f1 += one->f1 / (double)count;
+                mean->f2 += one->f2 / (double)count;
+            }
+        }
+    }
+    free(mine);
+    free(all);
+    return status;
+}
+
+lk_status lk_draw_samples(lk_task *task, const lk_dataset *dataset, int count, const char *path)
+{
+    if (count > lk_dataset_count(dataset))
+        count = (int)lk_dataset_count(dataset);
+    lk_validation_order order = lk_validation_order_make(count, count, 0, 1);
+    lk_loader_options options = {.batch_size = count, .threads = 1, .prefetch = 1, .order = lk_validation_batch, .context = &order};
+    lk_loader *loader = NULL;
+    const lk_batch *batch = NULL;
+    lk_image picture = {0};
+    LK_TRY(lk_loader_start(dataset, &options, &loader));
+    lk_status status = lk_loader_next(loader, &batch);
+    if (status == LK_OK) {
+        status = task->draw(task, batch, &picture);
+        lk_loader_release(loader, batch);
+    }
+    lk_loader_stop(loader);
+    if (status == LK_OK)
+        status = lk_image_save_png(path, &picture);
+    lk_image_free(&picture);
+    return status;
+}
