@@ -1,8 +1,10 @@
-/* Parameter files: one face's parameters as the client writes and reads them.
+/* Parameter files: one face's parameters as the client writes and reads them (docs/formats.md).
  *
- * JSON: {"continuous": {name: value in client units}, "discrete": {group: choice}}; MakeHuman's .mhm: text lines
- * "modifier group/name value". Both must name every parameter of the schema exactly once and nothing else: a missing or
- * unknown name, a value that is not finite or outside min..max, an unknown choice is LK_BAD_DATA and is named.
+ * JSON: {"continuous": {name: value in client units}, "discrete": {group: choice}}; names every parameter of the schema once.
+ * MakeHuman's .mhm: text lines, of which two kinds count: "modifier NAME VALUE" (a modifier that is absent has the schema's
+ * default, as MakeHuman leaves it out) and "likeness GROUP CHOICE" (every group once; MakeHuman passes over such lines).
+ * A missing or unknown name, one that stands there twice, a value that is not finite or outside min..max, an unknown choice is
+ * LK_BAD_DATA and is named.
  */
 #ifndef LK_DATASET_PARAMETERS_H
 #define LK_DATASET_PARAMETERS_H
@@ -15,9 +17,14 @@
  * source in errors. */
 lk_status lk_parameters_parse_json(const lk_schema *schema, const char *text, size_t size, const char *origin, float *continuous,
                                    uint8_t *discrete);
+lk_status lk_parameters_parse_mhm(const lk_schema *schema, const char *text, size_t size, const char *origin, float *continuous,
+                                  uint8_t *discrete);
+
+/* A file of either kind: .mhm by its name, JSON otherwise. */
 lk_status lk_parameters_load(const lk_schema *schema, const char *path, float *continuous, uint8_t *discrete);
 
-/* Values in client units, pretty-printed, in schema order. */
+/* Values in client units, in schema order, written atomically; .mhm by the name of the path, JSON otherwise. A group whose name
+ * has spaces cannot stand in a .mhm: LK_USAGE. What is loaded again differs by rounding to client units alone (1e-6). */
 lk_status lk_parameters_save(const lk_schema *schema, const char *path, const float *continuous, const uint8_t *discrete);
 
 #endif

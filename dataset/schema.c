@@ -356,11 +356,15 @@ static bool continuous_difference(const lk_continuous *a, const lk_continuous *b
 {
     if (strcmp(a->name, b->name) != 0)
         return snprintf(out, size, "continuous parameter '%s' against '%s'", a->name, b->name) > 0;
-    if (a->min != b->min || a->max != b->max || a->default_value != b->default_value)
-        return snprintf(out, size, "'%s' goes from %.9g to %.9g (default %.9g) against %.9g to %.9g (default %.9g)", a->name,
-                        (double)a->min, (double)a->max, (double)a->default_value, (double)b->min, (double)b->max,
-                        (double)b->default_value) > 0;
-    return false;
+    if (a->min == b->min && a->max == b->max && a->default_value == b->default_value)
+        return false;
+    const float numbers[] = {a->min, a->max, a->default_value, b->min, b->max, b->default_value};
+    char text[6][LK_FLOAT_TEXT];
+    for (int i = 0; i < 6; i++)
+        lk_float_text(numbers[i], text[i]);
+    snprintf(out, size, "'%s' goes from %s to %s (default %s) against %s to %s (default %s)", a->name, text[0], text[1], text[2],
+             text[3], text[4], text[5]);
+    return true;
 }
 
 static void first_difference(const lk_schema *a, const lk_schema *b, char *out, size_t size)

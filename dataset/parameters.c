@@ -1,0 +1,292 @@
+#include "dataset/parameters.h"
+
+#include "base/file.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_FILE = 4 << 20 };
+
+/* One parse: where values go, and which have come already. */
+typedef struct target {
+    const lk_schema *schema;
+    const char *origin;
+    float *continuous;
+    uint8_t *discrete;
+    bool has_continuous[LK_MAX_CONTINUOUS];
+    bool has_group[LK_MAX_GROUPS];
+} target;
+
+/* ---- client units and [0,1] (patent CN109902767B: normalised continuous parameters) ---- */
+
+static float normalize(const lk_continuous *parameter, float value)
+{
+    double share = ((double)value - parameter->min) / ((double)parameter->max - parameter->min);
+    return (float)(share < 0 ? 0 : share > 1 ? 1 : share);
+}
+
+static float in_client_units(const lk_continuous *parameter, float share)
+{
+    return (float)(parameter->min + (double)share * ((double)parameter->max - parameter->min));
+}
+
+/* ---- values by name ---- */
+
+static lk_status set_continuous(target *t, const char *name, double value)
+{
+    int i = lk_schema_find_continuous(t->schema, name);
+    if (i < 0)
+        return lk_fail(LK_BAD_DATA, "%s: the schema '%s' has no continuous parameter '%.*s'", t->origin, t->schema->name, LK_MAX_NAME,
+                       name);
+    const lk_continuous *parameter = &t->schema->continuous[i];
+    if (t->has_continuous[i])
+        return lk_fail(LK_BAD_DATA, "%s: '%s' stands there twice", t->origin, name);
+    /* Compared as floats: the schema's -0.35 is the float nearest to it. */
+    float rounded = (float)value;
+    if (!(rounded >= parameter->min && rounded <= parameter->max))
+        return lk_fail(LK_BAD_DATA, "%s: '%s' is %g, outside %g to %g", t->origin, name, value, (double)parameter->min,
+                       (double)parameter->max);
+    t->continuous[i] = normalize(parameter, rounded);
+    t->has_continuous[i] = true;
+    return LK_OK;
+}
+
+static lk_status set_choice(target *t, const char *group_name, const char *choice)
+{
+    int g = lk_schema_find_group(t->schema, group_name);
+    if (g < 0)
+        return lk_fail(LK_BAD_DATA, "%s: the schema '%s' has no discrete group '%.*s'", t->origin, t->schema->name, LK_MAX_NAME,
+                       group_name);
+    if (t->has_group[g])
+        return lk_fail(LK_BAD_DATA, "%s: group '%s' stands there twice", t->origin, group_name);
+    int k = lk_group_find_choice(&t->schema->groups[g], choice);
+    if (k < 0)
+        return lk_fail(LK_BAD_DATA, "%s: group '%s' has no choice '%.*s'", t->origin, group_name, LK_MAX_NAME, choice);
+    t->discrete[g] = (uint8_t)k;
+    t->has_group[g] = true;
+    return LK_OK;
+}
+
+static lk_status require_all_continuous(const target *t)
+{
+    for (int i = 0; i < t->schema->continuous_count; i++)
+        if (!t->has_continuous[i])
+            return lk_fail(LK_BAD_DATA, "%s: '%s' is missing; every continuous parameter of the schema '%s' is needed", t->origin,
+                           t->schema->continuous[i].name, t->schema->name);
+    return LK_OK;
+}
+
+static lk_status require_all_groups(const target *t, const char *how)
+{
+    for (int g = 0; g < t->schema->group_count; g++)
+        if (!t->has_group[g])
+            return lk_fail(LK_BAD_DATA, "%s: no choice for group '%s'; %s", t->origin, t->schema->groups[g].name, how);
+    return LK_OK;
+}
+
+/* ---- JSON ---- */
+
+static lk_status take_continuous(target *t, json_t *map)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(map, name, value) {
+        if (!json_is_number(value))
+            return lk_fail(LK_BAD_DATA, "%s: '%.*s' must be a number", t->origin, LK_MAX_NAME, name);
+        LK_TRY(set_continuous(t, name, json_number_value(value)));
+    }
+    return require_all_continuous(t);
+}
+
+static lk_status take_discrete(target *t, json_t *map)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(map, name, value) {
+        if (!json_is_string(value))
+            return lk_fail(LK_BAD_DATA, "%s: the choice for '%.*s' must be a text", t->origin, LK_MAX_NAME, name);
+        LK_TRY(set_choice(t, name, json_string_value(value)));
+    }
+    return require_all_groups(t, "add it under \"discrete\"");
+}
+
+static lk_status take_root(target *t, json_t *root)
+{
+    const char *name;
+    json_t *value;
+    json_t *continuous = json_object_get(root, "continuous"), *discrete = json_object_get(root, "discrete");
+    if (!json_is_object(continuous) || !json_is_object(discrete))
+        return lk_fail(LK_BAD_DATA, "%s: must be {\"continuous\": {...}, \"discrete\": {...}}", t->origin);
+    json_object_foreach(root, name, value)
+        if (value != continuous && value != discrete)
+            return lk_fail(LK_BAD_DATA, "%s: unknown key '%.60s' beside \"continuous\" and \"discrete\"", t->origin, name);
+    LK_TRY(take_continuous(t, continuous));
+    return take_discrete(t, discrete);
+}
+
+lk_status lk_parameters_parse_json(const lk_schema *schema, const char *text, size_t size, const char *origin, float *continuous,
+                                   uint8_t *discrete)
+{
+    target t = {.schema = schema, .origin = origin, .continuous = continuous, .discrete = discrete};
+    json_error_t error;
+    /* jansson refuses nesting beyond 2048, numbers that overflow, strings that are not UTF-8 or hold a zero. */
+    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    if (!root)
+        return lk_fail(LK_BAD_DATA, "%s:%d: not JSON: %s", origin, error.line, error.text);
+    lk_status status = take_root(&t, root);
+    json_decref(root);
+    return status;
+}
+
+/* ---- .mhm ---- */
+
+/* Cuts the next word off *rest and skips the spaces behind it. */
+static char *take_word(char **rest)
+{
+    char *word = *rest;
+    *rest += strcspn(*rest, " \t");
+    if (**rest) {
+        *(*rest)++ = '\0';
+        *rest += strspn(*rest, " \t");
+    }
+    return word;
+}
+
+static lk_status take_modifier(target *t, char *rest)
+{
+    char *space = strrchr(rest, ' '); /* a name may hold spaces, a number does not */
+    char *end = space;
+    double value = space ? strtod(space + 1, &end) : 0;
+    if (!space || end == space + 1 || *end != '\0' || !isfinite(value))
+        return lk_fail(LK_BAD_DATA, "%s: 'modifier %.*s': expected a name and a finite number", t->origin, LK_MAX_NAME, rest);
+    *space = '\0';
+    return set_continuous(t, rest, value);
+}
+
+static lk_status take_line(target *t, char *line)
+{
+    size_t length = strlen(line);
+    while (length > 0 && strchr(" \t\r", line[length - 1]))
+        line[--length] = '\0';
+    char *rest = line;
+    const char *kind = take_word(&rest);
+    if (strcmp(kind, "modifier") == 0)
+        return take_modifier(t, rest);
+    if (strcmp(kind, "likeness") == 0) {
+        const char *group = take_word(&rest);
+        return set_choice(t, group, rest);
+    }
+    return LK_OK; /* version, camera, clothes: not ours */
+}
+
+lk_status lk_parameters_parse_mhm(const lk_schema *schema, const char *text, size_t size, const char *origin, float *continuous,
+                                  uint8_t *discrete)
+{
+    target t = {.schema = schema, .origin = origin, .continuous = continuous, .discrete = discrete};
+    if (memchr(text, '\0', size))
+        return lk_fail(LK_BAD_DATA, "%s: holds a zero byte, so it is not a .mhm file", origin);
+    for (int i = 0; i < schema->continuous_count; i++)
+        continuous[i] = normalize(&schema->continuous[i], schema->continuous[i].default_value);
+    char *copy = malloc(size + 1);
+    if (!copy)
+        return lk_fail(LK_INTERNAL, "%s: out of memory", origin);
+    memcpy(copy, text, size);
+    copy[size] = '\0';
+    lk_status status = LK_OK;
+    char *rest = copy, *line;
+    while (status == LK_OK && (line = strsep(&rest, "\n")) != NULL)
+        status = take_line(&t, line);
+    free(copy);
+    return status == LK_OK ? require_all_groups(&t, "add a line 'likeness GROUP CHOICE'") : status;
+}
+
+/* ---- files ---- */
+
+static bool is_mhm(const char *path)
+{
+    size_t length = strlen(path);
+    return length >= 4 && strcmp(path + length - 4, ".mhm") == 0;
+}
+
+lk_status lk_parameters_load(const lk_schema *schema, const char *path, float *continuous, uint8_t *discrete)
+{
+    char *text;
+    size_t size;
+    LK_TRY(lk_read_file(path, MAX_FILE, &text, &size));
+    lk_status status = is_mhm(path) ? lk_parameters_parse_mhm(schema, text, size, path, continuous, discrete)
+                                    : lk_parameters_parse_json(schema, text, size, path, continuous, discrete);
+    free(text);
+    return status;
+}
+
+static lk_status save_mhm(const lk_schema *schema, const char *path, const float *continuous, const uint8_t *discrete)
+{
+    for (int g = 0; g < schema->group_count; g++)
+        if (strpbrk(schema->groups[g].name, " \t"))
+            return lk_fail(LK_USAGE, "%s: group '%s' has spaces in its name, which a .mhm file cannot hold; save as .json", path,
+                           schema->groups[g].name);
+    lk_atomic_file file;
+    LK_TRY(lk_atomic_open(&file, path));
+    fputs("version v1.2.0\n", file.stream);
+    for (int i = 0; i < schema->continuous_count; i++) {
+        char value[LK_FLOAT_TEXT];
+        lk_float_text(in_client_units(&schema->continuous[i], continuous[i]), value);
+        fprintf(file.stream, "modifier %s %s\n", schema->continuous[i].name, value);
+    }
+    for (int g = 0; g < schema->group_count; g++)
+        fprintf(file.stream, "likeness %s %s\n", schema->groups[g].name, schema->groups[g].choices[discrete[g]]);
+    return lk_atomic_commit(&file);
+}
+
+/* NULL if memory is out. */
+static json_t *make_json(const lk_schema *schema, const float *continuous, const uint8_t *discrete)
+{
+    json_t *values = json_object(), *choices = json_object();
+    int failed = 0;
+    for (int i = 0; i < schema->continuous_count; i++) {
+        char value[LK_FLOAT_TEXT]; /* the short decimal, not the digits of the float behind it */
+        lk_float_text(in_client_units(&schema->continuous[i], continuous[i]), value);
+        failed |= json_object_set_new(values, schema->continuous[i].name, json_real(strtod(value, NULL)));
+    }
+    for (int g = 0; g < schema->group_count; g++)
+        failed |= json_object_set_new(choices, schema->groups[g].name, json_string(schema->groups[g].choices[discrete[g]]));
+    json_t *root = json_pack("{s:o, s:o}", "continuous", values, "discrete", choices); /* takes both, also when it fails */
+    if (failed) {
+        json_decref(root);
+        return NULL;
+    }
+    return root;
+}
+
+static lk_status save_json(const lk_schema *schema, const char *path, const float *continuous, const uint8_t *discrete)
+{
+    json_t *root = make_json(schema, continuous, discrete);
+    char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+    json_decref(root);
+    if (!text)
+        return lk_fail(LK_INTERNAL, "%s: out of memory writing parameters", path);
+    lk_atomic_file file;
+    lk_status status = lk_atomic_open(&file, path);
+    if (status == LK_OK) {
+        fprintf(file.stream, "%s\n", text);
+        status = lk_atomic_commit(&file);
+    }
+    free(text);
+    return status;
+}
+
+lk_status lk_parameters_save(const lk_schema *schema, const char *path, const float *continuous, const uint8_t *discrete)
+{
+    for (int i = 0; i < schema->continuous_count; i++)
+        if (!(continuous[i] >= 0.0f && continuous[i] <= 1.0f))
+            return lk_fail(LK_BAD_DATA, "%s: '%s' is %g, outside 0 to 1", path, schema->continuous[i].name, (double)continuous[i]);
+    for (int g = 0; g < schema->group_count; g++)
+        if (discrete[g] >= schema->groups[g].count)
+            return lk_fail(LK_BAD_DATA, "%s: group '%s' has choice %d, but only %d choices", path, schema->groups[g].name, discrete[g],
+                           schema->groups[g].count);
+    return is_mhm(path) ? save_mhm(schema, path, continuous, discrete) : save_json(schema, path, continuous, discrete);
+}

@@ -1,0 +1,221 @@
+/* Parameter files: JSON and .mhm come back as they were saved; every wrong one is refused by name. */
+#include "base/file.h"
+#include "base/random.h"
+#include "dataset/parameters.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char schema_text[] = "name: small\n"
+                                  "continuous:\n"
+                                  "  - {name: nose/nose-width-decr|incr, min: -0.35, max: 0.35, default: 0}\n"
+                                  "  - {name: 'odd \"name\" ö', min: 10, max: 30, default: 15}\n"
+                                  "discrete:\n"
+                                  "  - {name: hair, choices: [bald, short, long wavy]}\n"
+                                  "  - {name: skin, choices: [light, dark]}\n";
+
+static lk_schema *schema;
+
+static int open_schema(void **state)
+{
+    (void)state;
+    return lk_schema_parse(schema_text, "small", &schema) == LK_OK ? 0 : -1;
+}
+
+static int close_schema(void **state)
+{
+    (void)state;
+    lk_schema_free(schema);
+    return 0;
+}
+
+static void json_in_client_units_is_read(void **state)
+{
+    (void)state;
+    const char text[] = "{\"discrete\": {\"skin\": \"dark\", \"hair\": \"long wavy\"},\n"
+                        " \"continuous\": {\"odd \\\"name\\\" \\u00f6\": 15, \"nose/nose-width-decr|incr\": -0.35}}";
+    float continuous[2];
+    uint8_t discrete[2];
+    assert_int_equal(lk_parameters_parse_json(schema, text, strlen(text), "face", continuous, discrete), LK_OK);
+    assert_true(continuous[0] == 0.0f);
+    assert_true(continuous[1] == 0.25f);
+    assert_int_equal(discrete[0], 2);
+    assert_int_equal(discrete[1], 1);
+}
+
+static void mhm_is_read_with_defaults(void **state)
+{
+    (void)state;
+    const char text[] = "# Written by MakeHuman\r\nversion v1.2.0\r\nname face\r\ncamera 0.0 0.0\r\n"
+                        "modifier odd \"name\" ö 30\r\n"
+                        "skinMaterial skins/x/x.mhmat\r\n"
+                        "likeness hair long wavy\r\nlikeness skin light\r\nsubdivide False\r\n";
+    float continuous[2];
+    uint8_t discrete[2];
+    if (lk_parameters_parse_mhm(schema, text, strlen(text), "face.mhm", continuous, discrete) != LK_OK)
+        fail_msg("%s", lk_error_text());
+    assert_true(continuous[0] == 0.5f); /* absent: the default, 0 */
+    assert_true(continuous[1] == 1.0f);
+    assert_int_equal(discrete[0], 2);
+    assert_int_equal(discrete[1], 0);
+}
+
+static void what_is_saved_comes_back(void **state)
+{
+    (void)state;
+    const char *paths[] = {"face.json", "face.mhm"};
+    lk_random random = lk_random_make(1, 1);
+    for (int i = 0; i < 200; i++) {
+        float continuous[2] = {lk_random_uniform(&random), lk_random_uniform(&random)}, back[2];
+        uint8_t discrete[2] = {(uint8_t)lk_random_below(&random, 3), (uint8_t)lk_random_below(&random, 2)}, choices[2];
+        if (i < 2)
+            continuous[0] = continuous[1] = (float)i; /* the ends exactly */
+        const char *path = paths[i % 2];
+        assert_int_equal(lk_parameters_save(schema, path, continuous, discrete), LK_OK);
+        if (lk_parameters_load(schema, path, back, choices) != LK_OK)
+            fail_msg("%s", lk_error_text());
+        assert_memory_equal(choices, discrete, 2);
+        for (int k = 0; k < 2; k++)
+            assert_true(fabsf(back[k] - continuous[k]) <= (i < 2 ? 0.0f : 1e-6f));
+    }
+    const float half[2] = {0.5f, 0.25f};
+    const uint8_t first[2] = {0, 0};
+    char *text;
+    size_t size;
+    assert_int_equal(lk_parameters_save(schema, "plain.json", half, first), LK_OK);
+    assert_int_equal(lk_read_file("plain.json", 4096, &text, &size), LK_OK);
+    assert_string_equal(text, "{\n  \"continuous\": {\n    \"nose/nose-width-decr|incr\": 0.0,\n    \"odd \\\"name\\\" ö\": 15.0\n  },\n"
+                              "  \"discrete\": {\n    \"hair\": \"bald\",\n    \"skin\": \"light\"\n  }\n}\n");
+    free(text);
+}
+
+static void nothing_out_of_range_is_saved(void **state)
+{
+    (void)state;
+    const float bad[2] = {0.5f, 1.5f}, nan_value[2] = {NAN, 0.5f}, good[2] = {0.5f, 0.5f};
+    const uint8_t fine[2] = {0, 0}, beyond[2] = {0, 2};
+    assert_int_equal(lk_parameters_save(schema, "no.json", bad, fine), LK_BAD_DATA);
+    assert_int_equal(lk_parameters_save(schema, "no.json", nan_value, fine), LK_BAD_DATA);
+    assert_int_equal(lk_parameters_save(schema, "no.mhm", good, beyond), LK_BAD_DATA);
+    assert_int_equal(lk_parameters_save(schema, "no/folder/x.json", good, fine), LK_IO);
+    assert_false(lk_path_exists("no.json") || lk_path_exists("no.mhm"));
+}
+
+#define NOSE "\"nose/nose-width-decr|incr\": 0"
+#define ODD "\"odd \\\"name\\\" ö\": 15"
+#define HAIR "\"hair\": \"bald\""
+#define SKIN "\"skin\": \"dark\""
+
+static void wrong_json_is_named(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text, *sentence;
+    } cases[] = {
+        {"", "face:1: not JSON"},
+        {"{\"continuous\": {", "face:1: not JSON"},
+        {"[]", "face: must be {\"continuous\""},
+        {"{\"continuous\": {" NOSE ", " ODD "}}", "face: must be {\"continuous\""},
+        {"{\"continuous\": {" NOSE ", " ODD "}, \"discrete\": []}", "face: must be {\"continuous\""},
+        {"{\"continuous\": {" NOSE ", " ODD "}, \"discrete\": {" HAIR ", " SKIN "}} x", "face:1: not JSON"},
+        {"{\"continuous\": {" NOSE ", " ODD "}, \"discrete\": {" HAIR ", " SKIN "}, \"name\": 1}", "unknown key 'name'"},
+        {"{\"continuous\": {" NOSE "}, \"discrete\": {" HAIR ", " SKIN "}}", "face: 'odd \"name\" ö' is missing"},
+        {"{\"continuous\": {" NOSE ", " ODD "}, \"discrete\": {" HAIR "}}", "face: no choice for group 'skin'"},
+        {"{\"continuous\": {" NOSE ", " ODD ", \"x\": 1}, \"discrete\": {" HAIR ", " SKIN "}}",
+         "face: the schema 'small' has no continuous parameter 'x'"},
+        {"{\"continuous\": {" NOSE ", " ODD "}, \"discrete\": {" HAIR ", " SKIN ", \"hat\": \"none\"}}",
+         "face: the schema 'small' has no discrete group 'hat'"},
+        {"{\"continuous\": {" NOSE ", " NOSE ", " ODD "}, \"discrete\": {" HAIR ", " SKIN "}}", "face:1: not JSON: duplicate object key"},
+        {"{\"continuous\": {\"nose/nose-width-decr|incr\": 0.36, " ODD "}, \"discrete\": {" HAIR ", " SKIN "}}",
+         "'nose/nose-width-decr|incr' is 0.36, outside -0.35 to 0.35"},
+        {"{\"continuous\": {\"nose/nose-width-decr|incr\": 1e300, " ODD "}, \"discrete\": {" HAIR ", " SKIN "}}", "is 1e+300, outside"},
+        {"{\"continuous\": {\"nose/nose-width-decr|incr\": 1e999, " ODD "}, \"discrete\": {" HAIR ", " SKIN "}}", "face:1: not JSON"},
+        {"{\"continuous\": {\"nose/nose-width-decr|incr\": NaN, " ODD "}, \"discrete\": {" HAIR ", " SKIN "}}", "face:1: not JSON"},
+        {"{\"continuous\": {\"nose/nose-width-decr|incr\": \"0\", " ODD "}, \"discrete\": {" HAIR ", " SKIN "}}", "must be a number"},
+        {"{\"continuous\": {" NOSE ", " ODD "}, \"discrete\": {\"hair\": \"wig\", " SKIN "}}", "group 'hair' has no choice 'wig'"},
+        {"{\"continuous\": {" NOSE ", " ODD "}, \"discrete\": {\"hair\": 0, " SKIN "}}", "the choice for 'hair' must be a text"},
+    };
+    float continuous[2];
+    uint8_t discrete[2];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        lk_status status = lk_parameters_parse_json(schema, cases[i].text, strlen(cases[i].text), "face", continuous, discrete);
+        if (status != LK_BAD_DATA || !strstr(lk_error_text(), cases[i].sentence))
+            fail_msg("%s: status %d, '%s' does not hold '%s'", cases[i].text, (int)status, lk_error_text(), cases[i].sentence);
+    }
+    enum { DEPTH = 200000 };
+    char *bomb = malloc(DEPTH);
+    memset(bomb, '[', DEPTH);
+    assert_int_equal(lk_parameters_parse_json(schema, bomb, DEPTH, "bomb", continuous, discrete), LK_BAD_DATA);
+    free(bomb);
+}
+
+static void wrong_mhm_is_named(void **state)
+{
+    (void)state;
+    const char choices[] = "likeness hair bald\nlikeness skin dark\n";
+    const struct {
+        const char *text, *sentence;
+    } cases[] = {
+        {"", "face.mhm: no choice for group 'hair'; add a line 'likeness GROUP CHOICE'"},
+        {"likeness hair bald\n", "no choice for group 'skin'"},
+        {"likeness hair\nlikeness skin dark\n", "group 'hair' has no choice ''"},
+        {"likeness hair wig\n", "group 'hair' has no choice 'wig'"},
+        {"likeness hat none\n", "has no discrete group 'hat'"},
+        {"likeness hair bald\nlikeness hair bald\n", "group 'hair' stands there twice"},
+        {"modifier macrodetails/Age 0.5\n", "has no continuous parameter 'macrodetails/Age'"},
+        {"modifier\n", "expected a name and a finite number"},
+        {"modifier nose/nose-width-decr|incr\n", "expected a name and a finite number"},
+        {"modifier nose/nose-width-decr|incr 0.1x\n", "expected a name and a finite number"},
+        {"modifier nose/nose-width-decr|incr nan\n", "expected a name and a finite number"},
+        {"modifier nose/nose-width-decr|incr inf\n", "expected a name and a finite number"},
+        {"modifier nose/nose-width-decr|incr 0.4\n", "is 0.4, outside -0.35 to 0.35"},
+        {"modifier nose/nose-width-decr|incr 0.1\nmodifier nose/nose-width-decr|incr 0.1\n", "stands there twice"},
+    };
+    float continuous[2];
+    uint8_t discrete[2];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        lk_status status = lk_parameters_parse_mhm(schema, cases[i].text, strlen(cases[i].text), "face.mhm", continuous, discrete);
+        if (status != LK_BAD_DATA || !strstr(lk_error_text(), cases[i].sentence))
+            fail_msg("%s: status %d, '%s' does not hold '%s'", cases[i].text, (int)status, lk_error_text(), cases[i].sentence);
+    }
+    assert_int_equal(lk_parameters_parse_mhm(schema, "a\0b", 3, "face.mhm", continuous, discrete), LK_BAD_DATA);
+    assert_int_equal(lk_parameters_parse_mhm(schema, choices, strlen(choices), "face.mhm", continuous, discrete), LK_OK);
+    /* No newline at the end, and bytes behind the text that do not belong to it. */
+    assert_int_equal(lk_parameters_parse_mhm(schema, choices, strlen(choices) - 1, "face.mhm", continuous, discrete), LK_OK);
+}
+
+static void files_that_cannot_be_read_are_named(void **state)
+{
+    (void)state;
+    float continuous[2];
+    uint8_t discrete[2];
+    assert_int_equal(lk_parameters_load(schema, "missing.json", continuous, discrete), LK_BAD_DATA);
+    assert_non_null(strstr(lk_error_text(), "missing.json"));
+    lk_schema *spaced;
+    const char *text = "name: s\ncontinuous: [{name: a, min: 0, max: 1, default: 0}]\ndiscrete: [{name: hair style, choices: [x, y]}]\n";
+    assert_int_equal(lk_schema_parse(text, "spaced", &spaced), LK_OK);
+    assert_int_equal(lk_parameters_save(spaced, "spaced.mhm", (float[]){0.5f}, (uint8_t[]){0}), LK_USAGE);
+    assert_non_null(strstr(lk_error_text(), "save as .json"));
+    assert_int_equal(lk_parameters_save(spaced, "spaced.json", (float[]){0.5f}, (uint8_t[]){1}), LK_OK);
+    assert_int_equal(lk_parameters_load(spaced, "spaced.json", continuous, discrete), LK_OK);
+    assert_int_equal(discrete[0], 1);
+    lk_schema_free(spaced);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(json_in_client_units_is_read), cmocka_unit_test(mhm_is_read_with_defaults),
+        cmocka_unit_test(what_is_saved_comes_back),     cmocka_unit_test(nothing_out_of_range_is_saved),
+        cmocka_unit_test(wrong_json_is_named),          cmocka_unit_test(wrong_mhm_is_named),
+        cmocka_unit_test(files_that_cannot_be_read_are_named),
+    };
+    return cmocka_run_group_tests(tests, open_schema, close_schema);
+}
