@@ -15,7 +15,7 @@ static const double box_side = 2.45, box_drop = 0.49;
 enum { COARSEST = 300 };
 
 const lk_align_options lk_align_defaults = {
-    .size = 128, .faces = LK_FACE_CENTRAL, .max_enlarge = 3.0, .max_turn = 40.0, .min_sharpness = 0.008};
+    .size = 128, .faces = LK_FACE_CENTRAL, .max_enlarge = 3.0, .max_turn = 40.0, .min_sharpness = 0.008, .max_outside = 0.25};
 
 struct lk_aligner {
     const lk_face_model *model;
@@ -240,6 +240,19 @@ static lk_status locate(lk_aligner *aligner, const lk_image *photo, lk_aligned *
     return LK_OK;
 }
 
+/* The share of the crop that lies outside the photo, from 32 x 32 points. */
+static double share_outside(const lk_image *photo, const lk_similarity *frame, int size)
+{
+    enum { GRID = 32 };
+    int outside = 0;
+    for (int i = 0; i < GRID * GRID; i++) {
+        lk_point at = {(i % GRID + 0.5) * size / GRID, ((double)(i / GRID) + 0.5) * size / GRID};
+        lk_point p = lk_similarity_apply(frame, at);
+        outside += p.x < 0 || p.y < 0 || p.x > photo->width || p.y > photo->height;
+    }
+    return outside / (double)(GRID * GRID);
+}
+
 static lk_status align_face(lk_aligner *aligner, const lk_image *photo, lk_aligned *face)
 {
     const lk_align_options *o = &aligner->options;
@@ -248,6 +261,9 @@ static lk_status align_face(lk_aligner *aligner, const lk_image *photo, lk_align
         face->rejected = "too small";
     if (!face->rejected && face->turn > o->max_turn)
         face->rejected = "turned away";
+    face->outside = share_outside(photo, &face->frame, o->size);
+    if (!face->rejected && face->outside > o->max_outside)
+        face->rejected = "cut off";
     if (face->rejected)
         return LK_OK;
     face->crop = malloc((size_t)o->size * (size_t)o->size * 3);

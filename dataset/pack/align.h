@@ -23,6 +23,7 @@ typedef struct lk_align_options {
     double max_enlarge;   /* "too small": a crop pixel may show no less than 1 / max_enlarge photo pixels */
     double max_turn;      /* "turned away": degrees between the face's axis and the camera; roll is corrected and does not count */
     double min_sharpness; /* "blurred": see lk_sharpness */
+    double max_outside;   /* "cut off": share of the crop that lies outside the photo and is its reflection */
 } lk_align_options;
 
 extern const lk_align_options lk_align_defaults;
@@ -31,8 +32,8 @@ typedef struct lk_aligned {
     lk_face_box box;                   /* in the photo, upright only roughly */
     lk_point landmarks[LK_LANDMARKS];  /* in the photo */
     lk_similarity frame;               /* crop pixels to photo pixels */
-    double enlarge, turn, roll, sharpness;
-    const char *rejected; /* NULL, or the rule that refuses the face: "too small", "turned away", "blurred" */
+    double enlarge, turn, roll, sharpness, outside;
+    const char *rejected; /* NULL, or the rule that refuses the face: "too small", "turned away", "cut off", "blurred" */
     uint8_t *crop;        /* size * size * 3, NULL where rejected before it was drawn; lk_aligned_free */
 } lk_aligned;
 

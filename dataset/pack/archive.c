@@ -20,6 +20,7 @@ typedef struct lk_archive {
     gzFile gzip; /* what libarchive reads from; plain bytes pass it unchanged */
     int fd;      /* or this, for files that need seeking (zip, 7z) */
     locale_t utf8; /* entry names are converted to this, whatever the user's locale */
+    off_t size;    /* of the file, 0 if unknown */
     uint8_t *block;
     char *name; /* of the current entry */
 } lk_archive;
@@ -54,6 +55,7 @@ static lk_status start(lk_archive *a)
     uint8_t head[2] = {0};
     struct stat info;
     bool regular = fstat(a->fd, &info) == 0 && S_ISREG(info.st_mode);
+    a->size = regular ? info.st_size : 0;
     bool gzipped = regular && pread(a->fd, head, 2, 0) == 2 && head[0] == 0x1f && head[1] == 0x8b;
     struct archive *r = a->reader;
     archive_read_support_filter_zstd(r);
@@ -201,4 +203,11 @@ static lk_status archive_read(void *self, void *buffer, size_t size, size_t *got
     return LK_OK;
 }
 
-const lk_source_kind lk_archive_kind = {archive_next, archive_read, archive_close};
+static double archive_share_read(const void *self)
+{
+    const lk_archive *a = self;
+    off_t at = a->gzip ? gzoffset(a->gzip) : lseek(a->fd, 0, SEEK_CUR);
+    return a->size > 0 && at > 0 ? (double)at / (double)a->size : 0;
+}
+
+const lk_source_kind lk_archive_kind = {archive_next, archive_read, archive_share_read, archive_close};

@@ -188,4 +188,18 @@ static lk_status folder_read(void *self, void *buffer, size_t size, size_t *got,
     return LK_OK;
 }
 
-const lk_source_kind lk_folder_kind = {folder_next, folder_read, folder_close};
+/* Each level's names count alike. */
+static double folder_share_read(const void *self)
+{
+    const lk_folder *f = self;
+    double share = 0, weight = 1;
+    for (int i = 0; i < f->depth; i++) {
+        const level *l = &f->levels[i];
+        weight /= l->count > 0 ? (double)l->count : 1.0;
+        bool inside = i + 1 < f->depth; /* its current name is the next level, not done */
+        share += weight * (double)(inside ? l->next - 1 : l->next);
+    }
+    return share;
+}
+
+const lk_source_kind lk_folder_kind = {folder_next, folder_read, folder_share_read, folder_close};

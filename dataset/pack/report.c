@@ -4,6 +4,7 @@
 #include "dataset/pack/names.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,7 @@ struct lk_report {
     int64_t *choices; /* [choice_count] */
 };
 
-lk_status lk_report_create(const char *folder, const lk_schema *schema, lk_report **out)
+lk_status lk_report_create(const lk_schema *schema, lk_report **out)
 {
     *out = NULL;
     lk_report *r = calloc(1, sizeof *r);
@@ -40,20 +41,22 @@ lk_status lk_report_create(const char *folder, const lk_schema *schema, lk_repor
     r->schema = schema;
     r->spreads = calloc((size_t)schema->continuous_count, sizeof *r->spreads);
     r->choices = calloc((size_t)schema->choice_count, sizeof *r->choices);
-    lk_status status = r->spreads && r->choices ? LK_OK : lk_fail(LK_INTERNAL, "out of memory for the report");
-    char path[LK_PATH_SIZE];
-    if (status == LK_OK)
-        status = lk_path_join(path, folder, "rejected.jsonl");
-    if (status == LK_OK)
-        status = lk_atomic_open(&r->log, path);
-    if (status != LK_OK) {
+    if (!r->spreads || !r->choices) {
         lk_report_free(r);
-        return status;
+        return lk_fail(LK_INTERNAL, "out of memory for the report");
     }
-    r->log_open = true;
     for (int i = 0; i < schema->continuous_count; i++)
         r->spreads[i] = (spread){0, 0, INFINITY, -INFINITY};
     *out = r;
+    return LK_OK;
+}
+
+lk_status lk_report_begin(lk_report *r, const char *folder)
+{
+    char path[LK_PATH_SIZE];
+    LK_TRY(lk_path_join(path, folder, "rejected.jsonl"));
+    LK_TRY(lk_atomic_open(&r->log, path));
+    r->log_open = true;
     return LK_OK;
 }
 

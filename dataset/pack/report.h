@@ -16,7 +16,9 @@ enum { LK_REPORT_NAMES = 1000, LK_MAX_PARTS = 3 };
 
 typedef struct lk_report lk_report;
 /* `schema` must outlive it. */
-lk_status lk_report_create(const char *folder, const lk_schema *schema, lk_report **out);
+lk_status lk_report_create(const lk_schema *schema, lk_report **out);
+/* Begins rejected.jsonl in `folder`; before the first refusal. */
+lk_status lk_report_begin(lk_report *report, const char *folder);
 /* Takes rejected.jsonl away unless lk_report_finish was called. */
 void lk_report_free(lk_report *report);
 

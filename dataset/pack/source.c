@@ -19,7 +19,7 @@ struct lk_source {
     const lk_limits *limits;
     char *path;
     int fd;
-    bool started, can_reopen;
+    bool started;
     int64_t entries, bytes;
 };
 
@@ -63,7 +63,7 @@ lk_status lk_source_open(const char *path, const lk_limits *limits, lk_source **
         free(kept);
         return lk_fail(LK_INTERNAL, "%s: out of memory", path);
     }
-    *source = (lk_source){.limits = limits, .path = kept, .fd = -1, .can_reopen = !standard};
+    *source = (lk_source){.limits = limits, .path = kept, .fd = -1};
     lk_status status = open_kind(source, fd);
     if (status != LK_OK) {
         lk_source_close(source);
@@ -85,9 +85,9 @@ void lk_source_close(lk_source *source)
     free(source);
 }
 
-bool lk_source_can_reopen(const lk_source *source)
+double lk_source_share_read(const lk_source *source)
 {
-    return source->can_reopen;
+    return source->kind ? source->kind->share_read(source->self) : 0;
 }
 
 /* A table given by itself is the one entry of its source, under the name that says what it is. */

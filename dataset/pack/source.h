@@ -41,8 +41,8 @@ typedef struct lk_source lk_source;
 /* The error of a path that is none of the above names it; `limits` must outlive the source. */
 lk_status lk_source_open(const char *path, const lk_limits *limits, lk_source **out);
 void lk_source_close(lk_source *source);
-/* False for standard input. */
-bool lk_source_can_reopen(const lk_source *source);
+/* About how much of the source has been read, 0 to 1; 0 where nobody can know (standard input). */
+double lk_source_share_read(const lk_source *source);
 
 /* The next regular or refused entry; folders are passed over. An entry that was not read is skipped. */
 lk_status lk_source_next(lk_source *source, lk_entry *entry);
@@ -60,6 +60,7 @@ typedef struct lk_source_kind {
     lk_status (*next)(void *self, lk_entry *entry);
     /* Like read(2) on the current entry; a refusal is LK_OK with *refused. */
     lk_status (*read)(void *self, void *buffer, size_t size, size_t *got, const char **refused);
+    double (*share_read)(const void *self);
     void (*close)(void *self);
 } lk_source_kind;
 
