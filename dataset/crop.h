@@ -7,7 +7,7 @@
 #ifndef LK_DATASET_CROP_H
 #define LK_DATASET_CROP_H
 
-#define LK_EYE_LEFT_X 0.36
-#define LK_EYE_Y 0.46
+#define LK_EYE_LEFT_X 0.375
+#define LK_EYE_Y 0.49
 
 #endif

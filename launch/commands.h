@@ -8,6 +8,7 @@
 
 /* name, function, one line of help */
 #define LK_COMMAND_TABLE(X)                                                                                           \
+    X("render", lk_command_render, "draw faces from parameters: one picture, or shards of random faces")              \
     X("train", lk_command_train, "train the decoder or the encoder from a configuration")                             \
     X("evaluate", lk_command_evaluate, "judge a trained run on a data set, with pictures")
 

@@ -107,12 +107,12 @@ static lk_status grow_set(void *context, int64_t i, int worker)
     lk_client *client = context;
     int number = (int)i;
     if (number < LK_HAIR_STYLES)
-        return lk_strands_grow_hair(client->scalp, client->mesh, number, &client->hair[number]);
+        return lk_strands_grow_hair(client->scalp, number, &client->hair[number]);
     number -= LK_HAIR_STYLES;
     if (number < LK_BROW_STYLES)
         return lk_strands_grow_brows(client->scalp, number, &client->brows[number]);
     number -= LK_BROW_STYLES;
-    return lk_strands_grow_beard(client->scalp, client->mesh, number, &client->beards[number]);
+    return lk_strands_grow_beard(client->scalp, number, &client->beards[number]);
 }
 
 lk_status lk_client_open(const char *folder, const lk_schema *schema, lk_client **out)

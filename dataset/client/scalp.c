@@ -1,6 +1,7 @@
 #include "dataset/client/scalp.h"
 
 #include "base/thread.h"
+#include "dataset/client/styles.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -8,7 +9,7 @@
 
 const lk_vec3 LK_HEAD_CENTRE = {0, 0.05f, -0.75f};
 
-enum { COLUMNS = 128, ROWS = 64, REACH_SAMPLES = 200000 };
+enum { COLUMNS = 128, ROWS = 64, REACH_SAMPLES = 120000 };
 
 /* A grid of cells around the head; each knows the vertices nearest to its middle, so that binding looks at eight of them. */
 enum { CELLS_X = 24, CELLS_Y = 28, CELLS_Z = 22, CELL_NEAREST = 8 };
@@ -18,7 +19,7 @@ static const lk_vec3 GRID_CORNER = {-1.8f, -2.1f, -2.4f};
 struct lk_scalp {
     const lk_mesh *mesh;
     const lk_vec3 *neutral, *normals;
-    float *area_below; /* running sum of triangle areas */
+    float *area_below[LK_REGION_COUNT]; /* running sums of the areas of a region's triangles */
     float reach[ROWS][COLUMNS];
     uint16_t *carriers; /* vertices that hair may be bound to */
     int carrier_count;
@@ -30,14 +31,15 @@ static lk_vec3 weigh(const lk_vec3 *values, const uint16_t *corners, const float
     return lk_add_scaled(lk_add_scaled(lk_scale(values[corners[0]], w[0]), w[1], values[corners[1]]), w[2], values[corners[2]]);
 }
 
-lk_root lk_scalp_pick(const lk_scalp *scalp, lk_random *random)
+lk_root lk_scalp_pick(const lk_scalp *scalp, lk_region region, lk_random *random)
 {
     const lk_triangles *skin = &scalp->mesh->parts[LK_PART_SKIN];
-    float wanted = lk_random_uniform(random) * scalp->area_below[skin->count - 1];
+    const float *area_below = scalp->area_below[region];
+    float wanted = lk_random_uniform(random) * area_below[skin->count - 1];
     int low = 0, high = skin->count - 1;
     while (low < high) {
         int middle = (low + high) / 2;
-        if (scalp->area_below[middle] < wanted)
+        if (area_below[middle] <= wanted)
             low = middle + 1;
         else
             high = middle;
@@ -53,17 +55,31 @@ lk_root lk_scalp_pick(const lk_scalp *scalp, lk_random *random)
     return root;
 }
 
-/* Hair does not grow from below the throat, nor are such triangles worth picking. */
-static void sum_areas(lk_scalp *scalp)
+static bool in_region(const lk_mesh *mesh, int vertex, lk_vec3 at, lk_region region)
+{
+    bool skin = mesh->ear[vertex] < 0.3f && mesh->inner_mouth[vertex] < 0.2f;
+    switch (region) {
+    case LK_REGION_HAIR:
+        return skin && at.y > -0.9f && lk_hairline(at) > -0.1f;
+    case LK_REGION_BROWS:
+        return skin && at.y > 0 && at.y < 0.6f && at.z > -0.4f;
+    case LK_REGION_BEARD:
+        return skin && at.y < 0 && at.y > -1.4f && at.z > -1 && lk_mesh_lip(mesh, mesh->uv[vertex][0], mesh->uv[vertex][1]) < 0.5f;
+    default:
+        return at.y > -1.6f;
+    }
+}
+
+static void sum_areas(lk_scalp *scalp, lk_region region)
 {
     const lk_triangles *skin = &scalp->mesh->parts[LK_PART_SKIN];
     float sum = 0;
     for (int t = 0; t < skin->count; t++) {
         const uint16_t *c = skin->corners[t];
         lk_vec3 a = scalp->neutral[c[0]];
-        if (a.y > -1.6f)
+        if (in_region(scalp->mesh, c[0], a, region))
             sum += 0.5f * lk_length(lk_cross(lk_sub(scalp->neutral[c[1]], a), lk_sub(scalp->neutral[c[2]], a)));
-        scalp->area_below[t] = sum;
+        scalp->area_below[region][t] = sum;
     }
 }
 
@@ -126,9 +142,10 @@ static void measure_reach(lk_scalp *scalp)
 {
     lk_random random = lk_random_make(5, 0);
     for (int s = 0; s < REACH_SAMPLES; s++) {
-        lk_root root = lk_scalp_pick(scalp, &random);
+        lk_root root = lk_scalp_pick(scalp, LK_REGION_HEAD, &random);
         int corner = root.corners[0];
-        if (scalp->mesh->ear[corner] > 0.3f || scalp->mesh->inner_mouth[corner] > 0.3f)
+        bool shoulder = root.at.y < -0.8f && (fabsf(root.at.x) > 0.55f || root.at.y < -1.1f); /* they would push hair out that hangs beside the neck */
+        if (shoulder || scalp->mesh->ear[corner] > 0.3f || scalp->mesh->inner_mouth[corner] > 0.3f)
             continue;
         lk_vec3 d = lk_sub(root.at, LK_HEAD_CENTRE);
         float length = lk_length(d), column, row;
@@ -223,16 +240,21 @@ lk_status lk_scalp_make(const lk_mesh *mesh, const lk_vec3 *neutral, const lk_ve
     scalp->mesh = mesh;
     scalp->neutral = neutral;
     scalp->normals = normals;
-    scalp->area_below = malloc((size_t)mesh->parts[LK_PART_SKIN].count * sizeof(float));
+    bool complete = true;
+    for (int region = 0; region < LK_REGION_COUNT; region++) {
+        scalp->area_below[region] = malloc((size_t)mesh->parts[LK_PART_SKIN].count * sizeof(float));
+        complete &= scalp->area_below[region] != NULL;
+    }
     scalp->carriers = malloc((size_t)mesh->count * sizeof *scalp->carriers);
     size_t cells = (size_t)CELLS_X * CELLS_Y * CELLS_Z * sizeof *scalp->cells;
     scalp->cells = malloc(cells > (size_t)mesh->count ? cells : (size_t)mesh->count);
     lk_status status = LK_OK;
-    if (!scalp->area_below || !scalp->carriers || !scalp->cells) {
+    if (!complete || !scalp->carriers || !scalp->cells) {
         status = lk_fail(LK_INTERNAL, "no memory for the scalp");
         goto failed;
     }
-    sum_areas(scalp);
+    for (int region = 0; region < LK_REGION_COUNT; region++)
+        sum_areas(scalp, (lk_region)region);
     measure_reach(scalp);
     choose_carriers(scalp);
     LK_TRY_OR(failed, lk_parallel_for(threads, CELLS_Z, fill_slab, scalp));
@@ -247,7 +269,8 @@ void lk_scalp_free(lk_scalp *scalp)
 {
     if (!scalp)
         return;
-    free(scalp->area_below);
+    for (int region = 0; region < LK_REGION_COUNT; region++)
+        free(scalp->area_below[region]);
     free(scalp->carriers);
     free(scalp->cells);
     free(scalp);

@@ -13,13 +13,15 @@ typedef struct lk_scalp lk_scalp;
 lk_status lk_scalp_make(const lk_mesh *mesh, const lk_vec3 *neutral, const lk_vec3 *normals, int threads, lk_scalp **out);
 void lk_scalp_free(lk_scalp *scalp);
 
-/* A point on the skin, uniform by area. */
+/* A point on the skin, uniform by area, within about the region where such hair grows; the ears and lips are in none but the
+ * head. */
 typedef struct lk_root {
     lk_vec3 at, normal;
     const uint16_t *corners; /* of its triangle */
     float weights[3];
 } lk_root;
-lk_root lk_scalp_pick(const lk_scalp *scalp, lk_random *random);
+typedef enum lk_region { LK_REGION_HEAD, LK_REGION_HAIR, LK_REGION_BROWS, LK_REGION_BEARD, LK_REGION_COUNT } lk_region;
+lk_root lk_scalp_pick(const lk_scalp *scalp, lk_region region, lk_random *random);
 
 /* The axis that hair is kept away from, and the head's reach from it along a direction (of any length). */
 extern const lk_vec3 LK_HEAD_CENTRE;

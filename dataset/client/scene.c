@@ -43,11 +43,11 @@ static lk_vec3 random_white(lk_random *random, float strength, float spread)
 static void draw_light(lk_scene *scene, lk_random *random)
 {
     scene->key_direction = random_direction(random, 65, -8, 60);
-    scene->key_colour = random_white(random, lk_random_range(random, 0.65f, 1.3f), 0.14f);
+    scene->key_colour = random_white(random, lk_random_range(random, 0.75f, 1.3f), 0.13f);
     scene->fill_direction = random_direction(random, 80, -20, 40);
     scene->fill_direction.x = copysignf(scene->fill_direction.x, -scene->key_direction.x);
     scene->fill_colour = random_white(random, lk_random_range(random, 0, 0.4f), 0.2f);
-    float around = lk_random_range(random, 0.24f, 0.55f);
+    float around = lk_random_range(random, 0.28f, 0.55f);
     scene->sky = random_white(random, around, 0.12f);
     scene->ground = random_white(random, around * lk_random_range(random, 0.25f, 0.8f), 0.12f);
 }

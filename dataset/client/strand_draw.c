@@ -1,6 +1,9 @@
 #include "dataset/client/face.h"
 
-enum { SET_WHOLE = 1000, THINNEST = 6 };
+enum { SET_WHOLE = 1000, THINNEST = 6, COARSEST = 3 };
+
+/* Of small pictures: strands about this many samples wide, points this many apart. */
+static const float STRAND_SAMPLES = 2.6f, STEP_SAMPLES = 7;
 
 /* How a set of strands takes light. */
 typedef struct lk_fibre {
@@ -39,20 +42,23 @@ static lk_vec3 carried(const lk_face *face, const lk_strand_point *point)
     return lk_turn_apply(&face->turn, at);
 }
 
-static void draw_strand(lk_face *face, const lk_fibre *fibre, const lk_strand_set *set, const lk_strand *strand, float widen)
+static void draw_strand(lk_face *face, const lk_fibre *fibre, const lk_strand_set *set, const lk_strand *strand, float widen,
+                        int stride)
 {
     const lk_strand_point *points = set->points + strand->first;
     uint32_t flags = LK_FRAGMENT_STRAND | (fibre->hair ? LK_FRAGMENT_HAIR : 0);
     lk_vec3 before = carried(face, &points[0]);
     lk_strand_end from = {.screen = lk_project(&face->camera, before)};
-    for (int k = 1; k < strand->count; k++) {
+    for (int k = 0; k < strand->count - 1;) {
+        int last = k;
+        k = k + stride < strand->count ? k + stride : strand->count - 1;
         lk_vec3 at = carried(face, &points[k]);
         lk_strand_end to = {.screen = lk_project(&face->camera, at)};
         to.colour = light_strand(face, fibre, strand, at, lk_normalize(lk_sub(at, before)), k);
-        if (k == 1)
+        if (last == 0)
             from.colour = to.colour;
         float width = strand->width * widen * face->camera.scale * to.screen.z;
-        if (k + 2 >= strand->count && strand->count > 3) /* tips are thin */
+        if (k + 1 + stride >= strand->count && strand->count > 3) /* tips are thin */
             width *= 0.6f;
         lk_raster_strand(&face->raster, &from, &to, width, flags);
         from = to;
@@ -60,7 +66,7 @@ static void draw_strand(lk_face *face, const lk_fibre *fibre, const lk_strand_se
     }
 }
 
-/* Small pictures get fewer, wider strands. */
+/* Small pictures get fewer, wider strands of fewer points. */
 static void draw_set(lk_face *face, const lk_fibre *fibre, const lk_strand_set *set)
 {
     if (set->strand_count == 0)
@@ -68,12 +74,14 @@ static void draw_set(lk_face *face, const lk_fibre *fibre, const lk_strand_set *
     int thin = 1;
     if (set->strand_count > SET_WHOLE) {
         float width = set->strands[0].width * face->camera.scale;
-        thin = (int)ceilf(2.4f / width);
+        thin = (int)ceilf(STRAND_SAMPLES / width);
         thin = thin > THINNEST ? THINNEST : thin;
     }
-    float widen = powf((float)thin, 0.8f);
+    float widen = powf((float)thin, 0.8f), step = set->step * face->camera.scale;
+    int stride = (int)(STEP_SAMPLES / step);
+    stride = stride < 1 ? 1 : stride > COARSEST ? COARSEST : stride;
     for (int i = 0; i < set->strand_count / thin; i++)
-        draw_strand(face, fibre, set, &set->strands[i], widen);
+        draw_strand(face, fibre, set, &set->strands[i], widen, stride);
 }
 
 /* Hair shades skin that it hangs in front of: a few samples towards the light are asked whether they are hair and nearer. */

@@ -116,6 +116,9 @@ static lk_vec3 bend(const lk_growth *growth, lk_vec3 at, lk_vec3 direction, floa
 /* Keeps the strand off the head by its layer's offset, and near it where the style clings. */
 static lk_vec3 keep_off_head(const lk_growth *growth, lk_vec3 at, float grown, lk_vec3 *direction)
 {
+    const float neck = -0.9f; /* further down hair just hangs: the reach there is that of the shoulders */
+    if (at.y < neck)
+        return at;
     lk_vec3 out = lk_sub(at, LK_HEAD_CENTRE);
     float distance = lk_length(out);
     out = lk_scale(out, 1 / distance);
@@ -143,6 +146,17 @@ static lk_vec3 curl(const lk_growth *growth, lk_vec3 at, float grown)
     return lk_add_scaled(lk_add_scaled(at, radius * sinf(angle), growth->sideways), radius * cosf(angle), other);
 }
 
+/* Does the head stand between the whole strand and the viewer, however far scenes turn it? */
+static bool is_hidden(const lk_strand_set *set, int first, const lk_scalp *scalp)
+{
+    for (int i = first; i < set->point_count; i++) {
+        lk_vec3 at = lk_sub(set->points[i].rest, LK_HEAD_CENTRE), outline = {at.x, at.y, 0};
+        if (at.z > -0.1f || set->points[i].rest.y < -0.5f || lk_length(outline) > 0.7f * lk_scalp_reach(scalp, outline))
+            return false;
+    }
+    return true;
+}
+
 static bool grow_strand(lk_strand_set *set, const lk_growth *growth, const lk_root *root, lk_random *random)
 {
     const lk_hair_style *style = growth->style;
@@ -159,7 +173,7 @@ static bool grow_strand(lk_strand_set *set, const lk_growth *growth, const lk_ro
             break;
         complete = add_bound(set, growth->scalp, curl(growth, at, grown));
     }
-    if (set->point_count - first < 2) {
+    if (set->point_count - first < 2 || is_hidden(set, first, growth->scalp)) {
         set->point_count = first;
         return complete;
     }
@@ -201,16 +215,18 @@ static void shuffle(lk_strand_set *set, lk_random *random)
     }
 }
 
-lk_status lk_strands_grow_hair(const lk_scalp *scalp, const lk_mesh *mesh, int number, lk_strand_set *out)
+lk_status lk_strands_grow_hair(const lk_scalp *scalp, int number, lk_strand_set *out)
 {
     *out = (lk_strand_set){0};
     const lk_hair_style *style = &LK_HAIR_TABLE[number];
     lk_random random = lk_random_make(SEED_HAIR, (uint64_t)number);
     bool complete = true;
-    for (int pick = 0; complete && out->strand_count < style->strands && pick < MOST_PICKS; pick++) {
-        lk_root root = lk_scalp_pick(scalp, &random);
+    int grown = 0;
+    out->step = style->step;
+    for (int pick = 0; complete && grown < style->strands && pick < MOST_PICKS; pick++) {
+        lk_root root = lk_scalp_pick(scalp, LK_REGION_HAIR, &random);
         float inside = lk_hairline(root.at) + 0.03f * signed_uniform(&random);
-        if (inside < 0 || root.at.y < -0.9f || mesh->ear[root.corners[0]] > 0.3f)
+        if (inside < 0)
             continue;
         float length = style->length + style->spread * signed_uniform(&random);
         if (style->trim)
@@ -225,6 +241,7 @@ lk_status lk_strands_grow_hair(const lk_scalp *scalp, const lk_mesh *mesh, int n
         if (style->locks)
             growth.phase = 7 * sinf(root.at.x * 6) + 5 * sinf(root.at.y * 7 + root.at.z * 5) + 0.6f * signed_uniform(&random);
         complete = grow_strand(out, &growth, &root, &random);
+        grown++;
     }
     if (complete && number == LK_HAIR_BUN)
         complete = wind_bun(out, scalp, &random);
@@ -240,11 +257,10 @@ lk_status lk_strands_grow_brows(const lk_scalp *scalp, int number, lk_strand_set
     const lk_brow_style *style = &LK_BROW_TABLE[number];
     lk_random random = lk_random_make(SEED_BROWS, (uint64_t)number);
     int wanted = (int)(BROW_HAIRS * style->density);
+    out->step = style->hair / 2;
     bool complete = true;
     for (int pick = 0; complete && out->strand_count < wanted && pick < MOST_PICKS; pick++) {
-        lk_root root = lk_scalp_pick(scalp, &random);
-        if (root.at.y < 0.05f || root.at.y > 0.5f || root.at.z < -0.4f)
-            continue;
+        lk_root root = lk_scalp_pick(scalp, LK_REGION_BROWS, &random);
         float along, cover = lk_brow_cover(style, root.at, &along);
         if (cover < 0 || cover < 0.25f * lk_random_uniform(&random))
             continue;
@@ -278,17 +294,15 @@ static lk_vec3 beard_direction(const lk_root *root, lk_random *random)
     return lk_normalize(lk_add_scaled(lie, lift - lk_dot(lie, root->normal), root->normal));
 }
 
-lk_status lk_strands_grow_beard(const lk_scalp *scalp, const lk_mesh *mesh, int number, lk_strand_set *out)
+lk_status lk_strands_grow_beard(const lk_scalp *scalp, int number, lk_strand_set *out)
 {
     *out = (lk_strand_set){0};
     const lk_beard_style *style = &LK_BEARD_TABLE[number];
     lk_random random = lk_random_make(SEED_BEARD, (uint64_t)number);
+    out->step = style->length / 3;
     bool complete = true;
     for (int pick = 0; complete && out->strand_count < style->strands && pick < MOST_PICKS; pick++) {
-        lk_root root = lk_scalp_pick(scalp, &random);
-        const float *uv = mesh->uv[root.corners[0]];
-        if (root.at.y > 0 || root.at.z < -1 || mesh->inner_mouth[root.corners[0]] > 0.2f || lk_mesh_lip(mesh, uv[0], uv[1]) > 0.5f)
-            continue;
+        lk_root root = lk_scalp_pick(scalp, LK_REGION_BEARD, &random);
         if (lk_beard_cover(number, root.at) < lk_random_range(&random, 0.3f, 0.8f))
             continue;
         lk_vec3 lie = beard_direction(&root, &random);

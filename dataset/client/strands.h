@@ -25,12 +25,14 @@ typedef struct lk_strand_set {
     lk_strand_point *points;
     lk_strand *strands;
     int point_count, point_room, strand_count, strand_room;
+    float step; /* decimetres from point to point */
 } lk_strand_set;
 
 /* Each depends on the scalp and the style's number alone. LK_HAIR_BALD and LK_BEARD_NONE give empty sets. */
-lk_status lk_strands_grow_hair(const lk_scalp *scalp, const lk_mesh *mesh, int style, lk_strand_set *out);
+/* Hair that the head hides from every camera of a scene is left out. */
+lk_status lk_strands_grow_hair(const lk_scalp *scalp, int style, lk_strand_set *out);
 lk_status lk_strands_grow_brows(const lk_scalp *scalp, int style, lk_strand_set *out);
-lk_status lk_strands_grow_beard(const lk_scalp *scalp, const lk_mesh *mesh, int style, lk_strand_set *out);
+lk_status lk_strands_grow_beard(const lk_scalp *scalp, int style, lk_strand_set *out);
 void lk_strands_free(lk_strand_set *set);
 
 #endif

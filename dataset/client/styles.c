@@ -72,7 +72,7 @@ float lk_hairline(lk_vec3 at)
     return at.y - LINE[N - 1][1];
 }
 
-const lk_vec3 LK_BUN_CENTRE = {0, 1.16f, -0.85f};
+const lk_vec3 LK_BUN_CENTRE = {0, 1.16f, -0.80f};
 const float LK_BUN_RADIUS = 0.33f;
 
 static float side_of(float x)
@@ -117,18 +117,27 @@ static lk_vec3 flow_bob(lk_vec3 root, lk_vec3 at)
     (void)at;
     if (in_bob_fringe(root))
         return lk_v3(root.x * 0.3f, -0.2f, 1);
-    return lk_v3(side_of(root.x), -0.4f, root.z < -1.2f ? -0.9f : -0.05f);
+    lk_vec3 aside = lk_v3(side_of(root.x), -0.4f, root.z < -1.2f ? -0.9f : -0.05f);
+    return lk_mix(aside, lk_v3(0.1f * side_of(root.x), -1, -0.2f), lk_smooth(0.4f, 0, root.y));
 }
 
 static lk_vec3 flow_parted(lk_vec3 root, lk_vec3 at)
 {
     (void)at;
-    return lk_v3(side_of(root.x), -0.15f, root.z < -1.2f ? -0.9f : root.z > -0.5f ? -0.35f : -0.1f);
+    lk_vec3 aside = lk_v3(side_of(root.x), -0.15f, root.z < -1.2f ? -0.9f : root.z > -0.5f ? -0.35f : -0.1f);
+    return lk_mix(aside, lk_v3(0.1f * side_of(root.x), -1, -0.2f), lk_smooth(0.4f, 0, root.y));
+}
+
+/* Some hair at the temples escapes the bun and frames the face: what tells a bun from combed back hair at small sizes. */
+static bool escapes_bun(lk_vec3 root)
+{
+    return root.z > -0.75f && root.y > 0.1f && root.y < 0.5f && fabsf(root.x) > 0.45f && lk_hairline(root) < 0.06f;
 }
 
 static lk_vec3 flow_bun(lk_vec3 root, lk_vec3 at)
 {
-    (void)root;
+    if (escapes_bun(root))
+        return lk_v3(0.35f * side_of(root.x), -1, 0.12f);
     return lk_normalize(lk_sub(lk_v3(0, LK_BUN_CENTRE.y - 0.1f, LK_BUN_CENTRE.z - 0.2f), at));
 }
 
@@ -148,7 +157,7 @@ static lk_vec3 flow_spiky(lk_vec3 root, lk_vec3 at)
 
 static float shaved_sides(lk_vec3 root, float length)
 {
-    return length * (1 - 0.65f * lk_smooth(0.75f, 0.15f, root.y));
+    return length * (1 - 0.65f * lk_smooth(0.75f, 0.15f, root.y)) * (1 - 0.7f * lk_smooth(0, -0.4f, root.y));
 }
 
 static float trim_sides(lk_vec3 root, float length, lk_random *random)
@@ -224,8 +233,8 @@ static bool ends_curly(lk_vec3 root, lk_vec3 at, lk_random *random)
 
 static bool ends_bun(lk_vec3 root, lk_vec3 at, lk_random *random)
 {
-    (void)root;
-    (void)random;
+    if (escapes_bun(root))
+        return at.y < -0.75f + 0.15f * lk_random_range(random, -1, 1);
     return lk_length(lk_sub(LK_BUN_CENTRE, at)) < 0.6f * LK_BUN_RADIUS;
 }
 
@@ -233,7 +242,7 @@ static bool ends_long(lk_vec3 root, lk_vec3 at, lk_random *random)
 {
     (void)root;
     (void)random;
-    return at.y < -1.9f;
+    return at.y < -1.6f;
 }
 
 const lk_hair_style LK_HAIR_TABLE[LK_HAIR_STYLES] = {
