@@ -276,6 +276,7 @@ lk_status lk_append(int fd, const char *path, const void *data, size_t size)
         return LK_OK;
     int reason = errno;
     if (before >= 0 && ftruncate(fd, before) != 0)
-        return lk_fail(LK_IO, "%s: cannot write (%s), and what was written of it stays: %s", path, strerror(reason), strerror(errno));
+        return lk_fail(LK_IO, "%s: cannot write (%s), and what was written of it stays: %s", path, strerror(reason),
+                       strerror(errno));
     return lk_fail_io("write", path, reason, (int64_t)size);
 }

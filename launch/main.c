@@ -4,6 +4,7 @@
 
 #include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct command {
@@ -17,6 +18,17 @@ static const command commands[] = {
     LK_COMMAND_TABLE(ROW)
 #undef ROW
 };
+
+/* libtorch's OpenMP threads spin for milliseconds before they sleep. Where ranks, loaders and other jobs share cores, each step
+ * then waits many times for a thread that another one's spinning keeps off its core: ten times slower was measured. A short spin
+ * costs nothing on a quiet machine. OpenMP reads the variable while it is loaded, before any constructor of this program, hence
+ * .preinit_array. A user's own choice stands. */
+static void shorten_spinning(void)
+{
+    if (!getenv("OMP_WAIT_POLICY"))
+        setenv("GOMP_SPINCOUNT", "5000", 0);
+}
+__attribute__((section(".preinit_array"), used)) static void (*const before_libraries)(void) = shorten_spinning;
 
 static void print_help(FILE *out)
 {

@@ -60,7 +60,9 @@ static bool print_item(FILE *line, const lk_metric *item)
         break;
     case LK_METRIC_FLOAT:
     case LK_METRIC_DOUBLE:
-        if (isfinite(item->number))
+        if (item->number == 0 && signbit(item->number))
+            fputs("-0.0", line); /* -0 would be read as an integer, which has no sign at zero */
+        else if (isfinite(item->number))
             fprintf(line, "%.*g", item->kind == LK_METRIC_FLOAT ? 9 : 17, item->number);
         else
             fputs(isnan(item->number) ? "\"nan\"" : item->number > 0 ? "\"inf\"" : "\"-inf\"", line);

@@ -230,7 +230,7 @@ static lk_status load_header(lk_safetensors *file)
         return lk_fail(LK_BAD_DATA, "%s: has %lld bytes and is no safetensors file", file->path, (long long)file->size);
     LK_TRY(read_at(file, 0, &length, LENGTH_SIZE));
     if (length > LK_SAFETENSORS_HEADER_LIMIT || length > (uint64_t)(file->size - LENGTH_SIZE))
-        return lk_fail(LK_BAD_DATA, "%s: is truncated or no safetensors file: a header of %llu bytes in %lld (at most %d allowed)",
+        return lk_fail(LK_BAD_DATA, "%s: is truncated or no safetensors file: a header of %llu bytes in %lld (limit: %d)",
                        file->path, (unsigned long long)length, (long long)file->size, LK_SAFETENSORS_HEADER_LIMIT);
     char *text = malloc(length + 1);
     if (!text)
@@ -279,12 +279,13 @@ static int parse_integers(const json_t *array, int64_t *out, int room)
 static lk_status parse_tensor(const lk_safetensors *file, const char *name, const json_t *value, entry *out)
 {
     if (!good_name(name))
-        return lk_fail(LK_BAD_DATA, "%s: the header is damaged: a tensor's name is empty, has control characters or over %d bytes",
+        return lk_fail(LK_BAD_DATA, "%s: the header is damaged: a tensor's name is empty, too long (%d bytes) or not printable",
                        file->path, LK_SAFETENSOR_NAME_SIZE - 1);
     lk_safetensor *tensor = &out->tensor;
     tensor->name = name;
     if (json_object_size(value) != 3) /* 0 where it is no object */
-        return lk_fail(LK_BAD_DATA, "%s: tensor \"%s\": is not described by dtype, shape and data_offsets alone", file->path, name);
+        return lk_fail(LK_BAD_DATA, "%s: tensor \"%s\": is not described by dtype, shape and data_offsets alone", file->path,
+                       name);
     if (!parse_dtype(json_object_get(value, "dtype"), &tensor->dtype))
         return lk_fail(LK_BAD_DATA, "%s: tensor \"%s\": dtype is none of F64, I64, F32, BF16, U8; convert it", file->path, name);
     tensor->dims = parse_integers(json_object_get(value, "shape"), tensor->shape, LK_SAFETENSOR_DIMS);

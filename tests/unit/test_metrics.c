@@ -1,0 +1,198 @@
+/* metrics.jsonl: exact text and numbers, cutting for resume, torn and damaged lines, a disk that fills. */
+#include "trainer/metrics.h"
+
+#include "base/file.h"
+
+#include <float.h>
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#define WRITE(metrics, ...)                                                                                           \
+    lk_metrics_write(metrics, (lk_metric[]){__VA_ARGS__}, sizeof((lk_metric[]){__VA_ARGS__}) / sizeof(lk_metric))
+
+static void assert_ok(lk_status status)
+{
+    if (status != LK_OK)
+        fail_msg("%s", lk_error_text());
+}
+
+static void assert_text(const char *path, const char *want)
+{
+    char *text;
+    size_t size;
+    assert_ok(lk_read_file(path, 1 << 24, &text, &size));
+    assert_string_equal(text, want);
+    free(text);
+}
+
+static void put(const char *path, const char *text)
+{
+    assert_ok(lk_write_file(path, text, strlen(text)));
+}
+
+static void test_lines(void **state)
+{
+    (void)state;
+    lk_metrics *metrics;
+    assert_ok(lk_metrics_open("lines.jsonl", &metrics));
+    assert_ok(WRITE(metrics, lk_metric_text("kind", "train"), lk_metric_integer("step", 1200), lk_metric_float("F", 3.14159274f),
+                    lk_metric_double("lr", 0.1), lk_metric_float("one", 1.0f)));
+    assert_ok(WRITE(metrics, lk_metric_text("a\"b", "tab\t\xc3\xa9\n"), lk_metric_double("x", NAN),
+                    lk_metric_float("y", INFINITY), lk_metric_double("z", -INFINITY), lk_metric_integer("least", INT64_MIN)));
+    assert_int_equal(WRITE(metrics, lk_metric_text("kind", "\xff")), LK_INTERNAL);
+    lk_metrics_close(metrics);
+    assert_ok(lk_metrics_open("lines.jsonl", &metrics)); /* appends */
+    assert_ok(lk_metrics_write(metrics, NULL, 0));
+    lk_metrics_close(metrics);
+    assert_text("lines.jsonl", "{\"kind\":\"train\",\"step\":1200,\"F\":3.14159274,\"lr\":0.10000000000000001,\"one\":1}\n"
+                               "{\"a\\\"b\":\"tab\\t\xc3\xa9\\n\",\"x\":\"nan\",\"y\":\"inf\",\"z\":\"-inf\","
+                               "\"least\":-9223372036854775808}\n"
+                               "{}\n");
+    assert_int_equal(lk_metrics_open("no/such/folder.jsonl", &metrics), LK_IO);
+    assert_null(metrics);
+}
+
+/* Every digit comes back. */
+static void test_numbers_round_trip(void **state)
+{
+    (void)state;
+    static const double doubles[] = {0.1,     -0.0,  1.0 / 3,  DBL_MIN, DBL_TRUE_MIN,
+                                     DBL_MAX, 123456789012345678.0, NAN, INFINITY, -INFINITY};
+    static const float floats[] = {0.1f, -0.0f, 1.0f / 3, FLT_MIN, FLT_TRUE_MIN, FLT_MAX, 16777217.0f, NAN, INFINITY, -INFINITY};
+    enum { COUNT = sizeof doubles / sizeof *doubles };
+    lk_metrics *metrics;
+    assert_ok(lk_metrics_open("numbers.jsonl", &metrics));
+    for (int i = 0; i < COUNT; i++) {
+        assert_ok(WRITE(metrics, lk_metric_text("kind", "train"), lk_metric_integer("step", i), lk_metric_double("d", doubles[i]),
+                        lk_metric_float("f", floats[i])));
+        assert_ok(WRITE(metrics, lk_metric_text("kind", "val"), lk_metric_integer("step", i), lk_metric_double("d", 7)));
+    }
+    lk_metrics_close(metrics);
+    lk_series d, f, none;
+    assert_ok(lk_metrics_series("numbers.jsonl", "train", "d", &d));
+    assert_ok(lk_metrics_series("numbers.jsonl", "train", "f", &f));
+    assert_ok(lk_metrics_series("numbers.jsonl", "train", "kind", &none));
+    assert_int_equal(d.count, COUNT);
+    assert_int_equal(f.count, COUNT);
+    assert_int_equal(none.count, 0);
+    for (int i = 0; i < COUNT; i++) {
+        float narrow = (float)f.values[i];
+        assert_int_equal(d.steps[i], i);
+        assert_true(memcmp(&d.values[i], &doubles[i], 8) == 0 || (isnan(d.values[i]) && isnan(doubles[i])));
+        assert_true(memcmp(&narrow, &floats[i], 4) == 0 || (isnan(narrow) && isnan(floats[i])));
+    }
+    lk_series_free(&d);
+    lk_series_free(&f);
+    lk_series_free(&none);
+    assert_int_equal(lk_metrics_series("none.jsonl", "train", "d", &d), LK_BAD_DATA);
+}
+
+#define LINE(step) "{\"kind\":\"train\",\"step\":" #step ",\"F\":1.5}\n"
+#define NOTE "{\"kind\":\"note\",\"text\":\"no step\"}\n"
+
+static void test_truncate(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *before;
+        int64_t step;
+        const char *after;
+    } cases[] = {
+        {LINE(1) LINE(2) LINE(3), 2, LINE(1) LINE(2)},
+        {LINE(1) LINE(2) LINE(2) LINE(3), 2, LINE(1) LINE(2) LINE(2)},
+        {LINE(1) LINE(2) LINE(3), 0, ""},
+        {NOTE LINE(1) NOTE LINE(2) NOTE, 1, NOTE LINE(1) NOTE},
+        {LINE(1) LINE(2) "{\"kind\":\"train\",\"st", 9, LINE(1) LINE(2)},
+        {LINE(1) "{\"kind\":\"train\",\"step\":2,\"F\":1.5}", 9, LINE(1)}, /* whole but for its newline: torn all the same */
+        {LINE(1) "{}\n" LINE(3), 3, LINE(1) "{}\n" LINE(3)},
+        {"", 5, ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        put("cut.jsonl", cases[i].before);
+        assert_ok(lk_metrics_truncate_after("cut.jsonl", cases[i].step));
+        assert_text("cut.jsonl", cases[i].after);
+    }
+    assert_ok(lk_metrics_truncate_after("none.jsonl", 1));
+    assert_false(lk_path_exists("none.jsonl"));
+    assert_int_not_equal(lk_metrics_truncate_after(".", 1), LK_OK);
+}
+
+static void test_truncate_leaves_whole_files(void **state)
+{
+    (void)state;
+    struct stat before, after;
+    put("whole.jsonl", LINE(1) LINE(2));
+    stat("whole.jsonl", &before);
+    assert_ok(lk_metrics_truncate_after("whole.jsonl", 2));
+    stat("whole.jsonl", &after);
+    assert_int_equal(before.st_ino, after.st_ino);
+    lk_names names;
+    assert_ok(lk_list_folder(".", "", &names));
+    for (size_t i = 0; i < names.count; i++)
+        assert_null(strstr(names.names[i], ".tmp-"));
+    lk_names_free(&names);
+}
+
+static void test_damaged_lines(void **state)
+{
+    (void)state;
+    lk_series series;
+    put("damaged.jsonl", LINE(1) "\n[1]\n{\"a\":1,\"a\":2}\n" LINE(2));
+    assert_int_equal(lk_metrics_series("damaged.jsonl", "train", "F", &series), LK_BAD_DATA);
+    assert_non_null(strstr(lk_error_text(), "damaged.jsonl:2"));
+    assert_null(series.values);
+    assert_ok(lk_metrics_truncate_after("damaged.jsonl", 2));
+    assert_text("damaged.jsonl", LINE(1) LINE(2));
+    put("zeros.jsonl", LINE(1) LINE(2));
+    FILE *stream = fopen("zeros.jsonl", "ab");
+    static const char zeros[100]; /* what a power loss can leave */
+    fwrite(zeros, 1, sizeof zeros, stream);
+    fclose(stream);
+    assert_ok(lk_metrics_series("zeros.jsonl", "train", "F", &series));
+    assert_int_equal(series.count, 2);
+    lk_series_free(&series);
+    assert_ok(lk_metrics_truncate_after("zeros.jsonl", 2));
+    assert_text("zeros.jsonl", LINE(1) LINE(2));
+}
+
+/* A file size limit stands for the full disk: no half line stays, and writing goes on when there is room. */
+static void test_full_disk(void **state)
+{
+    (void)state;
+    lk_metrics *metrics;
+    put("full.jsonl", LINE(1));
+    assert_ok(lk_metrics_open("full.jsonl", &metrics));
+    struct rlimit before, small;
+    getrlimit(RLIMIT_FSIZE, &before);
+    small = before;
+    small.rlim_cur = sizeof LINE(1) + 10;
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &small);
+    lk_status status = WRITE(metrics, lk_metric_text("kind", "train"), lk_metric_integer("step", 2), lk_metric_float("F", 1.5f));
+    setrlimit(RLIMIT_FSIZE, &before);
+    assert_int_equal(status, LK_IO);
+    assert_text("full.jsonl", LINE(1));
+    assert_ok(WRITE(metrics, lk_metric_text("kind", "train"), lk_metric_integer("step", 3), lk_metric_float("F", 1.5f)));
+    assert_text("full.jsonl", LINE(1) LINE(3));
+    lk_metrics_close(metrics);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lines),         cmocka_unit_test(test_numbers_round_trip),
+        cmocka_unit_test(test_truncate),      cmocka_unit_test(test_truncate_leaves_whole_files),
+        cmocka_unit_test(test_damaged_lines), cmocka_unit_test(test_full_disk),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
