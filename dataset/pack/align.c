@@ -14,9 +14,6 @@ static const double box_side = 2.45, box_drop = 0.49;
 /* Photos are halved for the detector while their longer edge stays above this. */
 enum { COARSEST = 300 };
 
-const lk_align_options lk_align_defaults = {
-    .size = 128, .faces = LK_FACE_CENTRAL, .max_enlarge = 3.0, .max_turn = 40.0, .min_sharpness = 0.008, .max_outside = 0.25};
-
 struct lk_aligner {
     const lk_face_model *model;
     lk_align_options options;

@@ -26,7 +26,13 @@ typedef struct lk_align_options {
     double max_outside;   /* "cut off": share of the crop that lies outside the photo and is its reflection */
 } lk_align_options;
 
-extern const lk_align_options lk_align_defaults;
+#define LK_ALIGN_DEFAULTS                                                                                                      \
+    {.size = 128,                                                                                                              \
+     .faces = LK_FACE_CENTRAL,                                                                                                 \
+     .max_enlarge = 3.0,                                                                                                       \
+     .max_turn = 40.0,                                                                                                         \
+     .min_sharpness = 0.008,                                                                                                   \
+     .max_outside = 0.25}
 
 typedef struct lk_aligned {
     lk_face_box box;                   /* in the photo, upright only roughly */

@@ -16,18 +16,13 @@
 /* Jobs and bytes in the pipeline at once: constants, so that the order of all that happens does not depend on the threads. */
 enum { DEPTH = 32, INSIDE_BYTES = 64 << 20 };
 
-const lk_pack_options lk_pack_defaults = {.alignment = {.size = 128,
-                                                        .faces = LK_FACE_CENTRAL,
-                                                        .max_enlarge = 3.0,
-                                                        .max_turn = 40.0,
-                                                        .min_sharpness = 0.008,
-                                                        .max_outside = 0.25},
+const lk_pack_options lk_pack_defaults = {.alignment = LK_ALIGN_DEFAULTS,
                                           .shard_size = 4096,
                                           .part_count = 1,
                                           .shares = {1.0},
                                           .threads = 1,
-                                          .limits = {(int64_t)64 << 20, (int64_t)1 << 40, (int64_t)1 << 24, 32},
-                                          .max_pixels = (int64_t)64 << 20,
+                                          .limits = LK_LIMITS_DEFAULTS,
+                                          .max_pixels = 64000000,
                                           .max_waiting = (int64_t)256 << 20};
 
 typedef struct packing {

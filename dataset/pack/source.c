@@ -10,9 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-const lk_limits lk_limits_defaults = {
-    .entry_bytes = (int64_t)64 << 20, .total_bytes = (int64_t)1 << 40, .entries = (int64_t)1 << 24, .depth = 32};
-
 struct lk_source {
     const lk_source_kind *kind; /* NULL: a single table file, which `fd` holds */
     void *self;

@@ -167,7 +167,7 @@ lk_status lk_warp(const lk_image *picture, const lk_similarity *map, int size, u
     int halvings = 0;
     while (scale / (1 << halvings) >= 2.0)
         halvings++;
-    int grid = scale > 1.01 ? 2 : 1;
+    int grid = scale / (1 << halvings) > 1.25 ? 2 : 1; /* between 1 and that, bilinear samples miss next to nothing */
     window w;
     LK_TRY(take_window(picture, map, size, halvings, &w));
     double shrink = 1.0 / (1 << halvings);
