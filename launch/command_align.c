@@ -25,9 +25,9 @@ static const char HELP[] =
     "      --size S           edge of a crop in pixels (128)\n"
     "      --draw             write NAME-drawn.png too: the photo with the box, landmarks and frame of the crop\n"
     "      --faces WHICH      of several: central (the largest near the middle), all, one (reject the photo), error (stop)\n"
-    "      --max-enlarge X    \"too small\": a face that would be enlarged more than this (3)\n"
+    "      --max-enlarge X    \"too small\": a face that would be enlarged more than this (2)\n"
     "      --max-turn DEG     \"turned away\": further than this from the camera (40)\n"
-    "      --min-sharpness X  \"blurred\": less sharp than this (0.008)\n"
+    "      --min-sharpness X  \"blurred\": less sharp than this (0.015)\n"
     "      --max-outside X    \"cut off\": share of the crop outside the photo (0.25)\n"
     "      --landmarks FILE   dlib's model of 68 landmarks, where it is not installed\n"
     "      --threads N        (the cores)\n";

@@ -8,7 +8,7 @@
 
 /* The upright view in which landmarks are placed again: its edge, its scale beside the crop's, and where dlib's box lies round
  * the eyes on average, in eye distances (the mean over the detections of upright photos). */
-enum { VIEW = 160, REFINEMENTS = 3 };
+enum { VIEW = 256, REFINEMENTS = 3 };
 static const double view_zoom = 0.66;
 static const double box_side = 2.45, box_drop = 0.49;
 /* Photos are halved for the detector while their longer edge stays above this. */
