@@ -25,6 +25,7 @@ struct lk_buckets {
     int *bucket_of;  /* [gradients] */
     bucket *all;
     int count;
+    float *scratch; /* half of the largest bucket, for the reproducible sum */
 
     pthread_t thread;
     bool running; /* there is a thread */
@@ -40,7 +41,7 @@ struct lk_buckets {
 static lk_status reduce_bucket(lk_buckets *b, const bucket *now)
 {
     if (b->reproducible)
-        return lk_group_sum_tree_f32(&b->group, b->data + now->begin, now->count);
+        return lk_group_sum_tree_f32(&b->group, b->data + now->begin, now->count, b->scratch);
     lk_group_sum_f32(&b->group, b->data + now->begin, now->count);
     return LK_OK;
 }
@@ -104,6 +105,16 @@ static lk_status allocate(lk_buckets *b, const size_t *sizes, int gradients)
     return LK_OK;
 }
 
+static lk_status allocate_scratch(lk_buckets *b)
+{
+    size_t largest = 0;
+    for (int i = 0; i < b->count; i++)
+        if (b->all[i].count > largest)
+            largest = b->all[i].count;
+    b->scratch = malloc((largest + 1) / 2 * sizeof *b->scratch + 1);
+    return b->scratch ? LK_OK : lk_fail(LK_INTERNAL, "out of memory for half a bucket of %zu gradients", largest);
+}
+
 static lk_status start_thread(lk_buckets *b)
 {
     /* Signals are for the main thread, which turns them into a flag. */
@@ -130,6 +141,8 @@ lk_status lk_buckets_create(lk_process_group *group, const size_t *sizes, int co
     LK_TRY_OR(fail, lk_group_duplicate(group, &b->group));
     LK_TRY_OR(fail, allocate(b, sizes, count));
     cut(b, count, options.bucket_bytes / sizeof *b->data);
+    if (options.reproducible)
+        LK_TRY_OR(fail, allocate_scratch(b));
     if (group->size > 1)
         LK_TRY_OR(fail, start_thread(b));
     *out = b;
@@ -154,6 +167,7 @@ void lk_buckets_free(lk_buckets *b)
         lk_group_release(&b->group);
     pthread_cond_destroy(&b->changed);
     pthread_mutex_destroy(&b->lock);
+    free(b->scratch);
     free(b->data);
     free(b->offsets);
     free(b->bucket_of);

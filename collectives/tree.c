@@ -5,9 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Floats exchanged at a time: the piece that has arrived is added while it is still in the cache. */
-enum { PIECE = 1 << 16 };
-
 struct lk_tree_accumulator {
     size_t count;
     int terms;
@@ -18,11 +15,6 @@ struct lk_tree_accumulator {
 bool lk_is_power_of_two(int n)
 {
     return n > 0 && (n & (n - 1)) == 0;
-}
-
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
 }
 
 static void add(float *restrict sum, const float *restrict term, size_t count)
@@ -44,37 +36,23 @@ static void halve(range whole, bool upper, range *mine, range *other)
     *other = upper ? low : high;
 }
 
-/* Adds the partner's values to my half, while he adds mine to his. */
-static void exchange_and_add(lk_process_group *group, int peer, float *buffer, range mine, range other, float *scratch)
-{
-    while (mine.count > 0 || other.count > 0) {
-        size_t in = smaller(mine.count, PIECE);
-        size_t out = smaller(other.count, PIECE);
-        group->backend->exchange(group, peer, buffer + other.begin, out * sizeof *buffer, scratch, in * sizeof *buffer);
-        add(buffer + mine.begin, scratch, in);
-        mine = (range){mine.begin + in, mine.count - in};
-        other = (range){other.begin + out, other.count - out};
-    }
-}
-
-lk_status lk_group_sum_tree_f32(lk_process_group *group, float *buffer, size_t count)
+lk_status lk_group_sum_tree_f32(lk_process_group *group, float *buffer, size_t count, float *scratch)
 {
     if (!lk_is_power_of_two(group->size))
         return lk_fail(LK_BAD_CONFIG, "a reproducible sum needs 1, 2, 4, 8 ... ranks, not %d; change the number of ranks or set "
                                       "train.reproducible to false", group->size);
-    float scratch[PIECE];
-    range kept[sizeof(int) * 8]; /* what this rank was responsible for before each halving */
-    range now = {0, count};
+    range held[sizeof(int) * 8]; /* what this rank was responsible for before each halving */
+    range mine = {0, count}, other;
     int level = 0;
     for (int distance = 1; distance < group->size; distance *= 2, level++) {
-        range other;
-        kept[level] = now;
-        halve(kept[level], group->rank & distance, &now, &other);
-        exchange_and_add(group, group->rank ^ distance, buffer, now, other, scratch);
+        held[level] = mine;
+        halve(held[level], group->rank & distance, &mine, &other);
+        group->backend->exchange(group, group->rank ^ distance, buffer + other.begin, other.count * sizeof *buffer, scratch,
+                                 mine.count * sizeof *buffer);
+        add(buffer + mine.begin, scratch, mine.count);
     }
     for (int distance = group->size / 2; distance > 0; distance /= 2) {
-        range mine, other;
-        halve(kept[--level], group->rank & distance, &mine, &other);
+        halve(held[--level], group->rank & distance, &mine, &other);
         group->backend->exchange(group, group->rank ^ distance, buffer + mine.begin, mine.count * sizeof *buffer,
                                  buffer + other.begin, other.count * sizeof *buffer);
     }

@@ -192,7 +192,8 @@ lk_status lk_image_encode_jpeg(const lk_image *image, int quality, uint8_t **dat
     /* Our own buffer, never grown by the library, so that free() frees it. */
     if (tjCompress2(encoder, image->pixels, image->width, 0, image->height, TJPF_RGB, &buffer, &used, TJSAMP_444, quality,
                     TJFLAG_NOREALLOC | TJFLAG_ACCURATEDCT) != 0) {
-        status = lk_fail(LK_INTERNAL, "cannot encode a JPEG of %d x %d: %s", image->width, image->height, tjGetErrorStr2(encoder));
+        status =
+            lk_fail(LK_INTERNAL, "cannot encode a JPEG of %d x %d: %s", image->width, image->height, tjGetErrorStr2(encoder));
         goto done;
     }
     *data = buffer;

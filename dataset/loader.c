@@ -13,8 +13,8 @@ typedef enum slot_state { FREE, FILLING, READY, HELD } slot_state;
 typedef struct slot {
     lk_batch batch;
     slot_state state;
-    int taken; /* samples given to threads */
-    int done;  /* samples read */
+    int taken;         /* samples given to threads */
+    int done;          /* samples read */
     int failed_sample; /* the first in the batch that failed, if error.status says so */
     lk_error error;
 } slot;
@@ -75,8 +75,9 @@ static bool open_next(lk_loader *loader)
     s->state = FILLING;
     loader->next_open++;
     if (count < 0 || count > loader->options.batch_size) {
-        fail_slot(s, 0, lk_fail(LK_INTERNAL, "batch %lld has %d samples; 1 to %d were expected", (long long)number, count,
-                                loader->options.batch_size));
+        fail_slot(s, 0,
+                  lk_fail(LK_INTERNAL, "batch %lld has %d samples; 1 to %d were expected", (long long)number, count,
+                          loader->options.batch_size));
         s->batch.count = 0;
         s->state = READY;
         loader->end = loader->next_open;
@@ -164,8 +165,8 @@ static lk_status allocate_slots(lk_loader *loader)
         good = batch->images && batch->continuous && batch->discrete && batch->indices;
     }
     if (!good)
-        return lk_fail(LK_INTERNAL, "out of memory for %d batches of %d samples; lower data.prefetch or the batch", loader->slot_count,
-                       loader->options.batch_size);
+        return lk_fail(LK_INTERNAL, "out of memory for %d batches of %d samples; lower data.prefetch or the batch",
+                       loader->slot_count, loader->options.batch_size);
     return LK_OK;
 }
 

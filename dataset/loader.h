@@ -31,8 +31,8 @@ typedef int lk_order_function(const void *context, int64_t number, int batch_siz
 
 typedef struct lk_loader_options {
     int batch_size;
-    int threads;  /* >= 1 */
-    int prefetch; /* batches read ahead, >= 1 */
+    int threads;   /* >= 1 */
+    int prefetch;  /* batches read ahead, >= 1 */
     int64_t first; /* number of the first batch (a resumed run) */
     lk_order_function *order;
     const void *context; /* must outlive the loader */

@@ -40,8 +40,8 @@ static lk_status set_continuous(target *t, const char *name, double value)
 {
     int i = lk_schema_find_continuous(t->schema, name);
     if (i < 0)
-        return lk_fail(LK_BAD_DATA, "%s: the schema '%s' has no continuous parameter '%.*s'", t->origin, t->schema->name, LK_MAX_NAME,
-                       name);
+        return lk_fail(LK_BAD_DATA, "%s: the schema '%s' has no continuous parameter '%.*s'", t->origin, t->schema->name,
+                       LK_MAX_NAME, name);
     const lk_continuous *parameter = &t->schema->continuous[i];
     if (t->has_continuous[i])
         return lk_fail(LK_BAD_DATA, "%s: '%s' stands there twice", t->origin, name);
@@ -287,12 +287,8 @@ static lk_status save_json(const lk_schema *schema, const char *path, const floa
 
 lk_status lk_parameters_save(const lk_schema *schema, const char *path, const float *continuous, const uint8_t *discrete)
 {
-    for (int i = 0; i < schema->continuous_count; i++)
-        if (!(continuous[i] >= 0.0f && continuous[i] <= 1.0f))
-            return lk_fail(LK_BAD_DATA, "%s: '%s' is %g, outside 0 to 1", path, schema->continuous[i].name, (double)continuous[i]);
-    for (int g = 0; g < schema->group_count; g++)
-        if (discrete[g] >= schema->groups[g].count)
-            return lk_fail(LK_BAD_DATA, "%s: group '%s' has choice %d, but only %d choices", path, schema->groups[g].name, discrete[g],
-                           schema->groups[g].count);
+    lk_status status = lk_schema_check_face(schema, continuous, discrete);
+    if (status != LK_OK)
+        return lk_fail_in(status, "%s", path);
     return is_mhm(path) ? save_mhm(schema, path, continuous, discrete) : save_json(schema, path, continuous, discrete);
 }

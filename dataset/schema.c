@@ -57,7 +57,8 @@ static lk_status read_name(const source *from, const lk_yaml_node *node, const c
 
 static lk_status read_number(const source *from, const lk_yaml_node *node, const char *what, float *out)
 {
-    if (node->kind != LK_YAML_SCALAR || node->quoted || !node->text[0] || strspn(node->text, "+-.0123456789eE") != strlen(node->text))
+    if (node->kind != LK_YAML_SCALAR || node->quoted || !node->text[0] ||
+        strspn(node->text, "+-.0123456789eE") != strlen(node->text))
         return lk_fail(from->refusal, "%s:%d: %s must be a number", from->origin, node->line, what);
     char *end;
     float value = strtof(node->text, &end);
@@ -96,8 +97,8 @@ static lk_status require_keys(const source *from, const lk_yaml_node *map, const
         while (*known && strcmp(*known, map->items[i]->key) != 0)
             known++;
         if (!*known)
-            return lk_fail(from->refusal, "%s:%d: unknown key '%.60s' in %s", from->origin, map->items[i]->line, map->items[i]->key,
-                           what);
+            return lk_fail(from->refusal, "%s:%d: unknown key '%.60s' in %s", from->origin, map->items[i]->line,
+                           map->items[i]->key, what);
     }
     return LK_OK;
 }
@@ -107,8 +108,8 @@ static lk_status require_list(const source *from, const lk_yaml_node *node, cons
     if (node->kind != LK_YAML_LIST)
         return lk_fail(from->refusal, "%s:%d: %s must be a list", from->origin, node->line, what);
     if (node->count < least || node->count > most)
-        return lk_fail(from->refusal, "%s:%d: %s has %d entries; %d to %d are allowed", from->origin, node->line, what, node->count,
-                       least, most);
+        return lk_fail(from->refusal, "%s:%d: %s has %d entries; %d to %d are allowed", from->origin, node->line, what,
+                       node->count, least, most);
     return LK_OK;
 }
 
@@ -348,7 +349,8 @@ static bool group_difference(const lk_group *a, const lk_group *b, char *out, si
         return snprintf(out, size, "group '%s' has %d choices against %d", a->name, a->count, b->count) > 0;
     for (int k = 0; k < a->count; k++)
         if (strcmp(a->choices[k], b->choices[k]) != 0)
-            return snprintf(out, size, "choice %d of group '%s' is '%s' against '%s'", k, a->name, a->choices[k], b->choices[k]) > 0;
+            return snprintf(out, size, "choice %d of group '%s' is '%s' against '%s'", k, a->name, a->choices[k],
+                            b->choices[k]) > 0;
     return false;
 }
 
@@ -389,8 +391,8 @@ lk_status lk_schema_require_equal(const lk_schema *a, const char *a_origin, cons
         return LK_OK;
     char difference[LK_ERROR_SIZE];
     first_difference(a, b, difference, sizeof difference);
-    return lk_fail(LK_BAD_DATA, "the schemas of %s and %s differ: %s; data and weights must come from one schema", a_origin, b_origin,
-                   difference);
+    return lk_fail(LK_BAD_DATA, "the schemas of %s and %s differ: %s; data and weights must come from one schema", a_origin,
+                   b_origin, difference);
 }
 
 int lk_schema_find_continuous(const lk_schema *schema, const char *name)
@@ -415,4 +417,16 @@ int lk_group_find_choice(const lk_group *group, const char *choice)
         if (strcmp(group->choices[k], choice) == 0)
             return k;
     return -1;
+}
+
+lk_status lk_schema_check_face(const lk_schema *schema, const float *continuous, const uint8_t *discrete)
+{
+    for (int k = 0; k < schema->continuous_count; k++)
+        if (!(continuous[k] >= 0.0f && continuous[k] <= 1.0f)) /* NaN too */
+            return lk_fail(LK_BAD_DATA, "'%s' is %g, outside 0 to 1", schema->continuous[k].name, (double)continuous[k]);
+    for (int k = 0; k < schema->group_count; k++)
+        if (discrete[k] >= schema->groups[k].count)
+            return lk_fail(LK_BAD_DATA, "group '%s' has choice %d, but only %d choices", schema->groups[k].name, discrete[k],
+                           schema->groups[k].count);
+    return LK_OK;
 }

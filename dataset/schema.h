@@ -24,7 +24,7 @@ enum { LK_MAX_CONTINUOUS = 1024, LK_MAX_GROUPS = 64, LK_MAX_CHOICES = 255, LK_MA
 
 typedef struct lk_continuous {
     char *name;
-    float min, max;     /* client units, min < max */
+    float min, max;      /* client units, min < max */
     float default_value; /* client units, min <= default <= max */
 } lk_continuous;
 
@@ -58,6 +58,10 @@ lk_status lk_schema_require_equal(const lk_schema *a, const char *a_origin, cons
 int lk_schema_find_continuous(const lk_schema *schema, const char *name);
 int lk_schema_find_group(const lk_schema *schema, const char *name);
 int lk_group_find_choice(const lk_group *group, const char *choice);
+
+/* LK_BAD_DATA with a sentence that names the first continuous value outside [0,1] or not finite, or the first choice that its
+ * group does not have. The caller adds which face with lk_fail_in(). */
+lk_status lk_schema_check_face(const lk_schema *schema, const float *continuous, const uint8_t *discrete);
 
 /* The shortest decimal that reads back as the same float: 0.35, not 0.349999994. */
 enum { LK_FLOAT_TEXT = 24 };

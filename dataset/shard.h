@@ -30,8 +30,8 @@ typedef struct lk_shard_writer lk_shard_writer;
  * folder must exist; until the commit the disk needs room for the pictures twice. The same samples give the same bytes. */
 lk_status lk_shard_create(const char *path, const lk_schema *schema, int size, int64_t capacity, int jpeg_quality,
                           const char *provenance, lk_shard_writer **out);
-/* Samples stand in the order of these calls. One thread at a time. Refuses labels out of range and keys that are empty, too long or
- * hold control characters (LK_BAD_DATA), a full shard (LK_USAGE), a full disk (LK_IO, with the bytes missing). After a failure
+/* Samples stand in the order of these calls. One thread at a time. Refuses labels out of range and keys that are empty, too long
+ * or hold control characters (LK_BAD_DATA), a full shard (LK_USAGE), a full disk (LK_IO, with the bytes missing). After a failure
  * the writer can only be aborted. */
 lk_status lk_shard_append(lk_shard_writer *writer, const lk_sample *sample);
 /* The same for a shard of JPEG bytes and a picture that is one already: a JPEG of size x size pixels, stored as it is, which the caller
@@ -48,8 +48,8 @@ void lk_shard_abort(lk_shard_writer *writer);
 typedef struct lk_dataset lk_dataset;
 
 /* Opens the given folders (each with *.h5) or single shards, sorted by name within a folder, in the order given. All must
- * have the same schema and picture size. A missing path, an empty folder, a damaged or foreign file is LK_BAD_DATA. Keeps one file
- * open a shard, and 8 bytes a sample (16 with JPEG pictures). */
+ * have the same schema and picture size. A missing path, an empty folder, a damaged or foreign file is LK_BAD_DATA. Keeps one
+ * file open a shard, and 8 bytes a sample (16 with JPEG pictures). */
 lk_status lk_dataset_open(const char *const *paths, int count, lk_dataset **out);
 void lk_dataset_close(lk_dataset *dataset);
 

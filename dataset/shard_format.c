@@ -20,19 +20,6 @@ uint64_t lk_sample_checksum(const void *picture, size_t picture_size, const floa
     return lk_hash_pieces(pieces, sizeof pieces / sizeof *pieces);
 }
 
-lk_status lk_check_labels(const lk_schema *schema, const float *continuous, const uint8_t *discrete, const char *origin, int64_t i)
-{
-    for (int k = 0; k < schema->continuous_count; k++)
-        if (!(continuous[k] >= 0.0f && continuous[k] <= 1.0f)) /* NaN too */
-            return lk_fail(LK_BAD_DATA, "%s: sample %lld: '%s' is %g, outside 0 to 1", origin, (long long)i,
-                           schema->continuous[k].name, (double)continuous[k]);
-    for (int k = 0; k < schema->group_count; k++)
-        if (discrete[k] >= schema->groups[k].count)
-            return lk_fail(LK_BAD_DATA, "%s: sample %lld: group '%s' has choice %d, but only %d choices", origin, (long long)i,
-                           schema->groups[k].name, discrete[k], schema->groups[k].count);
-    return LK_OK;
-}
-
 /* ---- HDF5 ---- */
 
 static pthread_mutex_t h5_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -74,8 +61,8 @@ lk_status lk_h5_fail(lk_status status, const char *path, const char *action, int
 hid_t lk_h5_access(void)
 {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    if (access >= 0 && (H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) < 0 ||
-                        H5Pset_file_locking(access, false, true) < 0)) {
+    if (access >= 0 &&
+        (H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) < 0 || H5Pset_file_locking(access, false, true) < 0)) {
         H5Pclose(access);
         return H5I_INVALID_HID;
     }

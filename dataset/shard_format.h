@@ -40,9 +40,6 @@ enum { LK_SHARD_VERSION = 1, LK_MAX_PICTURE_EDGE = 4096, LK_MAX_PROVENANCE = 409
 uint64_t lk_sample_checksum(const void *picture, size_t picture_size, const float *continuous, int continuous_count,
                             const uint8_t *discrete, int group_count, const char *key);
 
-/* LK_BAD_DATA unless continuous values are in [0,1], choices exist; `origin` and `i` name the sample. */
-lk_status lk_check_labels(const lk_schema *schema, const float *continuous, const uint8_t *discrete, const char *origin, int64_t i);
-
 /* ---- HDF5 ---- */
 
 /* Takes the lock and silences HDF5's own printing on this thread. */

@@ -48,7 +48,8 @@ static lk_status check_format(const opening *o)
     bool ours = strcmp(format, LK_SHARD_FORMAT) == 0;
     free(format);
     if (!ours)
-        return lk_fail(LK_BAD_DATA, "%s: an HDF5 file, but not a shard of likeness (its format is not '%s')", o->path, LK_SHARD_FORMAT);
+        return lk_fail(LK_BAD_DATA, "%s: an HDF5 file, but not a shard of likeness (its format is not '%s')", o->path,
+                       LK_SHARD_FORMAT);
     LK_TRY(lk_h5_get_number(o->file, o->path, LK_ATTRIBUTE_VERSION, &version));
     if (version != LK_SHARD_VERSION)
         return lk_fail(LK_BAD_DATA, "%s: a shard of format version %llu; this program reads version %d", o->path,
@@ -63,11 +64,11 @@ static lk_status read_dimensions(const opening *o)
     LK_TRY(lk_h5_get_number(o->file, o->path, LK_ATTRIBUTE_SIZE, &size));
     /* Each sample has at least its checksum in the file. */
     if (count < 1 || count > o->file_size / sizeof(uint64_t))
-        return lk_fail(LK_BAD_DATA, "%s: claims %llu samples, which a file of %llu bytes cannot hold; make the shard anew", o->path,
-                       (unsigned long long)count, (unsigned long long)o->file_size);
+        return lk_fail(LK_BAD_DATA, "%s: claims %llu samples, which a file of %llu bytes cannot hold; make the shard anew",
+                       o->path, (unsigned long long)count, (unsigned long long)o->file_size);
     if (size < 1 || size > LK_MAX_PICTURE_EDGE)
-        return lk_fail(LK_BAD_DATA, "%s: claims pictures of %llu pixels a side; 1 to %d are allowed", o->path, (unsigned long long)size,
-                       LK_MAX_PICTURE_EDGE);
+        return lk_fail(LK_BAD_DATA, "%s: claims pictures of %llu pixels a side; 1 to %d are allowed", o->path,
+                       (unsigned long long)size, LK_MAX_PICTURE_EDGE);
     o->shard->count = (int64_t)count;
     o->shard->size = (int)size;
     return LK_OK;
@@ -151,7 +152,8 @@ static bool shape_fits(hid_t array, const expected *want, uint64_t *rows)
 {
     hsize_t dims[MAX_RANK] = {0};
     hid_t space = H5Dget_space(array);
-    bool fits = space >= 0 && H5Sget_simple_extent_ndims(space) == want->rank && H5Sget_simple_extent_dims(space, dims, NULL) >= 0;
+    bool fits =
+        space >= 0 && H5Sget_simple_extent_ndims(space) == want->rank && H5Sget_simple_extent_dims(space, dims, NULL) >= 0;
     for (int i = 0; fits && i < want->rank; i++)
         fits = dims[i] == want->dims[i] || (i == 0 && want->dims[0] == 0);
     if (space >= 0)
@@ -184,7 +186,8 @@ static lk_status check_array(const opening *o, hid_t array, const expected *want
         row_bytes *= want->dims[i];
     haddr_t at = H5Dget_offset(array);
     if (at == HADDR_UNDEF || at > o->file_size || out->rows > (o->file_size - at) / row_bytes)
-        return lk_fail(LK_BAD_DATA, "%s: /%s does not lie inside the file; the shard is damaged, make it anew", o->path, want->name);
+        return lk_fail(LK_BAD_DATA, "%s: /%s does not lie inside the file; the shard is damaged, make it anew", o->path,
+                       want->name);
     out->at = (off_t)at;
     return LK_OK;
 }
@@ -237,7 +240,8 @@ static lk_status find_pictures(const opening *o)
         return LK_OK;
     }
     if (has_array(o, LK_ARRAY_IMAGES))
-        return lk_fail(LK_BAD_DATA, "%s: has both /%s and /%s; it is not a shard of likeness", o->path, LK_ARRAY_IMAGES, LK_ARRAY_JPEG);
+        return lk_fail(LK_BAD_DATA, "%s: has both /%s and /%s; it is not a shard of likeness", o->path, LK_ARRAY_IMAGES,
+                       LK_ARRAY_JPEG);
     const expected jpeg = {LK_ARRAY_JPEG, H5T_STD_U8LE, 1, 1, {0}};
     const expected jpeg_offsets = {LK_ARRAY_JPEG_OFFSETS, H5T_STD_U64LE, sizeof(uint64_t), 1, {n + 1}};
     LK_TRY(find_array(o, &jpeg, &pictures));

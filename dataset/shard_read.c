@@ -194,10 +194,11 @@ static lk_status unpack_jpeg(const lk_shard *shard, int64_t i, scratch *s, size_
     int width, height, sampling, colours;
     int failed = tjDecompressHeader3(s->decoder, s->bytes, size, &width, &height, &sampling, &colours);
     if (!failed && (width != shard->size || height != shard->size))
-        return lk_fail(LK_BAD_DATA, "%s: sample %lld: its JPEG has %d x %d pixels instead of %d", shard->path, (long long)i, width,
-                       height, shard->size);
+        return lk_fail(LK_BAD_DATA, "%s: sample %lld: its JPEG has %d x %d pixels instead of %d", shard->path, (long long)i,
+                       width, height, shard->size);
     if (!failed)
-        failed = tjDecompress2(s->decoder, s->bytes, size, image, width, 0, height, TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_LIMITSCANS);
+        failed =
+            tjDecompress2(s->decoder, s->bytes, size, image, width, 0, height, TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_LIMITSCANS);
     if (failed)
         return lk_fail(LK_BAD_DATA, "%s: sample %lld: cannot read its JPEG: %s", shard->path, (long long)i,
                        tjGetErrorStr2(s->decoder));
@@ -254,12 +255,14 @@ static lk_status read_sample(const lk_shard *shard, const lk_schema *schema, int
     LK_TRY(lk_shard_pread(shard, continuous, continuous_bytes, shard->continuous_at + (off_t)i * (off_t)continuous_bytes));
     LK_TRY(lk_shard_pread(shard, discrete, groups, shard->discrete_at + (off_t)i * (off_t)groups));
     LK_TRY(read_key(shard, i, key));
-    uint64_t checksum = lk_sample_checksum(picture, picture_bytes, continuous, schema->continuous_count, discrete,
-                                           schema->group_count, key);
+    uint64_t checksum =
+        lk_sample_checksum(picture, picture_bytes, continuous, schema->continuous_count, discrete, schema->group_count, key);
     if (checksum != shard->checksums[i])
         return lk_fail(LK_BAD_DATA, "%s: sample %lld is damaged (its checksum does not fit); make the shard anew", shard->path,
                        (long long)i);
-    LK_TRY(lk_check_labels(schema, continuous, discrete, shard->path, i));
+    lk_status status = lk_schema_check_face(schema, continuous, discrete);
+    if (status != LK_OK)
+        return lk_fail_in(status, "%s: sample %lld", shard->path, (long long)i);
     return s ? unpack_jpeg(shard, i, s, picture_bytes, image) : LK_OK;
 }
 

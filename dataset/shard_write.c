@@ -74,11 +74,12 @@ lk_status lk_shard_create(const char *path, const lk_schema *schema, int size, i
     *out = NULL;
     if (strlen(path) >= LK_PATH_SIZE)
         return lk_fail(LK_USAGE, "%.80s...: the path is longer than %d bytes", path, LK_PATH_SIZE - 1);
-    if (size < 1 || size > LK_MAX_PICTURE_EDGE || capacity < 1 || capacity > MAX_CAPACITY || jpeg_quality < 0 || jpeg_quality > 100 ||
-        strlen(provenance) >= LK_MAX_PROVENANCE)
-        return lk_fail(LK_USAGE,
-                       "%s: a shard holds 1 to %d pictures of 1 to %d pixels a side, JPEG quality 0 to 100, provenance under %d bytes",
-                       path, MAX_CAPACITY, LK_MAX_PICTURE_EDGE, LK_MAX_PROVENANCE);
+    if (size < 1 || size > LK_MAX_PICTURE_EDGE || capacity < 1 || capacity > MAX_CAPACITY || jpeg_quality < 0 ||
+        jpeg_quality > 100 || strlen(provenance) >= LK_MAX_PROVENANCE)
+        return lk_fail(
+            LK_USAGE,
+            "%s: a shard holds 1 to %d pictures of 1 to %d pixels a side, JPEG quality 0 to 100, provenance under %d bytes", path,
+            MAX_CAPACITY, LK_MAX_PICTURE_EDGE, LK_MAX_PROVENANCE);
     lk_shard_writer *w = calloc(1, sizeof *w);
     if (!w)
         return lk_fail(LK_INTERNAL, "%s: out of memory", path);
@@ -151,7 +152,9 @@ static lk_status append(lk_shard_writer *w, const lk_sample *sample, const uint8
     if (i == w->capacity)
         return lk_fail(LK_USAGE, "%s: the shard has room for %lld samples and is full", w->path, (long long)w->capacity);
     LK_TRY(check_key(w, sample->key));
-    LK_TRY(lk_check_labels(w->schema, sample->continuous, sample->discrete, w->path, i));
+    lk_status status = lk_schema_check_face(w->schema, sample->continuous, sample->discrete);
+    if (status != LK_OK)
+        return lk_fail_in(status, "%s: sample %lld", w->path, (long long)i);
     if (w->jpeg_quality == 0)
         wanted *= w->capacity - w->count;
     LK_TRY(write_at(w, w->spool, picture, size, (off_t)w->spooled, wanted));
@@ -267,8 +270,8 @@ static lk_status write_structure(const lk_shard_writer *w, const char *temporary
     /* No times inside: the same samples give the same bytes. */
     if (access >= 0 && how >= 0 && H5Pset_obj_track_times(how, false) >= 0)
         file = H5Fcreate(temporary, H5F_ACC_TRUNC, how, access);
-    bool good = file >= 0 && put_attributes(w, file) >= 0 && lay_out_arrays(w, file, where) >= 0 &&
-                H5Fflush(file, H5F_SCOPE_LOCAL) >= 0;
+    bool good =
+        file >= 0 && put_attributes(w, file) >= 0 && lay_out_arrays(w, file, where) >= 0 && H5Fflush(file, H5F_SCOPE_LOCAL) >= 0;
     if (!good)
         status = lk_h5_fail(LK_IO, w->path, "write", (int64_t)w->spooled);
     if (file >= 0 && H5Fclose(file) < 0 && good)

@@ -113,7 +113,8 @@ static lk_status drain(lk_loader *loader, int64_t samples, double seconds, int64
     return LK_OK;
 }
 
-lk_status lk_bench_loader(const lk_dataset *dataset, int batch_size, int threads, int prefetch, double seconds, lk_loader_speed *out)
+lk_status lk_bench_loader(const lk_dataset *dataset, int batch_size, int threads, int prefetch, double seconds,
+                          lk_loader_speed *out)
 {
     const lk_sampler sampler = {.count = lk_dataset_count(dataset), .seed = 1, .shuffle = true};
     const lk_loader_options options = {

@@ -13,13 +13,14 @@
 lk_status lk_bench_make_shards(const char *folder, int size, int64_t count, int jpeg_quality);
 
 typedef struct lk_loader_speed {
-    int64_t samples;       /* delivered within the time */
+    int64_t samples; /* delivered within the time */
     double samples_per_s;
     double bytes_per_s;    /* of decoded pictures */
     double first_batch_ms; /* from the start of the threads to the first batch */
 } lk_loader_speed;
 
 /* Shuffled batches for about `seconds`, after one pass over the set that warms the page cache. */
-lk_status lk_bench_loader(const lk_dataset *dataset, int batch_size, int threads, int prefetch, double seconds, lk_loader_speed *out);
+lk_status lk_bench_loader(const lk_dataset *dataset, int batch_size, int threads, int prefetch, double seconds,
+                          lk_loader_speed *out);
 
 #endif

@@ -42,7 +42,7 @@ enum { BATCH_PER_THREAD = 32, MOST_THREADS = 256, SHARD_NAME_SIZE = 64 };
 
 typedef struct render_options {
     const char *parameters, *output, *schema_path;
-    int64_t random, sheet; /* 0: not asked for */
+    int64_t random, sheet;                                /* 0: not asked for */
     int64_t size, seed, start, shard_size, jpeg, threads; /* size, threads: 0 where the mode decides */
     lk_view view;
     bool force;
@@ -56,8 +56,8 @@ static lk_status parse_number(const char *option, const char *text, int64_t low,
     errno = 0;
     long long value = strtoll(text, &end, 10);
     if (errno != 0 || end == text || *end != 0 || value < low || value > high)
-        return lk_fail(LK_USAGE, "render: --%s takes a whole number from %lld to %lld, not '%s'", option, (long long)low, (long long)high,
-                       text);
+        return lk_fail(LK_USAGE, "render: --%s takes a whole number from %lld to %lld, not '%s'", option, (long long)low,
+                       (long long)high, text);
     *out = value;
     return LK_OK;
 }
@@ -77,7 +77,8 @@ static lk_status check_options(const render_options *o, int rest)
 {
     int modes = (o->random > 0) + (o->sheet > 0) + (o->parameters != NULL);
     if (modes != 1 || rest > 1)
-        return lk_fail(LK_USAGE, "render: give either one parameter file, or --random N, or --sheet N; likeness render --help says more");
+        return lk_fail(LK_USAGE,
+                       "render: give either one parameter file, or --random N, or --sheet N; likeness render --help says more");
     if (!o->output)
         return lk_fail(LK_USAGE, "render: -o names what is written; likeness render --help says more");
     return LK_OK;
@@ -86,15 +87,21 @@ static lk_status check_options(const render_options *o, int rest)
 static lk_status parse_options(int argc, char **argv, render_options *o, bool *help)
 {
     enum { SCHEMA = 256, RANDOM, SHEET, SIZE, VIEW, VARIED, SEED, START, SHARD_SIZE, JPEG, THREADS, FORCE };
-    static const struct option LONG[] = {
-        {"output", required_argument, NULL, 'o'},      {"schema", required_argument, NULL, SCHEMA},
-        {"random", required_argument, NULL, RANDOM},   {"sheet", required_argument, NULL, SHEET},
-        {"size", required_argument, NULL, SIZE},       {"view", required_argument, NULL, VIEW},
-        {"varied", no_argument, NULL, VARIED},         {"seed", required_argument, NULL, SEED},
-        {"start", required_argument, NULL, START},     {"shard-size", required_argument, NULL, SHARD_SIZE},
-        {"jpeg", required_argument, NULL, JPEG},       {"threads", required_argument, NULL, THREADS},
-        {"force", no_argument, NULL, FORCE},           {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0}};
+    static const struct option LONG[] = {{"output", required_argument, NULL, 'o'},
+                                         {"schema", required_argument, NULL, SCHEMA},
+                                         {"random", required_argument, NULL, RANDOM},
+                                         {"sheet", required_argument, NULL, SHEET},
+                                         {"size", required_argument, NULL, SIZE},
+                                         {"view", required_argument, NULL, VIEW},
+                                         {"varied", no_argument, NULL, VARIED},
+                                         {"seed", required_argument, NULL, SEED},
+                                         {"start", required_argument, NULL, START},
+                                         {"shard-size", required_argument, NULL, SHARD_SIZE},
+                                         {"jpeg", required_argument, NULL, JPEG},
+                                         {"threads", required_argument, NULL, THREADS},
+                                         {"force", no_argument, NULL, FORCE},
+                                         {"help", no_argument, NULL, 'h'},
+                                         {NULL, 0, NULL, 0}};
     const int64_t most = (int64_t)1 << 48;
     *o = (render_options){.seed = 1, .shard_size = 2000};
     *help = false;
@@ -338,8 +345,8 @@ static lk_status produce(producer *p, lk_process_group *group)
     LK_TRY(lk_group_agree(group, producer_open(p)));
     LK_TRY(lk_group_agree(group, group->rank == 0 ? prepare_folder(o) : LK_OK));
     double start = lk_clock();
-    lk_progress_begin(&p->bar, "render", group->size > 1 ? "faces of rank 0" : "faces", 0, faces_of_rank(o, shards, group->rank, group->size),
-                      group->rank != 0);
+    lk_progress_begin(&p->bar, "render", group->size > 1 ? "faces of rank 0" : "faces", 0,
+                      faces_of_rank(o, shards, group->rank, group->size), group->rank != 0);
     /* All ranks go on together, a shard each, so that one that fails stops the others. */
     lk_status status = LK_OK;
     for (int64_t round = 0; status == LK_OK && round < shards; round += group->size) {
@@ -349,8 +356,8 @@ static lk_status produce(producer *p, lk_process_group *group)
     lk_progress_end(&p->bar);
     double seconds = lk_clock() - start;
     if (status == LK_OK && group->rank == 0)
-        printf("%s: %lld faces of %d x %d pixels in %lld shards, %.0f faces/s\n", o->output, (long long)o->random, p->size, p->size,
-               (long long)shards, (double)o->random / (seconds > 1e-9 ? seconds : 1e-9));
+        printf("%s: %lld faces of %d x %d pixels in %lld shards, %.0f faces/s\n", o->output, (long long)o->random, p->size,
+               p->size, (long long)shards, (double)o->random / (seconds > 1e-9 ? seconds : 1e-9));
     return status;
 }
 
@@ -359,7 +366,11 @@ static lk_status render_data_set(const render_options *o)
     lk_process_group group;
     LK_TRY(lk_group_open(&group));
     int share = lk_core_count() / group.local_size;
-    producer p = {.options = o, .size = o->size ? (int)o->size : 64, .threads = o->threads ? (int)o->threads : share < 1 ? 1 : share};
+    producer p = {.options = o,
+                  .size = o->size ? (int)o->size : 64,
+                  .threads = o->threads  ? (int)o->threads
+                             : share < 1 ? 1
+                                         : share};
     lk_schema *schema = NULL;
     lk_status status = lk_group_agree(&group, load_schema(o, &schema));
     p.schema = schema;

@@ -32,7 +32,7 @@ enum { DIRECTIONS = 96, MAP_SIZE = 192, WEIGHT_ONE = 4096 };
 typedef struct lk_occlusion {
     const lk_mesh *mesh;
     const lk_vec3 *neutral, *normals;
-    lk_raster *rasters;   /* one a worker, as are those below */
+    lk_raster *rasters; /* one a worker, as are those below */
     lk_vec3 *screens;
     int64_t *seen, *total; /* whole numbers: their sums do not depend on who adds first */
 } lk_occlusion;
@@ -54,11 +54,13 @@ static lk_status look_from(void *context, int64_t number, int worker)
     lk_vec3 up = lk_cross(toward, right);
     lk_raster *raster = &o->rasters[worker];
     lk_vec3 *screen = o->screens + (size_t)worker * (size_t)o->mesh->count;
-    int64_t *seen = o->seen + (size_t)worker * (size_t)o->mesh->count, *total = o->total + (size_t)worker * (size_t)o->mesh->count;
+    int64_t *seen = o->seen + (size_t)worker * (size_t)o->mesh->count,
+            *total = o->total + (size_t)worker * (size_t)o->mesh->count;
     lk_raster_clear(raster);
     for (int i = 0; i < o->mesh->count; i++) {
         lk_vec3 p = lk_sub(o->neutral[i], middle);
-        screen[i] = lk_v3(MAP_SIZE * 0.5f + lk_dot(p, right) * scale, MAP_SIZE * 0.5f - lk_dot(p, up) * scale, lk_dot(p, toward) + nearness);
+        screen[i] = lk_v3(MAP_SIZE * 0.5f + lk_dot(p, right) * scale, MAP_SIZE * 0.5f - lk_dot(p, up) * scale,
+                          lk_dot(p, toward) + nearness);
     }
     for (int part = LK_PART_SKIN; part <= LK_PART_RIGHT_EYE; part++)
         lk_raster_triangles(raster, &o->mesh->parts[part], (lk_part)part, screen);
@@ -70,7 +72,8 @@ static lk_status look_from(void *context, int64_t number, int worker)
         int x = (int)(MAP_SIZE * 0.5f + lk_dot(p, right) * scale), y = (int)(MAP_SIZE * 0.5f - lk_dot(p, up) * scale);
         int64_t weight = (int64_t)(facing * WEIGHT_ONE);
         total[i] += weight;
-        if (x < 0 || y < 0 || x >= MAP_SIZE || y >= MAP_SIZE || raster->depth[y * MAP_SIZE + x] < lk_dot(p, toward) + nearness + 0.03f)
+        if (x < 0 || y < 0 || x >= MAP_SIZE || y >= MAP_SIZE ||
+            raster->depth[y * MAP_SIZE + x] < lk_dot(p, toward) + nearness + 0.03f)
             seen[i] += weight;
     }
     return LK_OK;
@@ -166,7 +169,8 @@ static void make_noise(float *noise)
             for (int x = 0; x < LK_NOISE_SIZE; x++) {
                 int i = x / step, j = y / step, right = (i + 1) % n, below = (j + 1) % n;
                 float u = lk_smooth(0, 1, (float)(x % step) / (float)step), v = lk_smooth(0, 1, (float)(y % step) / (float)step);
-                float upper = knots[j][i] * (1 - u) + knots[j][right] * u, lower = knots[below][i] * (1 - u) + knots[below][right] * u;
+                float upper = knots[j][i] * (1 - u) + knots[j][right] * u,
+                      lower = knots[below][i] * (1 - u) + knots[below][right] * u;
                 noise[y * LK_NOISE_SIZE + x] += OCTAVES[octave].gain * (upper * (1 - v) + lower * v);
             }
     }

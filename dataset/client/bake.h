@@ -15,8 +15,8 @@ typedef struct lk_skin_vertex {
 } lk_skin_vertex;
 
 typedef struct lk_bake {
-    lk_vec3 *normals;     /* [mesh->count] */
-    lk_skin_vertex *skin; /* [mesh->count] */
+    lk_vec3 *normals;      /* [mesh->count] */
+    lk_skin_vertex *skin;  /* [mesh->count] */
     lk_vec3 eye_centre[2]; /* of LK_PART_LEFT_EYE and LK_PART_RIGHT_EYE */
     float eye_radius;
     float *noise; /* LK_NOISE_SIZE squared, about -1.5..1.5, tiles */

@@ -50,14 +50,17 @@ static lk_status find_beside(const char *const *places, int count, const char *i
         if (lk_path_exists(wanted))
             return LK_OK;
     }
-    return lk_fail(LK_BAD_DATA, "%s not found: neither installed beside the program nor in .deps/client; run make deps, or name the "
-                                "folder in LIKENESS_CLIENT", inside);
+    return lk_fail(LK_BAD_DATA,
+                   "%s not found: neither installed beside the program nor in .deps/client; run make deps, or name the "
+                   "folder in LIKENESS_CLIENT",
+                   inside);
 }
 
 static lk_status find_folder(char out[LK_PATH_SIZE])
 {
     /* prefix/bin; build; build/VARIANT; build/VARIANT/tests */
-    static const char *const PLACES[] = {"../share/likeness/client", "../.deps/client", "../../.deps/client", "../../../.deps/client"};
+    static const char *const PLACES[] = {"../share/likeness/client", "../.deps/client", "../../.deps/client",
+                                         "../../../.deps/client"};
     const char *named = getenv("LIKENESS_CLIENT");
     if (named && *named)
         return strlen(named) < LK_PATH_SIZE ? (strcpy(out, named), LK_OK) : lk_fail(LK_USAGE, "LIKENESS_CLIENT is too long");
@@ -92,7 +95,8 @@ static lk_status match_group(lk_client *client, int group)
         for (int c = 0; c < wanted->count; c++) {
             int choice = find_choice((lk_group_id)id, wanted->choices[c]);
             if (choice < 0 || c >= LK_MOST_CHOICES)
-                return lk_fail(LK_BAD_DATA, "the client knows no choice \"%s\" of the group \"%s\"; configs/client-schema.yaml lists them",
+                return lk_fail(LK_BAD_DATA,
+                               "the client knows no choice \"%s\" of the group \"%s\"; configs/client-schema.yaml lists them",
                                wanted->choices[c], wanted->name);
             client->choice_of[id][c] = choice;
         }
@@ -170,10 +174,10 @@ struct lk_renderer {
     lk_darkroom *darkroom;
 };
 
-/* Small pictures take more samples a pixel: there they cost little and edges matter most. */
+/* Along each edge of a pixel; large pictures are smooth enough without. */
 static int samples_per_pixel(int size)
 {
-    return size <= 320 ? 2 : size <= 640 ? 2 : 1;
+    return size <= 512 ? 2 : 1;
 }
 
 lk_status lk_renderer_create(const lk_client *client, int size, lk_renderer **out)
@@ -248,8 +252,8 @@ static void draw_background(lk_face *face)
     for (int y = 0; y < raster->size; y++)
         for (int x = 0; x < raster->size; x++)
             if (raster->fragment[y * raster->size + x] == 0)
-                raster->colour[y * raster->size + x] =
-                    lk_scene_background(&face->scene, face->bake, ((float)x + 0.5f) * step, ((float)y + 0.5f) * step);
+                raster->colour[y * raster->size + x] = lk_scene_background(&face->scene, face->bake, ((float)x + 0.5f) * step,
+                                                                           ((float)y + 0.5f) * step);
 }
 
 lk_status lk_render(lk_renderer *renderer, const float *continuous, const uint8_t *discrete, lk_view view, uint64_t seed,

@@ -126,7 +126,8 @@ static lk_status obj_load(const char *path, obj_file *obj)
     if (status == LK_OK)
         status = obj_parse(path, text, obj);
     if (status == LK_OK && (obj->face_count == 0 || obj->vertex_count <= 12356))
-        status = lk_fail(LK_BAD_DATA, "%s: not MakeHuman's base mesh (%d vertices); make deps fetches it", path, obj->vertex_count);
+        status = lk_fail(LK_BAD_DATA, "%s: not MakeHuman's base mesh (%d vertices); make deps fetches it", path,
+                         obj->vertex_count);
     free(text);
     if (status != LK_OK)
         obj_free(obj);
@@ -222,7 +223,8 @@ static lk_status copy_geometry(lk_mesh *mesh, const obj_file *obj)
         for (int k = 0; k < LK_EYE_LANDMARKS; k++) {
             int kept = mesh->kept[EYE_LANDMARKS[side][k]];
             if (kept < 0)
-                return lk_fail(LK_BAD_DATA, "the base mesh has no vertex %d on an eyelid: it is not MakeHuman's", EYE_LANDMARKS[side][k]);
+                return lk_fail(LK_BAD_DATA, "the base mesh has no vertex %d on an eyelid: it is not MakeHuman's",
+                               EYE_LANDMARKS[side][k]);
             mesh->eye_landmarks[side][k] = (uint16_t)kept;
         }
     return LK_OK;
@@ -341,7 +343,8 @@ float lk_mesh_lip(const lk_mesh *mesh, float u, float v)
     int i = (int)x, j = (int)y;
     float s = x - (float)i, t = y - (float)j;
     const uint8_t *upper = lips->texels + j * lips->width + i, *lower = upper + lips->width;
-    return (((float)upper[0] * (1 - s) + (float)upper[1] * s) * (1 - t) + ((float)lower[0] * (1 - s) + (float)lower[1] * s) * t) / 255;
+    return (((float)upper[0] * (1 - s) + (float)upper[1] * s) * (1 - t) + ((float)lower[0] * (1 - s) + (float)lower[1] * s) * t) /
+           255;
 }
 
 lk_status lk_mesh_load(const char *folder, lk_mesh **out)

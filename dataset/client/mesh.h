@@ -35,11 +35,11 @@ typedef struct lk_mask {
 enum { LK_UV_SIZE = 2048, LK_EYE_LANDMARKS = 6 };
 
 typedef struct lk_mesh {
-    int count;     /* vertices kept, below 65,536 */
-    int raw_count; /* vertices of base.obj */
-    int *kept;     /* [raw_count] new number or -1 */
-    lk_vec3 *base; /* [count] as in base.obj: decimetres, the floor at y 0 */
-    float (*uv)[2];  /* [count] 0..1, v up */
+    int count;                      /* vertices kept, below 65,536 */
+    int raw_count;                  /* vertices of base.obj */
+    int *kept;                      /* [raw_count] new number or -1 */
+    lk_vec3 *base;                  /* [count] as in base.obj: decimetres, the floor at y 0 */
+    float (*uv)[2];                 /* [count] 0..1, v up */
     float *ear, *inner_mouth, *lid; /* [count] UV masks at the vertices, 0..1 */
     float *lash_tip;                /* [count] 0 at the root of a lash strip, 1 at its tip */
     lk_triangles parts[LK_PART_COUNT];

@@ -23,12 +23,9 @@ static const char *const MUSCLE_NAMES[MUSCLES] = {"minmuscle", "averagemuscle", 
 static const struct {
     const char *name;
     float average;
-} MACROS[MACRO_COUNT] = {[GENDER] = {"macrodetails/Gender", 0.5f},
-                         [AGE] = {"macrodetails/Age", 0.5f},
-                         [AFRICAN] = {"macrodetails/African", 1.0f / 3},
-                         [ASIAN] = {"macrodetails/Asian", 1.0f / 3},
-                         [CAUCASIAN] = {"macrodetails/Caucasian", 1.0f / 3},
-                         [MUSCLE] = {"macrodetails-universal/Muscle", 0.5f}};
+} MACROS[MACRO_COUNT] = {[GENDER] = {"macrodetails/Gender", 0.5f},           [AGE] = {"macrodetails/Age", 0.5f},
+                         [AFRICAN] = {"macrodetails/African", 1.0f / 3},     [ASIAN] = {"macrodetails/Asian", 1.0f / 3},
+                         [CAUCASIAN] = {"macrodetails/Caucasian", 1.0f / 3}, [MUSCLE] = {"macrodetails-universal/Muscle", 0.5f}};
 
 /* A sparse target: moves of some vertices. */
 typedef struct lk_target {
@@ -42,9 +39,9 @@ struct lk_morph {
     const lk_mesh *mesh;
     const lk_schema *schema;
     lk_vec3 *neutral;
-    int macro_index[MACRO_COUNT];      /* which continuous parameter, or -1 */
-    lk_vec3 *macros[MACRO_TARGETS];    /* dense: they move every vertex */
-    lk_target (*modifiers)[2];         /* [continuous_count] negative and positive */
+    int macro_index[MACRO_COUNT];   /* which continuous parameter, or -1 */
+    lk_vec3 *macros[MACRO_TARGETS]; /* dense: they move every vertex */
+    lk_target (*modifiers)[2];      /* [continuous_count] negative and positive */
 };
 
 /* ---- reading targets ---- */
@@ -183,8 +180,8 @@ static lk_status load_macro(lk_morph *morph, int number)
 {
     char path[LK_PATH_SIZE];
     if (number < RACE_TARGETS) {
-        snprintf(path, sizeof path, "%s/targets/macrodetails/%s-%s-%s.target.gz", morph->folder, RACE_NAMES[number / (SEXES * AGES)],
-                 SEX_NAMES[number / AGES % SEXES], AGE_NAMES[number % AGES]);
+        snprintf(path, sizeof path, "%s/targets/macrodetails/%s-%s-%s.target.gz", morph->folder,
+                 RACE_NAMES[number / (SEXES * AGES)], SEX_NAMES[number / AGES % SEXES], AGE_NAMES[number % AGES]);
     } else {
         int rest = number - RACE_TARGETS;
         snprintf(path, sizeof path, "%s/targets/macrodetails/universal-%s-%s-%s-averageweight.target.gz", morph->folder,

@@ -131,7 +131,8 @@ void lk_raster_overlay(lk_raster *raster, const lk_triangles *triangles, const l
             continue;
         for (int y = box.y0; y <= box.y1; y++)
             for (int x = box.x0; x <= box.x1; x++) {
-                float w[3] = {box.a0 + box.a_dx * (float)x + box.a_dy * (float)y, box.b0 + box.b_dx * (float)x + box.b_dy * (float)y, 0};
+                float w[3] = {box.a0 + box.a_dx * (float)x + box.a_dy * (float)y,
+                              box.b0 + box.b_dx * (float)x + box.b_dy * (float)y, 0};
                 w[2] = 1 - w[0] - w[1];
                 if (w[0] < 0 || w[1] < 0 || w[2] < 0)
                     continue;

@@ -19,11 +19,11 @@ enum { LK_FRAGMENT_PART_SHIFT = 24, LK_FRAGMENT_TRIANGLE = 0xFFFFFF };
 #define LK_FRAGMENT_FLAGS (LK_FRAGMENT_STRAND | LK_FRAGMENT_HAIR)
 
 typedef struct lk_raster {
-    int size;           /* edge in samples */
-    float *depth;       /* relative nearness: larger is nearer; 0 is infinitely far */
+    int size;     /* edge in samples */
+    float *depth; /* relative nearness: larger is nearer; 0 is infinitely far */
     uint32_t *fragment;
     float (*weights)[2]; /* of the triangle's first two corners */
-    lk_vec3 *colour;    /* linear light */
+    lk_vec3 *colour;     /* linear light */
 } lk_raster;
 
 lk_status lk_raster_allocate(int size, lk_raster *raster);

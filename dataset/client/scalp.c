@@ -59,14 +59,12 @@ static bool in_region(const lk_mesh *mesh, int vertex, lk_vec3 at, lk_region reg
 {
     bool skin = mesh->ear[vertex] < 0.3f && mesh->inner_mouth[vertex] < 0.2f;
     switch (region) {
-    case LK_REGION_HAIR:
-        return skin && at.y > -0.9f && lk_hairline(at) > -0.1f;
-    case LK_REGION_BROWS:
-        return skin && at.y > 0 && at.y < 0.6f && at.z > -0.4f;
+    case LK_REGION_HAIR: return skin && at.y > -0.9f && lk_hairline(at) > -0.1f;
+    case LK_REGION_BROWS: return skin && at.y > 0 && at.y < 0.6f && at.z > -0.4f;
     case LK_REGION_BEARD:
-        return skin && at.y < 0 && at.y > -1.4f && at.z > -1 && lk_mesh_lip(mesh, mesh->uv[vertex][0], mesh->uv[vertex][1]) < 0.5f;
-    default:
-        return at.y > -1.6f;
+        return skin && at.y < 0 && at.y > -1.4f && at.z > -1 &&
+               lk_mesh_lip(mesh, mesh->uv[vertex][0], mesh->uv[vertex][1]) < 0.5f;
+    default: return at.y > -1.6f;
     }
 }
 
@@ -144,7 +142,8 @@ static void measure_reach(lk_scalp *scalp)
     for (int s = 0; s < REACH_SAMPLES; s++) {
         lk_root root = lk_scalp_pick(scalp, LK_REGION_HEAD, &random);
         int corner = root.corners[0];
-        bool shoulder = root.at.y < -0.8f && (fabsf(root.at.x) > 0.55f || root.at.y < -1.1f); /* they would push hair out that hangs beside the neck */
+        /* Shoulders would push hair out that hangs beside the neck. */
+        bool shoulder = root.at.y < -0.8f && (fabsf(root.at.x) > 0.55f || root.at.y < -1.1f);
         if (shoulder || scalp->mesh->ear[corner] > 0.3f || scalp->mesh->inner_mouth[corner] > 0.3f)
             continue;
         lk_vec3 d = lk_sub(root.at, LK_HEAD_CENTRE);
@@ -206,8 +205,8 @@ static lk_status fill_slab(void *context, int64_t z, int worker)
     for (int y = 0; y < CELLS_Y; y++)
         for (int x = 0; x < CELLS_X; x++) {
             lk_vec3 middle = lk_add_scaled(GRID_CORNER, CELL, lk_v3((float)x + 0.5f, (float)y + 0.5f, (float)z + 0.5f));
-            nearest(scalp, middle, scalp->carriers, scalp->carrier_count, CELL_NEAREST, scalp->cells[(z * CELLS_Y + y) * CELLS_X + x],
-                    squares);
+            nearest(scalp, middle, scalp->carriers, scalp->carrier_count, CELL_NEAREST,
+                    scalp->cells[(z * CELLS_Y + y) * CELLS_X + x], squares);
         }
     return LK_OK;
 }

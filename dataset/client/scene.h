@@ -16,7 +16,7 @@ typedef struct lk_blob {
 } lk_blob;
 
 typedef struct lk_scene {
-    float yaw, pitch; /* radians; positive turns to the viewer's right, and up */
+    float yaw, pitch;                    /* radians; positive turns to the viewer's right, and up */
     lk_vec3 key_direction, key_colour;   /* the main light */
     lk_vec3 fill_direction, fill_colour; /* a weaker one from the other side */
     lk_vec3 sky, ground;                 /* light from all around, above and below */

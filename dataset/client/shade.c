@@ -11,8 +11,8 @@ typedef struct lk_point {
 /* What paint says about a piece of skin. */
 typedef struct lk_surface {
     lk_vec3 albedo;
-    float shine;     /* of the skin's oil */
-    float gloss;     /* of wet lips */
+    float shine; /* of the skin's oil */
+    float gloss; /* of wet lips */
     float occlusion;
 } lk_surface;
 
@@ -26,7 +26,8 @@ lk_look lk_look_of(const int choices[LK_GROUP_IDS])
     look.brow_colour = lk_mix(look.hair_colour, lk_colour(36, 25, 20), 0.45f);
     look.beard_colour = lk_mix(look.hair_colour, lk_colour(60, 36, 24), 0.25f);
     float luminance = lk_dot(look.skin, lk_v3(0.3f, 0.6f, 0.1f)), cover;
-    lk_vec3 bare = lk_multiply(look.skin, lk_mix(lk_v3(0.72f, 0.50f, 0.52f), lk_v3(0.95f, 0.62f, 0.60f), lk_clamp01(1 - luminance * 2)));
+    lk_vec3 bare = lk_multiply(look.skin,
+                               lk_mix(lk_v3(0.72f, 0.50f, 0.52f), lk_v3(0.95f, 0.62f, 0.60f), lk_clamp01(1 - luminance * 2)));
     lk_vec3 painted = lk_lip_colour(choices[LK_LIPS], &cover);
     look.lips = lk_mix(bare, painted, cover);
     look.lip_gloss = cover > 0 ? 0.28f : 0.14f;
@@ -242,7 +243,8 @@ static void paint_lash(void *context, int triangle, const float w[3], lk_vec3 *c
 
 void lk_draw_lashes(lk_face *face)
 {
-    lk_lashes upper = {face, &face->mesh->parts[LK_PART_UPPER_LASHES], 1}, lower = {face, &face->mesh->parts[LK_PART_LOWER_LASHES], 0.22f};
+    lk_lashes upper = {face, &face->mesh->parts[LK_PART_UPPER_LASHES], 1},
+              lower = {face, &face->mesh->parts[LK_PART_LOWER_LASHES], 0.22f};
     lk_raster_overlay(&face->raster, upper.strip, face->screen, paint_lash, &upper);
     lk_raster_overlay(&face->raster, lower.strip, face->screen, paint_lash, &lower);
 }

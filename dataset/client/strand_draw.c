@@ -14,7 +14,8 @@ typedef struct lk_fibre {
 } lk_fibre;
 
 /* Kajiya and Kay's lighting of a fibre ("Rendering fur with three dimensional textures", 1989), with the head as a shade. */
-static lk_vec3 light_strand(const lk_face *face, const lk_fibre *fibre, const lk_strand *strand, lk_vec3 at, lk_vec3 along, int point)
+static lk_vec3 light_strand(const lk_face *face, const lk_fibre *fibre, const lk_strand *strand, lk_vec3 at, lk_vec3 along,
+                            int point)
 {
     const lk_scene *scene = &face->scene;
     lk_vec3 normal = lk_normalize(fibre->hair ? lk_sub(at, fibre->head_centre) : lk_v3(at.x * 0.5f, 0.1f, 0.6f));
@@ -27,7 +28,8 @@ static lk_vec3 light_strand(const lk_face *face, const lk_fibre *fibre, const lk
     glint *= glint;
     float open = fibre->hair ? 0.35f + 0.65f * strand->depth : 1;
     float root = fibre->hair && strand->count > 4 ? 0.6f + 0.4f * lk_smooth(0, 4, (float)point) : 1;
-    lk_vec3 light = lk_add_scaled(lk_scale(lk_ambient(scene, normal), 1.1f), 0.9f * (0.25f + 0.75f * sine) * lit, scene->key_colour);
+    lk_vec3 light = lk_add_scaled(lk_scale(lk_ambient(scene, normal), 1.1f), 0.9f * (0.25f + 0.75f * sine) * lit,
+                                  scene->key_colour);
     light = lk_add_scaled(light, lk_clamp01(lk_dot(normal, scene->fill_direction)), scene->fill_colour);
     lk_vec3 colour = lk_scale(lk_multiply(fibre->colour, light), strand->shade * open * root);
     lk_vec3 tint = lk_add(lk_scale(fibre->colour, 0.6f), lk_v3(0.05f, 0.05f, 0.05f));
@@ -109,7 +111,8 @@ static void shadow_of_hair(lk_face *face)
                     shade += 0.25f;
             }
             if (shade > 0)
-                raster->colour[at] = lk_multiply(raster->colour[at], lk_v3(1 - 0.42f * shade, 1 - 0.48f * shade, 1 - 0.50f * shade));
+                raster->colour[at] = lk_multiply(raster->colour[at],
+                                                 lk_v3(1 - 0.42f * shade, 1 - 0.48f * shade, 1 - 0.50f * shade));
         }
 }
 

@@ -89,8 +89,8 @@ typedef struct lk_growth {
     const lk_scalp *scalp;
     lk_vec3 root, sideways;
     float length;
-    float layer;  /* 0 at the skin .. 1 on top */
-    float offset; /* how far it is held off the head */
+    float layer;         /* 0 at the skin .. 1 on top */
+    float offset;        /* how far it is held off the head */
     float radius, phase; /* of the curl */
 } lk_growth;
 
@@ -233,7 +233,8 @@ lk_status lk_strands_grow_hair(const lk_scalp *scalp, int number, lk_strand_set 
             length = style->trim(root.at, length, &random);
         if (length <= 0)
             continue;
-        lk_growth growth = {.style = style, .scalp = scalp, .root = root.at, .length = length, .layer = lk_random_uniform(&random)};
+        lk_growth growth = {
+            .style = style, .scalp = scalp, .root = root.at, .length = length, .layer = lk_random_uniform(&random)};
         growth.sideways = lk_normalize(lk_cross(root.normal, lk_v3(0.3f, 0.2f, 1)));
         growth.offset = style->lift * (0.1f + 0.9f * growth.layer) * (0.35f + 0.65f * lk_smooth(0, 0.25f, inside));
         growth.radius = style->curl * lk_random_range(&random, 0.6f, 1.4f);
@@ -277,7 +278,8 @@ lk_status lk_strands_grow_brows(const lk_scalp *scalp, int number, lk_strand_set
             lk_vec3 at = lk_add_scaled(root.at, length * 0.5f * (float)k, lie);
             complete = add_rooted(out, &root, lk_add_scaled(at, k == 1 ? 0.014f : 0.008f, root.normal));
         }
-        complete = complete && add_strand(out, first, lk_random_range(&random, 0.8f, 1.2f), 0.0085f, lk_random_range(&random, 0.6f, 1));
+        complete = complete &&
+                   add_strand(out, first, lk_random_range(&random, 0.8f, 1.2f), 0.0085f, lk_random_range(&random, 0.6f, 1));
     }
     return finish(out, complete);
 }
@@ -318,7 +320,8 @@ lk_status lk_strands_grow_beard(const lk_scalp *scalp, int number, lk_strand_set
             at = lk_add(at, lk_v3(wave * signed_uniform(&random), -hang * t * t, wave * signed_uniform(&random)));
             complete = add_rooted(out, &root, at);
         }
-        complete = complete && add_strand(out, first, lk_random_range(&random, 0.75f, 1.25f), style->width, lk_random_range(&random, 0.5f, 1));
+        complete = complete && add_strand(out, first, lk_random_range(&random, 0.75f, 1.25f), style->width,
+                                          lk_random_range(&random, 0.5f, 1));
     }
     return finish(out, complete);
 }

@@ -7,9 +7,9 @@ static const float HEAD_Z = -0.75f;
 static const float DEGREES = 57.29578f;
 
 const lk_group_choices LK_GROUPS[LK_GROUP_IDS] = {
-    [LK_HAIR] = {"hair", LK_HAIR_STYLES, 2,
-                 {"bald", "buzz", "short", "side_part", "fringe", "bob", "long", "mohawk", "bun", "curly", "afro", "slick", "spiky",
-                  "centre_part"}},
+    [LK_HAIR] = {"hair", LK_HAIR_STYLES, LK_HAIR_SHORT,
+                 {"bald", "buzz", "short", "side_part", "fringe", "bob", "long", "mohawk", "bun", "curly", "afro", "slick",
+                  "spiky", "centre_part"}},
     [LK_HAIR_COLOUR] = {"hair_colour", 7, 2, {"black", "dark_brown", "brown", "red", "blond", "grey", "platinum"}},
     [LK_BROWS] = {"brows", LK_BROW_STYLES, 0, {"soft", "straight", "thin", "round", "angled", "bushy", "joined", "short"}},
     [LK_BEARD] = {"beard", LK_BEARD_STYLES, 0, {"none", "stubble", "moustache", "goatee", "full", "chin_strap"}},
@@ -33,14 +33,15 @@ lk_vec3 lk_colour(float red, float green, float blue)
 
 lk_vec3 lk_hair_colour(int choice)
 {
-    static const float TABLE[][3] = {{17, 16, 19},    {58, 34, 22},    {112, 70, 40},  {164, 64, 24},
+    static const float TABLE[][3] = {{17, 16, 19},   {58, 34, 22},    {112, 70, 40},  {164, 64, 24},
                                      {206, 158, 84}, {150, 151, 154}, {240, 226, 194}};
     return lk_colour(TABLE[choice][0], TABLE[choice][1], TABLE[choice][2]);
 }
 
 lk_vec3 lk_skin_colour(int choice)
 {
-    static const float TABLE[][3] = {{246, 216, 200}, {230, 184, 150}, {205, 150, 110}, {166, 110, 74}, {120, 75, 52}, {78, 49, 36}};
+    static const float TABLE[][3] = {{246, 216, 200}, {230, 184, 150}, {205, 150, 110},
+                                     {166, 110, 74},  {120, 75, 52},   {78, 49, 36}};
     return lk_colour(TABLE[choice][0], TABLE[choice][1], TABLE[choice][2]);
 }
 
@@ -52,7 +53,8 @@ lk_vec3 lk_eye_colour(int choice)
 
 lk_vec3 lk_lip_colour(int choice, float *cover)
 {
-    static const float TABLE[][4] = {{0, 0, 0, 0}, {238, 186, 170, 0.85f}, {232, 92, 142, 0.85f}, {176, 14, 28, 0.9f}, {74, 20, 58, 0.92f}};
+    static const float TABLE[][4] = {
+        {0, 0, 0, 0}, {238, 186, 170, 0.85f}, {232, 92, 142, 0.85f}, {176, 14, 28, 0.9f}, {74, 20, 58, 0.92f}};
     *cover = TABLE[choice][3];
     return lk_colour(TABLE[choice][0], TABLE[choice][1], TABLE[choice][2]);
 }
@@ -62,8 +64,9 @@ lk_vec3 lk_lip_colour(int choice, float *cover)
 float lk_hairline(lk_vec3 at)
 {
     /* Height of the line by the angle from the front, degrees: forehead, temples, sideburns, around the ear, nape. */
-    static const float LINE[][2] = {{0, 0.66f},   {15, 0.67f},  {33, 0.64f}, {45, 0.46f},  {55, 0.30f},   {64, 0.20f},   {72, -0.12f},
-                                    {80, -0.20f}, {84, 0.10f},  {98, 0.16f}, {108, -0.1f}, {122, -0.45f}, {150, -0.62f}, {180, -0.66f}};
+    static const float LINE[][2] = {{0, 0.66f},   {15, 0.67f},   {33, 0.64f},   {45, 0.46f},  {55, 0.30f},
+                                    {64, 0.20f},  {72, -0.12f},  {80, -0.20f},  {84, 0.10f},  {98, 0.16f},
+                                    {108, -0.1f}, {122, -0.45f}, {150, -0.62f}, {180, -0.66f}};
     enum { N = sizeof LINE / sizeof *LINE };
     float angle = atan2f(fabsf(at.x), at.z - HEAD_Z) * DEGREES;
     for (int i = 1; i < N; i++)
@@ -83,7 +86,8 @@ static float side_of(float x)
 static lk_vec3 flow_short(lk_vec3 root, lk_vec3 at)
 {
     (void)at;
-    return lk_mix(lk_v3(0.1f * side_of(root.x), -1, -0.15f), lk_v3(0.6f * (root.x + 0.2f), 0.5f, 0.25f), lk_smooth(0.55f, 0.9f, root.y));
+    return lk_mix(lk_v3(0.1f * side_of(root.x), -1, -0.15f), lk_v3(0.6f * (root.x + 0.2f), 0.5f, 0.25f),
+                  lk_smooth(0.55f, 0.9f, root.y));
 }
 
 static lk_vec3 flow_side_part(lk_vec3 root, lk_vec3 at)
@@ -245,36 +249,60 @@ static bool ends_long(lk_vec3 root, lk_vec3 at, lk_random *random)
     return at.y < -1.6f;
 }
 
+/* Zero and NULL where nothing is said. */
 const lk_hair_style LK_HAIR_TABLE[LK_HAIR_STYLES] = {
-    /* strands length spread step lift rise gravity stiff comb hold curl turns locks width cap cling */
-    {0},
-    {6500, .045f, .02f, .015f, .01f, .6f, 0, .5f, .6f, 1.3f, 0, 0, false, .010f, .70f, .03f, NULL, NULL, NULL},
-    {5600, .22f, .05f, .03f, .06f, .6f, .1f, .45f, 1, 1.3f, .010f, 9, false, .013f, .95f, .06f, flow_short, trim_sides, NULL},
-    {5200, .85f, .15f, .05f, .10f, .45f, .25f, .35f, 1.3f, 1.3f, .012f, 5, false, .014f, .97f, .07f, flow_side_part, trim_sides, NULL},
-    {5000, .95f, .10f, .05f, .11f, .4f, .9f, .35f, .7f, 1.3f, .008f, 5, false, .014f, .97f, .04f, flow_fringe, trim_fringe, ends_fringe},
-    {5400, 1.95f, .10f, .07f, .17f, .35f, 1, .3f, .9f, 1.3f, .010f, 4, false, .015f, .97f, .05f, flow_bob, trim_bob, ends_bob},
-    {5200, 3.2f, .3f, .09f, .15f, .35f, 1, .3f, .9f, 1.3f, .02f, 3, false, .015f, .97f, .05f, flow_parted, NULL, ends_long},
-    {2600, .44f, .08f, .04f, .5f, .6f, 0, .95f, 0, 1.3f, .02f, 5, false, .013f, .55f, 0, NULL, trim_mohawk, NULL},
-    {5200, 1.5f, .3f, .06f, .04f, .25f, 0, .2f, 1.6f, 0, .006f, 5, false, .013f, .95f, .03f, flow_bun, NULL, ends_bun},
-    {3600, 1.0f, .25f, .04f, .18f, .6f, .5f, .45f, .2f, 1.3f, .05f, 17, true, .016f, .98f, .12f, NULL, trim_curly, ends_curly},
-    {6000, .29f, .05f, .035f, .6f, .6f, 0, .92f, 0, 1.3f, .035f, 26, true, .016f, .98f, 0, NULL, trim_afro, NULL},
-    {5200, .95f, .2f, .06f, .06f, .25f, 0, .3f, 1.6f, 0, .008f, 5, false, .013f, .97f, .04f, flow_slick, NULL, NULL},
-    {4200, .36f, .10f, .04f, .3f, 1, .05f, .8f, .35f, 1.3f, .01f, 5, false, .015f, .95f, .20f, flow_spiky, trim_spiky, NULL},
-    {5200, 2.3f, .2f, .07f, .14f, .35f, .9f, .35f, 1.1f, 1.3f, .045f, 5, true, .015f, .97f, .06f, flow_parted, NULL, ends_long},
+    [LK_HAIR_BALD] = {0},
+    [LK_HAIR_BUZZ] = {.strands = 6500, .length = 0.045f, .spread = 0.02f, .step = 0.015f, .lift = 0.01f, .rise = 0.6f,
+        .stiffness = 0.5f, .comb = 0.6f, .hold = 1.3f, .width = 0.010f, .cap = 0.70f, .cling = 0.03f},
+    [LK_HAIR_SHORT] = {.strands = 5600, .length = 0.22f, .spread = 0.05f, .step = 0.03f, .lift = 0.06f, .rise = 0.6f,
+        .gravity = 0.1f, .stiffness = 0.45f, .comb = 1, .hold = 1.3f, .curl = 0.010f, .turns = 9, .width = 0.013f,
+        .cap = 0.95f, .cling = 0.06f, .flow = flow_short, .trim = trim_sides},
+    [LK_HAIR_SIDE_PART] = {.strands = 5200, .length = 0.85f, .spread = 0.15f, .step = 0.05f, .lift = 0.10f, .rise = 0.45f,
+        .gravity = 0.25f, .stiffness = 0.35f, .comb = 1.3f, .hold = 1.3f, .curl = 0.012f, .turns = 5, .width = 0.014f,
+        .cap = 0.97f, .cling = 0.07f, .flow = flow_side_part, .trim = trim_sides},
+    [LK_HAIR_FRINGE] = {.strands = 5000, .length = 0.95f, .spread = 0.10f, .step = 0.05f, .lift = 0.11f, .rise = 0.4f,
+        .gravity = 0.9f, .stiffness = 0.35f, .comb = 0.7f, .hold = 1.3f, .curl = 0.008f, .turns = 5, .width = 0.014f,
+        .cap = 0.97f, .cling = 0.04f, .flow = flow_fringe, .trim = trim_fringe, .ends = ends_fringe},
+    [LK_HAIR_BOB] = {.strands = 5400, .length = 1.95f, .spread = 0.10f, .step = 0.07f, .lift = 0.17f, .rise = 0.35f,
+        .gravity = 1, .stiffness = 0.3f, .comb = 0.9f, .hold = 1.3f, .curl = 0.010f, .turns = 4, .width = 0.015f,
+        .cap = 0.97f, .cling = 0.05f, .flow = flow_bob, .trim = trim_bob, .ends = ends_bob},
+    [LK_HAIR_LONG] = {.strands = 5200, .length = 3.2f, .spread = 0.3f, .step = 0.09f, .lift = 0.15f, .rise = 0.35f,
+        .gravity = 1, .stiffness = 0.3f, .comb = 0.9f, .hold = 1.3f, .curl = 0.02f, .turns = 3, .width = 0.015f,
+        .cap = 0.97f, .cling = 0.05f, .flow = flow_parted, .ends = ends_long},
+    [LK_HAIR_MOHAWK] = {.strands = 2600, .length = 0.44f, .spread = 0.08f, .step = 0.04f, .lift = 0.5f, .rise = 0.6f,
+        .stiffness = 0.95f, .hold = 1.3f, .curl = 0.02f, .turns = 5, .width = 0.013f, .cap = 0.55f, .trim = trim_mohawk},
+    [LK_HAIR_BUN] = {.strands = 5200, .length = 1.5f, .spread = 0.3f, .step = 0.06f, .lift = 0.04f, .rise = 0.25f,
+        .stiffness = 0.2f, .comb = 1.6f, .curl = 0.006f, .turns = 5, .width = 0.013f, .cap = 0.95f, .cling = 0.03f,
+        .flow = flow_bun, .ends = ends_bun},
+    [LK_HAIR_CURLY] = {.strands = 3600, .length = 1.0f, .spread = 0.25f, .step = 0.04f, .lift = 0.18f, .rise = 0.6f,
+        .gravity = 0.5f, .stiffness = 0.45f, .comb = 0.2f, .hold = 1.3f, .curl = 0.05f, .turns = 17, .locks = true,
+        .width = 0.016f, .cap = 0.98f, .cling = 0.12f, .trim = trim_curly, .ends = ends_curly},
+    [LK_HAIR_AFRO] = {.strands = 6000, .length = 0.29f, .spread = 0.05f, .step = 0.035f, .lift = 0.6f, .rise = 0.6f,
+        .stiffness = 0.92f, .hold = 1.3f, .curl = 0.035f, .turns = 26, .locks = true, .width = 0.016f, .cap = 0.98f,
+        .trim = trim_afro},
+    [LK_HAIR_SLICK] = {.strands = 5200, .length = 0.95f, .spread = 0.2f, .step = 0.06f, .lift = 0.06f, .rise = 0.25f,
+        .stiffness = 0.3f, .comb = 1.6f, .curl = 0.008f, .turns = 5, .width = 0.013f, .cap = 0.97f, .cling = 0.04f,
+        .flow = flow_slick},
+    [LK_HAIR_SPIKY] = {.strands = 4200, .length = 0.36f, .spread = 0.10f, .step = 0.04f, .lift = 0.3f, .rise = 1,
+        .gravity = 0.05f, .stiffness = 0.8f, .comb = 0.35f, .hold = 1.3f, .curl = 0.01f, .turns = 5, .width = 0.015f,
+        .cap = 0.95f, .cling = 0.20f, .flow = flow_spiky, .trim = trim_spiky},
+    [LK_HAIR_CENTRE_PART] = {.strands = 5200, .length = 2.3f, .spread = 0.2f, .step = 0.07f, .lift = 0.14f, .rise = 0.35f,
+        .gravity = 0.9f, .stiffness = 0.35f, .comb = 1.1f, .hold = 1.3f, .curl = 0.045f, .turns = 5, .locks = true,
+        .width = 0.015f, .cap = 0.97f, .cling = 0.06f, .flow = flow_parted, .ends = ends_long},
 };
 
 /* ---- brows ---- */
 
 const lk_brow_style LK_BROW_TABLE[LK_BROW_STYLES] = {
-    /* inner outer height arch peak tilt thick thin density hair */
-    {.13f, .52f, .205f, .060f, .62f, .010f, .042f, .020f, 1.0f, .070f},
-    {.12f, .53f, .205f, .008f, .55f, -.015f, .054f, .044f, 1.3f, .075f},
-    {.14f, .53f, .225f, .100f, .66f, -.020f, .020f, .010f, 1.2f, .045f},
-    {.13f, .50f, .205f, .110f, .45f, -.080f, .042f, .028f, 1.1f, .065f},
-    {.11f, .54f, .150f, .050f, .78f, .130f, .046f, .022f, 1.2f, .075f},
-    {.09f, .56f, .195f, .035f, .60f, -.010f, .086f, .062f, 1.8f, .100f},
-    {.005f, .53f, .190f, .035f, .60f, -.005f, .048f, .030f, 1.5f, .075f},
-    {.14f, .35f, .205f, .015f, .50f, .000f, .046f, .032f, 0.7f, .060f},
+    /* inner, outer, height, arch, peak, tilt, thick, thin, density, hair */
+    {0.13f, 0.52f, 0.205f, 0.060f, 0.62f, 0.010f, 0.042f, 0.020f, 1.0f, 0.070f},   /* soft */
+    {0.12f, 0.53f, 0.205f, 0.008f, 0.55f, -0.015f, 0.054f, 0.044f, 1.3f, 0.075f},  /* straight */
+    {0.14f, 0.53f, 0.225f, 0.100f, 0.66f, -0.020f, 0.020f, 0.010f, 1.2f, 0.045f},  /* thin */
+    {0.13f, 0.50f, 0.205f, 0.110f, 0.45f, -0.080f, 0.042f, 0.028f, 1.1f, 0.065f},  /* round */
+    {0.11f, 0.54f, 0.150f, 0.050f, 0.78f, 0.130f, 0.046f, 0.022f, 1.2f, 0.075f},   /* angled */
+    {0.09f, 0.56f, 0.195f, 0.035f, 0.60f, -0.010f, 0.086f, 0.062f, 1.8f, 0.100f},  /* bushy */
+    {0.005f, 0.53f, 0.190f, 0.035f, 0.60f, -0.005f, 0.048f, 0.030f, 1.5f, 0.075f}, /* joined */
+    {0.14f, 0.35f, 0.205f, 0.015f, 0.50f, 0.000f, 0.046f, 0.032f, 0.7f, 0.060f},   /* short */
 };
 
 float lk_brow_cover(const lk_brow_style *style, lk_vec3 at, float *along)
@@ -297,12 +325,12 @@ float lk_brow_cover(const lk_brow_style *style, lk_vec3 at, float *along)
 const float LK_MOUTH_Y = -0.66f, LK_CHIN_Y = -1.05f;
 
 const lk_beard_style LK_BEARD_TABLE[LK_BEARD_STYLES] = {
-    {0},
-    {4200, .022f, .0055f, .34f},
-    {700, .11f, .010f, .65f},
-    {1500, .17f, .010f, .65f},
-    {4200, .14f, .010f, .65f},
-    {2200, .10f, .010f, .65f},
+    [LK_BEARD_NONE] = {0},
+    [LK_BEARD_STUBBLE] = {.strands = 4200, .length = 0.022f, .width = 0.0055f, .paint = 0.34f},
+    [LK_BEARD_MOUSTACHE] = {.strands = 700, .length = 0.11f, .width = 0.010f, .paint = 0.65f},
+    [LK_BEARD_GOATEE] = {.strands = 1500, .length = 0.17f, .width = 0.010f, .paint = 0.65f},
+    [LK_BEARD_FULL] = {.strands = 4200, .length = 0.14f, .width = 0.010f, .paint = 0.65f},
+    [LK_BEARD_CHIN_STRAP] = {.strands = 2200, .length = 0.10f, .width = 0.010f, .paint = 0.65f},
 };
 
 bool lk_is_moustache(lk_vec3 at)
@@ -322,23 +350,23 @@ float lk_beard_cover(int style, lk_vec3 at)
     float cheek = lk_smooth(0, 0.03f, x - 0.30f) * lk_smooth(0, 0.05f, LK_MOUTH_Y + 0.16f + 0.9f * lk_max(0, x - 0.36f) - at.y);
     float chin = lk_smooth(0, 0.03f, LK_MOUTH_Y - 0.13f - at.y);
     float throat = lk_smooth(-0.05f, 0.03f, at.y - (LK_CHIN_Y - 0.06f + 0.50f * lk_max(0, x - 0.18f)));
-    float patch = lk_smooth(0.02f, -0.02f, x - 0.045f) * lk_smooth(0, 0.02f, LK_MOUTH_Y - 0.08f - at.y) * (at.y > LK_MOUTH_Y - 0.25f);
+    float patch = lk_smooth(0.02f, -0.02f, x - 0.045f) * lk_smooth(0, 0.02f, LK_MOUTH_Y - 0.08f - at.y) *
+                  (at.y > LK_MOUTH_Y - 0.25f);
     float full = lk_max(cheek, chin) * throat * lk_smooth(84, 76, angle) * (at.z > -0.9f);
     full = lk_max(full, lk_max(moustache * throat, patch * 0.8f));
     switch (style) {
-    case 1:
-        return 0.9f * full;
-    case 2:
-        return moustache;
-    case 3: {
+    case LK_BEARD_STUBBLE: return 0.9f * full;
+    case LK_BEARD_MOUSTACHE: return moustache;
+    case LK_BEARD_GOATEE: {
         float gx = x / 0.29f, gy = (at.y - (LK_MOUTH_Y - 0.24f)) / 0.30f;
-        float tuft = lk_smooth(1.08f, 0.95f, sqrtf(gx * gx + gy * gy)) * lk_max(chin, lk_smooth(0, 0.03f, x - 0.22f)) * (at.z > -0.35f);
-        float bridge = lk_smooth(0.035f, 0, fabsf(x - 0.285f) - 0.035f) * (at.y < LK_MOUTH_Y + 0.12f) * (at.y > LK_MOUTH_Y - 0.25f);
+        float tuft = lk_smooth(1.08f, 0.95f, sqrtf(gx * gx + gy * gy)) * lk_max(chin, lk_smooth(0, 0.03f, x - 0.22f)) *
+                     (at.z > -0.35f);
+        float bridge = lk_smooth(0.035f, 0, fabsf(x - 0.285f) - 0.035f) * (at.y < LK_MOUTH_Y + 0.12f) *
+                       (at.y > LK_MOUTH_Y - 0.25f);
         return lk_max(lk_max(moustache, lk_max(tuft, bridge)), patch) * throat;
     }
-    case 5: /* only along the jaw */
+    case LK_BEARD_CHIN_STRAP: /* only along the jaw */
         return full * lk_smooth(-0.06f, 0.02f, LK_CHIN_Y + 0.22f + 0.75f * lk_max(0, x - 0.30f) - at.y);
-    default:
-        return full;
+    default: return full;
     }
 }

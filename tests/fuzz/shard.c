@@ -7,6 +7,7 @@ static void read_all(const lk_dataset *dataset)
 {
     const lk_schema *schema = lk_dataset_schema(dataset);
     size_t side = (size_t)lk_dataset_size(dataset);
+    FUZZ_REQUIRE(side >= 1 && side <= 4096);
     uint8_t *image = malloc(side * side * 3 + 1);
     float *continuous = calloc((size_t)schema->continuous_count + 1, sizeof *continuous);
     uint8_t *discrete = calloc((size_t)schema->group_count + 1, 1);

@@ -7,7 +7,7 @@ fail() { echo "FAILED: $*"; cat out 2>/dev/null; exit 1; }
 
 stall() { # RANK HOW EXPECTED-CODE: also checks that the job ended in time and that nothing is left of it
   local start=$SECONDS code
-  timeout -s KILL 60 mpirun --oversubscribe --mca mpi_yield_when_idle 1 -x WATCHDOG_TEST=$$ -n 3 "$program" stall "$1" "$2" >out 2>&1
+  timeout -s KILL 60 mpirun --oversubscribe -x WATCHDOG_TEST=$$ -n 3 "$program" stall "$1" "$2" >out 2>&1
   code=$?
   [ $code = "$3" ] || fail "$2 of rank $1: exit code $code instead of $3"
   [ $code = 0 ] || [ $((SECONDS - start)) -le 13 ] || fail "$2 of rank $1: took $((SECONDS - start)) s"

@@ -126,7 +126,7 @@ static void check_tree(void)
 {
     const size_t counts[] = {0, 1, 2, 5, 12345, 300001};
     if (!lk_is_power_of_two(group.size)) {
-        CHECK(lk_group_sum_tree_f32(&group, NULL, 0) == LK_BAD_CONFIG && strstr(lk_error_text(), "ranks, not "));
+        CHECK(lk_group_sum_tree_f32(&group, NULL, 0, NULL) == LK_BAD_CONFIG && strstr(lk_error_text(), "ranks, not "));
         lk_buckets *buckets;
         CHECK(lk_buckets_create(&group, counts, 2, (lk_buckets_options){.bucket_bytes = 8, .reproducible = true}, &buckets) ==
               LK_BAD_CONFIG);
@@ -137,17 +137,19 @@ static void check_tree(void)
         size_t count = counts[c];
         float *expected = buffer_of(count);
         float *buffer = buffer_of(count);
+        float *scratch = buffer_of((count + 1) / 2);
         lk_tree_accumulator *tree;
         CHECK(lk_tree_accumulator_create(count, own, &tree) == LK_OK);
         for (int m = 0; m < own; m++) {
             fill(buffer, count, group.rank * own + m, 2);
             lk_tree_accumulate(tree, m, buffer, 0, count);
         }
-        CHECK(lk_group_sum_tree_f32(&group, buffer, count) == LK_OK);
+        CHECK(lk_group_sum_tree_f32(&group, buffer, count, scratch) == LK_OK);
         serial_tree(expected, count, 0, MICRO_BATCHES);
         CHECK(memcmp(buffer, expected, count * sizeof *buffer) == 0);
         lk_tree_accumulator_free(tree);
         free(buffer);
+        free(scratch);
         free(expected);
     }
 }
@@ -209,6 +211,22 @@ static void check_agreement(void)
     CHECK(strcmp(lk_error_text(), "rank's own 0") == 0);
 }
 
+/* However late a rank comes, the end of the watch is no death. */
+static void check_watch_ends(void)
+{
+    lk_watchdog *dog;
+    CHECK(lk_watchdog_start(&group, 0, 0, &dog) == LK_OK && dog == NULL);
+    lk_watchdog_report(dog, 1, LK_PHASE_DATA);
+    lk_watchdog_stop(dog);
+    lk_random r = lk_random_make(4, (uint64_t)group.rank);
+    for (int i = 0; i < 40; i++) {
+        CHECK(lk_watchdog_start(&group, 30, 60, &dog) == LK_OK);
+        lk_watchdog_report(dog, i, LK_PHASE_DATA);
+        dawdle(&r);
+        lk_watchdog_stop(dog);
+    }
+}
+
 static lk_status check_all(void)
 {
     check_small_collectives();
@@ -218,6 +236,7 @@ static lk_status check_all(void)
     if (lk_is_power_of_two(group.size))
         check_buckets(true);
     check_agreement();
+    check_watch_ends();
     if (group.rank == 0)
         printf("%d ranks: all checks hold\n", group.size);
     return LK_OK;

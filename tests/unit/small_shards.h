@@ -44,7 +44,8 @@ static inline void small_sample_make(int64_t number, int edge, small_sample *out
     for (int y = 0; y < edge; y++)
         for (int x = 0; x < edge; x++)
             for (int c = 0; c < 3; c++)
-                out->image[(y * edge + x) * 3 + c] = (uint8_t)((tint >> (8 * c)) % 128 + (unsigned)(x + y) * 127u / (2u * (unsigned)edge));
+                out->image[(y * edge + x) * 3 + c] =
+                    (uint8_t)((tint >> (8 * c)) % 128 + (unsigned)(x + y) * 127u / (2u * (unsigned)edge));
     for (int k = 0; k < SMALL_NC; k++)
         out->continuous[k] = lk_random_uniform(&random);
     out->continuous[0] = 0.0f;
@@ -75,7 +76,8 @@ static inline void small_shard(const char *path, int edge, int64_t first, int64_
 }
 
 /* Whether what was read is sample `number`, pixel for pixel. */
-static inline bool small_sample_is(int64_t number, int edge, const uint8_t *image, const float *continuous, const uint8_t *discrete)
+static inline bool small_sample_is(int64_t number, int edge, const uint8_t *image, const float *continuous,
+                                   const uint8_t *discrete)
 {
     static _Thread_local small_sample want;
     small_sample_make(number, edge, &want);

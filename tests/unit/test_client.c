@@ -21,18 +21,18 @@ static lk_schema *schema;
 static lk_client *client;
 static lk_renderer *renderer;
 
-#define assert_ok(call)                                                                                               \
-    do {                                                                                                              \
-        if ((call) != LK_OK)                                                                                          \
-            fail_msg("%s: %s", #call, lk_error_text());                                                               \
+#define assert_ok(call) \
+    do { \
+        if ((call) != LK_OK) \
+            fail_msg("%s: %s", #call, lk_error_text()); \
     } while (0)
 
 /* The call must fail with this status and a sentence that holds this text. */
-#define assert_fails(call, status, text)                                                                              \
-    do {                                                                                                              \
-        assert_int_equal((call), (status));                                                                           \
-        if (!strstr(lk_error_text(), (text)))                                                                         \
-            fail_msg("no '%s' in: %s", (text), lk_error_text());                                                      \
+#define assert_fails(call, status, text) \
+    do { \
+        assert_int_equal((call), (status)); \
+        if (!strstr(lk_error_text(), (text))) \
+            fail_msg("no '%s' in: %s", (text), lk_error_text()); \
     } while (0)
 
 static int open_all(void **state)
@@ -96,7 +96,8 @@ static lk_status draw_one(void *context, int64_t i, int worker)
     float continuous[LK_MAX_CONTINUOUS];
     uint8_t discrete[LK_MAX_GROUPS];
     lk_client_random(schema, 7, (uint64_t)i, continuous, discrete);
-    return lk_render(c->renderers[worker], continuous, discrete, i % 2 ? LK_VARIED : LK_CANONICAL, (uint64_t)i, c->pictures + i * BYTES);
+    return lk_render(c->renderers[worker], continuous, discrete, i % 2 ? LK_VARIED : LK_CANONICAL, (uint64_t)i,
+                     c->pictures + i * BYTES);
 }
 
 static void draws_the_same_on_any_thread_in_any_order(void **state)
@@ -235,8 +236,8 @@ static void every_choice_is_visible(void **state)
             assert_ok(lk_render(renderer, continuous, discrete, LK_CANONICAL, 0, pictures[c]));
             for (int other = 0; other < c; other++)
                 if (difference(pictures[c], pictures[other]) < least)
-                    fail_msg("%s: %s and %s differ by %.3f grey levels only", group->name, group->choices[c], group->choices[other],
-                             difference(pictures[c], pictures[other]));
+                    fail_msg("%s: %s and %s differ by %.3f grey levels only", group->name, group->choices[c],
+                             group->choices[other], difference(pictures[c], pictures[other]));
         }
         discrete[g] = kept;
     }

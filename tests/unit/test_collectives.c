@@ -42,7 +42,7 @@ static void one_process_is_a_group_of_one(void **state)
     lk_group_max_i64(&group, i, 2);
     lk_group_broadcast(&group, f, sizeof f, 0);
     lk_group_gather(&group, "abc", 4, gathered);
-    assert_int_equal(lk_group_sum_tree_f32(&group, f, 2), LK_OK);
+    assert_int_equal(lk_group_sum_tree_f32(&group, f, 2, NULL), LK_OK);
     assert_true(f[0] == 1 && f[1] == 2 && d[0] == 3 && d[1] == 4 && i[0] == 5 && i[1] == 6);
     assert_string_equal(gathered, "abc");
 }

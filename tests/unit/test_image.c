@@ -27,10 +27,8 @@ static lk_image make_picture(int width, int height)
 static uint8_t *encode_png(int width, int height, int colour_type, int depth, const void *pixels, size_t bytes, size_t *size)
 {
     spng_ctx *encoder = spng_ctx_new(SPNG_CTX_ENCODER);
-    struct spng_ihdr header = {.width = (uint32_t)width,
-                               .height = (uint32_t)height,
-                               .bit_depth = (uint8_t)depth,
-                               .color_type = (uint8_t)colour_type};
+    struct spng_ihdr header = {
+        .width = (uint32_t)width, .height = (uint32_t)height, .bit_depth = (uint8_t)depth, .color_type = (uint8_t)colour_type};
     int error = 0;
     assert_int_equal(spng_set_option(encoder, SPNG_ENCODE_TO_BUFFER, 1), 0);
     assert_int_equal(spng_set_ihdr(encoder, &header), 0);
@@ -222,9 +220,12 @@ static void paste_puts_a_tile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(png_comes_back_exactly),        cmocka_unit_test(other_png_kinds_become_rgb),
-        cmocka_unit_test(jpeg_comes_back_nearly),        cmocka_unit_test(too_many_pixels_are_refused),
-        cmocka_unit_test(cut_and_foreign_files_are_refused), cmocka_unit_test(flipped_bytes_do_not_crash),
+        cmocka_unit_test(png_comes_back_exactly),
+        cmocka_unit_test(other_png_kinds_become_rgb),
+        cmocka_unit_test(jpeg_comes_back_nearly),
+        cmocka_unit_test(too_many_pixels_are_refused),
+        cmocka_unit_test(cut_and_foreign_files_are_refused),
+        cmocka_unit_test(flipped_bytes_do_not_crash),
         cmocka_unit_test(paste_puts_a_tile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,12 +69,8 @@ static bool batch_is_right(const lk_batch *batch)
 static lk_loader *start(const lk_dataset *dataset, lk_order_function *order, const void *context, int batch_size, int threads,
                         int prefetch, int64_t first)
 {
-    const lk_loader_options options = {.batch_size = batch_size,
-                                       .threads = threads,
-                                       .prefetch = prefetch,
-                                       .first = first,
-                                       .order = order,
-                                       .context = context};
+    const lk_loader_options options = {
+        .batch_size = batch_size, .threads = threads, .prefetch = prefetch, .first = first, .order = order, .context = context};
     lk_loader *loader;
     assert_int_equal(lk_loader_start(dataset, &options, &loader), LK_OK);
     return loader;

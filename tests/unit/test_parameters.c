@@ -91,8 +91,9 @@ static void what_is_saved_comes_back(void **state)
     size_t size;
     assert_int_equal(lk_parameters_save(schema, "plain.json", half, first), LK_OK);
     assert_int_equal(lk_read_file("plain.json", 4096, &text, &size), LK_OK);
-    assert_string_equal(text, "{\n  \"continuous\": {\n    \"nose/nose-width-decr|incr\": 0.0,\n    \"odd \\\"name\\\" ö\": 15.0\n  },\n"
-                              "  \"discrete\": {\n    \"hair\": \"bald\",\n    \"skin\": \"light\"\n  }\n}\n");
+    assert_string_equal(
+        text, "{\n  \"continuous\": {\n    \"nose/nose-width-decr|incr\": 0.0,\n    \"odd \\\"name\\\" ö\": 15.0\n  },\n"
+              "  \"discrete\": {\n    \"hair\": \"bald\",\n    \"skin\": \"light\"\n  }\n}\n");
     free(text);
 }
 
@@ -132,14 +133,20 @@ static void wrong_json_is_named(void **state)
          "face: the schema 'small' has no continuous parameter 'x'"},
         {"{\"continuous\": {" NOSE ", " ODD "}, \"discrete\": {" HAIR ", " SKIN ", \"hat\": \"none\"}}",
          "face: the schema 'small' has no discrete group 'hat'"},
-        {"{\"continuous\": {" NOSE ", " NOSE ", " ODD "}, \"discrete\": {" HAIR ", " SKIN "}}", "face:1: not JSON: duplicate object key"},
+        {"{\"continuous\": {" NOSE ", " NOSE ", " ODD "}, \"discrete\": {" HAIR ", " SKIN "}}",
+         "face:1: not JSON: duplicate object key"},
         {"{\"continuous\": {\"nose/nose-width-decr|incr\": 0.36, " ODD "}, \"discrete\": {" HAIR ", " SKIN "}}",
          "'nose/nose-width-decr|incr' is 0.36, outside -0.35 to 0.35"},
-        {"{\"continuous\": {\"nose/nose-width-decr|incr\": 1e300, " ODD "}, \"discrete\": {" HAIR ", " SKIN "}}", "is 1e+300, outside"},
-        {"{\"continuous\": {\"nose/nose-width-decr|incr\": 1e999, " ODD "}, \"discrete\": {" HAIR ", " SKIN "}}", "face:1: not JSON"},
-        {"{\"continuous\": {\"nose/nose-width-decr|incr\": NaN, " ODD "}, \"discrete\": {" HAIR ", " SKIN "}}", "face:1: not JSON"},
-        {"{\"continuous\": {\"nose/nose-width-decr|incr\": \"0\", " ODD "}, \"discrete\": {" HAIR ", " SKIN "}}", "must be a number"},
-        {"{\"continuous\": {" NOSE ", " ODD "}, \"discrete\": {\"hair\": \"wig\", " SKIN "}}", "group 'hair' has no choice 'wig'"},
+        {"{\"continuous\": {\"nose/nose-width-decr|incr\": 1e300, " ODD "}, \"discrete\": {" HAIR ", " SKIN "}}",
+         "is 1e+300, outside"},
+        {"{\"continuous\": {\"nose/nose-width-decr|incr\": 1e999, " ODD "}, \"discrete\": {" HAIR ", " SKIN "}}",
+         "face:1: not JSON"},
+        {"{\"continuous\": {\"nose/nose-width-decr|incr\": NaN, " ODD "}, \"discrete\": {" HAIR ", " SKIN "}}",
+         "face:1: not JSON"},
+        {"{\"continuous\": {\"nose/nose-width-decr|incr\": \"0\", " ODD "}, \"discrete\": {" HAIR ", " SKIN "}}",
+         "must be a number"},
+        {"{\"continuous\": {" NOSE ", " ODD "}, \"discrete\": {\"hair\": \"wig\", " SKIN "}}",
+         "group 'hair' has no choice 'wig'"},
         {"{\"continuous\": {" NOSE ", " ODD "}, \"discrete\": {\"hair\": 0, " SKIN "}}", "the choice for 'hair' must be a text"},
     };
     float continuous[2];
@@ -181,7 +188,8 @@ static void wrong_mhm_is_named(void **state)
     float continuous[2];
     uint8_t discrete[2];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        lk_status status = lk_parameters_parse_mhm(schema, cases[i].text, strlen(cases[i].text), "face.mhm", continuous, discrete);
+        lk_status status =
+            lk_parameters_parse_mhm(schema, cases[i].text, strlen(cases[i].text), "face.mhm", continuous, discrete);
         if (status != LK_BAD_DATA || !strstr(lk_error_text(), cases[i].sentence))
             fail_msg("%s: status %d, '%s' does not hold '%s'", cases[i].text, (int)status, lk_error_text(), cases[i].sentence);
     }
@@ -199,7 +207,8 @@ static void files_that_cannot_be_read_are_named(void **state)
     assert_int_equal(lk_parameters_load(schema, "missing.json", continuous, discrete), LK_BAD_DATA);
     assert_non_null(strstr(lk_error_text(), "missing.json"));
     lk_schema *spaced;
-    const char *text = "name: s\ncontinuous: [{name: a, min: 0, max: 1, default: 0}]\ndiscrete: [{name: hair style, choices: [x, y]}]\n";
+    const char *text =
+        "name: s\ncontinuous: [{name: a, min: 0, max: 1, default: 0}]\ndiscrete: [{name: hair style, choices: [x, y]}]\n";
     assert_int_equal(lk_schema_parse(text, "spaced", &spaced), LK_OK);
     assert_int_equal(lk_parameters_save(spaced, "spaced.mhm", (float[]){0.5f}, (uint8_t[]){0}), LK_USAGE);
     assert_non_null(strstr(lk_error_text(), "save as .json"));
@@ -212,9 +221,12 @@ static void files_that_cannot_be_read_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json_in_client_units_is_read), cmocka_unit_test(mhm_is_read_with_defaults),
-        cmocka_unit_test(what_is_saved_comes_back),     cmocka_unit_test(nothing_out_of_range_is_saved),
-        cmocka_unit_test(wrong_json_is_named),          cmocka_unit_test(wrong_mhm_is_named),
+        cmocka_unit_test(json_in_client_units_is_read),
+        cmocka_unit_test(mhm_is_read_with_defaults),
+        cmocka_unit_test(what_is_saved_comes_back),
+        cmocka_unit_test(nothing_out_of_range_is_saved),
+        cmocka_unit_test(wrong_json_is_named),
+        cmocka_unit_test(wrong_mhm_is_named),
         cmocka_unit_test(files_that_cannot_be_read_are_named),
     };
     return cmocka_run_group_tests(tests, open_schema, close_schema);

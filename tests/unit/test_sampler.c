@@ -127,9 +127,12 @@ static void the_order_never_changes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_sample_comes_once),     cmocka_unit_test(very_large_sets_stay_in_range),
-        cmocka_unit_test(epochs_and_seeds_differ_and_repeat), cmocka_unit_test(without_shuffle_order_is_kept),
-        cmocka_unit_test(positions_are_uniform),       cmocka_unit_test(neighbours_are_parted),
+        cmocka_unit_test(every_sample_comes_once),
+        cmocka_unit_test(very_large_sets_stay_in_range),
+        cmocka_unit_test(epochs_and_seeds_differ_and_repeat),
+        cmocka_unit_test(without_shuffle_order_is_kept),
+        cmocka_unit_test(positions_are_uniform),
+        cmocka_unit_test(neighbours_are_parted),
         cmocka_unit_test(the_order_never_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,7 +115,8 @@ static void what_is_wrong_is_named(void **state)
         {"choices: [bald, short, 'long: wavy']", "choices: [bald, [x]]", "here:10: a choice must be a text"},
         {"[bald, short,", "[bald, bald,", "here: the choice 'bald' stands there twice"},
         {"name: Ärmel", "name: hair", "here: the discrete group 'hair' stands there twice"},
-        {"'say \"hi\" \\ back'", "head/scale-decr|incr", "here: the continuous parameter 'head/scale-decr|incr' stands there twice"},
+        {"'say \"hi\" \\ back'", "head/scale-decr|incr",
+         "here: the continuous parameter 'head/scale-decr|incr' stands there twice"},
         {"name: hair", "name: &a hair", "here:10"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -244,10 +245,14 @@ static void the_clients_schema_is_good(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_good_schema_is_read),      cmocka_unit_test(equal_schemas_have_equal_text),
-        cmocka_unit_test(what_is_wrong_is_named),     cmocka_unit_test(counts_are_bounded),
-        cmocka_unit_test(files_are_configuration),    cmocka_unit_test(the_first_difference_is_named),
-        cmocka_unit_test(floats_are_written_short_and_exact), cmocka_unit_test(the_clients_schema_is_good),
+        cmocka_unit_test(a_good_schema_is_read),
+        cmocka_unit_test(equal_schemas_have_equal_text),
+        cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(counts_are_bounded),
+        cmocka_unit_test(files_are_configuration),
+        cmocka_unit_test(the_first_difference_is_named),
+        cmocka_unit_test(floats_are_written_short_and_exact),
+        cmocka_unit_test(the_clients_schema_is_good),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

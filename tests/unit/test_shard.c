@@ -153,7 +153,9 @@ static void arrays_are_plain_hdf5(void **state)
         const char *name;
         hid_t type;
         void *to;
-    } arrays[] = {{"images", H5T_NATIVE_UINT8, images}, {"continuous", H5T_NATIVE_FLOAT, continuous}, {"discrete", H5T_NATIVE_UINT8, discrete}};
+    } arrays[] = {{"images", H5T_NATIVE_UINT8, images},
+                  {"continuous", H5T_NATIVE_FLOAT, continuous},
+                  {"discrete", H5T_NATIVE_UINT8, discrete}};
     for (int k = 0; k < 3; k++) {
         hid_t array = H5Dopen2(file, arrays[k].name, H5P_DEFAULT);
         assert_true(array >= 0);
@@ -240,6 +242,11 @@ static void put_bytes(const char *path, const char *data, size_t size)
     close(fd);
 }
 
+static void put_at(int fd, const void *data, size_t size, off_t at)
+{
+    assert_int_equal(pwrite(fd, data, size, at), size);
+}
+
 /* Opens and reads everything: LK_OK only if all of it is what was written. */
 static lk_status read_all(const char *path, const small_sample *want)
 {
@@ -273,9 +280,9 @@ static void flip(const bytes *file, size_t at, unsigned bit, const small_sample 
 {
     char damaged = (char)(file->data[at] ^ (1 << bit));
     int fd = open("flipped.h5", O_WRONLY);
-    assert_int_equal(pwrite(fd, &damaged, 1, (off_t)at), 1);
+    put_at(fd, &damaged, 1, (off_t)at);
     lk_status status = read_all("flipped.h5", want);
-    assert_int_equal(pwrite(fd, &file->data[at], 1, (off_t)at), 1);
+    put_at(fd, &file->data[at], 1, (off_t)at);
     close(fd);
     if (status != LK_BAD_DATA && (must_fail || status != LK_OK))
         fail_msg("bit %u of byte %zu of %zu: status %d (%s)", bit, at, file->size, (int)status, lk_error_text());
@@ -340,6 +347,46 @@ static void flipped_bits_are_found_jpeg(void **state)
 {
     (void)state;
     check_flips(90);
+}
+
+/* Another program may write labels that fit no schema, with a checksum that is right. */
+static void impossible_labels_are_refused(void **state)
+{
+    (void)state;
+    const struct {
+        float continuous;
+        uint8_t discrete;
+        const char *sentence;
+    } cases[] = {
+        {1.5f, 0, "labels.h5: sample 3: 'e' is 1.5, outside 0 to 1"},
+        {0.0f / 0.0f, 0, "outside 0 to 1"},
+        {0.5f, 2, "labels.h5: sample 3: group 'skin' has choice 2, but only 2 choices"},
+    };
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        small_shard("labels.h5", EDGE, 0, COUNT, COUNT, 0);
+        lk_schema *schema = NULL;
+        lk_shard shard;
+        assert_int_equal(lk_shard_open("labels.h5", &schema, "", &shard), LK_OK);
+        static small_sample s;
+        small_sample_make(3, EDGE, &s);
+        s.continuous[SMALL_NC - 1] = cases[k].continuous;
+        s.discrete[SMALL_GROUPS - 1] = cases[k].discrete;
+        uint64_t checksum =
+            lk_sample_checksum(s.image, EDGE * EDGE * 3, s.continuous, SMALL_NC, s.discrete, SMALL_GROUPS, s.key);
+        off_t checksums_at = shard.key_at + (off_t)COUNT * shard.key_width;
+        int fd = open("labels.h5", O_WRONLY);
+        put_at(fd, s.continuous, sizeof s.continuous, shard.continuous_at + 3 * (off_t)sizeof s.continuous);
+        put_at(fd, s.discrete, sizeof s.discrete, shard.discrete_at + 3 * (off_t)sizeof s.discrete);
+        put_at(fd, &checksum, sizeof checksum, checksums_at + 3 * (off_t)sizeof checksum);
+        close(fd);
+        lk_shard_close(&shard);
+        lk_schema_free(schema);
+        lk_dataset *set = open_set("labels.h5");
+        assert_int_equal(lk_dataset_read(set, 3, s.image, s.continuous, s.discrete, NULL), LK_BAD_DATA);
+        assert_non_null(strstr(lk_error_text(), cases[k].sentence));
+        assert_int_equal(lk_dataset_read(set, 2, s.image, s.continuous, s.discrete, NULL), LK_OK);
+        lk_dataset_close(set);
+    }
 }
 
 static void shards_cut_short_are_refused(void **state)
@@ -514,7 +561,8 @@ static void two_schemas_or_sizes_in_one_set_are_refused(void **state)
     assert_int_equal(small_append(writer, 0, EDGE), LK_OK);
     assert_int_equal(lk_shard_commit(writer), LK_OK);
     lk_schema_free(other);
-    assert_refused("schemas", "the schemas of schemas/a.h5 and schemas/b.h5 differ: choice 2 of group 'hair' is 'bob' against 'mob'");
+    assert_refused("schemas",
+                   "the schemas of schemas/a.h5 and schemas/b.h5 differ: choice 2 of group 'hair' is 'bob' against 'mob'");
 
     assert_int_equal(lk_make_folder("sizes"), LK_OK);
     small_shard("sizes/a.h5", EDGE, 0, COUNT, COUNT, 0);
@@ -673,6 +721,7 @@ int main(void)
         cmocka_unit_test(many_threads_read_at_once),
         cmocka_unit_test(flipped_bits_are_found_raw),
         cmocka_unit_test(flipped_bits_are_found_jpeg),
+        cmocka_unit_test(impossible_labels_are_refused),
         cmocka_unit_test(shards_cut_short_are_refused),
         cmocka_unit_test(a_shard_cut_after_opening_is_an_error),
         cmocka_unit_test(missing_empty_and_foreign_are_refused),
