@@ -120,7 +120,8 @@ typedef struct lk_setting {
     size_t run_count;
     char *label; /* "lambda 0.5, lr 0.001": the keys that differ between settings */
     double lambda;
-    lk_spread f1, f2, accuracy, score, choices, continuous, pixels; /* score and its parts: of runs that are done and judged */
+    lk_spread f1, f2; /* of the runs that are done; where none is, of all: a run in training is not compared with its twin */
+    lk_spread accuracy, score, choices, continuous, pixels; /* of the runs that are done and judged */
 } lk_setting;
 
 typedef struct lk_comparison {

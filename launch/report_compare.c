@@ -139,10 +139,15 @@ static void close_spread(lk_spread *spread)
 
 static void measure(const lk_report *report, lk_setting *setting)
 {
+    bool any_done = false;
+    for (size_t i = 0; i < setting->run_count; i++)
+        any_done = any_done || report->runs[setting->runs[i]].state == LK_STATE_DONE;
     for (size_t i = 0; i < setting->run_count; i++) {
         const lk_report_run *run = &report->runs[setting->runs[i]];
-        spread_add(&setting->f1, run->f1);
-        spread_add(&setting->f2, run->f2);
+        if (run->state == LK_STATE_DONE || !any_done) {
+            spread_add(&setting->f1, run->f1);
+            spread_add(&setting->f2, run->f2);
+        }
         if (run->state != LK_STATE_DONE || !isfinite(run->score.mean))
             continue;
         spread_add(&setting->accuracy, lk_mean_accuracy(&run->judgement));

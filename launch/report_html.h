@@ -28,7 +28,7 @@ extern const char *const lk_html_script;
 /* A series in a plot. */
 typedef struct lk_plot_series {
     const char *label; /* in the legend; NULL: not there */
-    const char *colour; /* a variable of the style sheet: "train", "val", "base"; of an ordered set lk_plot_ramp */
+    const char *colour; /* a variable of the style sheet: "train", "val", "base", "ink"; of an ordered set lk_plot_ramp */
     enum { LK_PLOT_LINE, LK_PLOT_MARKED_LINE, LK_PLOT_DASHED, LK_PLOT_DOTS, LK_PLOT_ERRORS } style;
     size_t count;
     const double *x, *y;
@@ -45,8 +45,8 @@ typedef struct lk_plot {
 } lk_plot;
 
 /* One <figure> with the drawing as SVG inside of the page and a legend. Values that are not finite are left out; a plot without
- * any says so. The vertical axis is logarithmic where the values are positive and span a factor of 20. `number` is different for
- * every plot of a page. LK_INTERNAL where gnuplot is missing or fails. */
+ * any says so. The vertical axis is logarithmic where the values are positive and span a factor of 20; the horizontal one starts
+ * at 0 unless it is logarithmic or points have names. `number` is different for every plot of a page. LK_INTERNAL where gnuplot is missing or fails. */
 lk_status lk_plot_draw(FILE *page, const lk_plot *plot, int number);
 
 /* "ramp0" to "ramp7" for item i of n in an order. */

@@ -13,10 +13,10 @@
 
 extern char **environ;
 
-static const char *const colours[] = {"train", "val",   "base",  "ramp0", "ramp1", "ramp2",
-                                      "ramp3", "ramp4", "ramp5", "ramp6", "ramp7"};
+static const char *const colours[] = {"train", "val",   "base",  "ink",   "ramp0", "ramp1",
+                                      "ramp2", "ramp3", "ramp4", "ramp5", "ramp6", "ramp7"};
 
-enum { COLOURS = sizeof colours / sizeof *colours, RAMP = 8, RAMP_START = 3 };
+enum { COLOURS = sizeof colours / sizeof *colours, RAMP = 8, RAMP_START = 4 };
 
 const char *lk_plot_ramp(size_t i, size_t n)
 {
@@ -88,16 +88,38 @@ static size_t count_points(const lk_plot_series *series)
     return points;
 }
 
-static bool wants_logarithm(const lk_plot *plot)
+typedef struct extent {
+    double low, high;
+} extent;
+
+static extent extent_of(const lk_plot *plot, bool of_x)
 {
-    double low = INFINITY, high = 0;
+    extent e = {INFINITY, -INFINITY};
     for (size_t s = 0; s < plot->series_count; s++)
         for (size_t i = 0; i < plot->series[s].count; i++)
             if (drawable(&plot->series[s], i)) {
-                low = fmin(low, plot->series[s].y[i]);
-                high = fmax(high, plot->series[s].y[i]);
+                double value = of_x ? plot->series[s].x[i] : plot->series[s].y[i];
+                e.low = fmin(e.low, value);
+                e.high = fmax(e.high, value);
             }
-    return low > 0 && high > 20 * low;
+    return e;
+}
+
+/* Steps start at 0 and end with the curve; points that are named need room for their names. */
+static void write_ranges(FILE *script, const lk_plot *plot)
+{
+    extent x = extent_of(plot, true), y = extent_of(plot, false);
+    bool named = false;
+    for (size_t s = 0; s < plot->series_count; s++)
+        named = named || plot->series[s].names;
+    if (y.low > 0 && y.high > 20 * y.low)
+        fputs("set logscale y\n", script);
+    if (plot->logarithmic_x)
+        fprintf(script, "set logscale x 2\nset xrange [%.9g:%.9g]\n", x.low / 1.2, x.high * 1.2);
+    else if (named)
+        fputs("set offsets graph 0.06, graph 0.12, graph 0.12, graph 0.04\n", script);
+    else
+        fprintf(script, "set xrange [0:%.9g]\nset offsets 0, 0, graph 0.03, graph 0.03\n", x.high > 0 ? x.high : 1);
 }
 
 static void write_data(FILE *script, const lk_plot_series *series, size_t index)
@@ -113,7 +135,7 @@ static void write_data(FILE *script, const lk_plot_series *series, size_t index)
         if (drawable(series, i)) {
             fputs("set label ", script);
             quote(script, series->names[i]);
-            fprintf(script, " at %.9g,%.9g offset 0.8,0.6 front\n", series->x[i], series->y[i]);
+            fprintf(script, " at %.9g,%.9g offset 0.7,0.7 front\n", series->x[i], series->y[i]);
         }
 }
 
@@ -124,21 +146,15 @@ static void write_script(FILE *script, const lk_plot *plot)
                                          "using 1:2:3:4 with xyerrorbars lw 2 pt 7 ps 0.6"};
     fputs("set terminal svg noenhanced size 480,290 dynamic font 'sans-serif,13'\n"
           "set encoding utf8\nset border 3\nset tics nomirror out scale 0.4\nset grid lc rgb 'gray' lt 1 lw 0.5\n"
-          "unset key\nset xtics autofreq\nset offsets graph 0.02, graph 0.02, graph 0.03, graph 0.03\nset bars small\n", script);
+          "unset key\nset bars small\n", script);
     fputs("set xlabel ", script);
     quote(script, plot->x);
     fputs("\nset ylabel ", script);
     quote(script, plot->y);
-    fputs(wants_logarithm(plot) ? " offset 1,0\nset logscale y\n" : " offset 1,0\n", script);
-    if (plot->logarithmic_x)
-        fputs("set logscale x 2\n", script);
-    bool named = false;
-    for (size_t s = 0; s < plot->series_count; s++) {
+    fputs(" offset 1,0\n", script);
+    write_ranges(script, plot);
+    for (size_t s = 0; s < plot->series_count; s++)
         write_data(script, &plot->series[s], s);
-        named = named || plot->series[s].names;
-    }
-    if (named)
-        fputs("set offsets graph 0.05, graph 0.25, graph 0.1, graph 0.05\n", script);
     fputs("plot", script);
     const char *comma = " ";
     for (size_t s = 0; s < plot->series_count; s++) {

@@ -34,6 +34,20 @@ static bool differs(const lk_comparison *comparison, const char *key)
     return false;
 }
 
+/* Then the settings lie on one path, in the order of lambda. */
+static bool lambda_alone(const lk_comparison *comparison)
+{
+    return comparison->key_count == 1 && differs(comparison, "loss.lambda");
+}
+
+/* A best point at the end of the range asks for more of it. */
+static void write_edge(FILE *page, const lk_comparison *comparison)
+{
+    int last = (int)comparison->count - 1;
+    if (lambda_alone(comparison) && last >= 2 && (comparison->best == 0 || comparison->best == last))
+        fprintf(page, " It lies at the edge of the sweep: a %s lambda may be better still.", comparison->best == 0 ? "smaller" : "larger");
+}
+
 static void write_verdict(FILE *page, const lk_comparison *comparison)
 {
     int unranked = 0;
@@ -55,6 +69,7 @@ static void write_verdict(FILE *page, const lk_comparison *comparison)
                 fputs("; the two differ by less than their seeds do", page);
         }
         fputs(".", page);
+        write_edge(page, comparison);
         if (unranked > 0)
             fprintf(page, " %d of %zu settings without a finished and evaluated run are not ranked.", unranked, comparison->count);
     }
@@ -105,7 +120,7 @@ static lk_status fill_columns(const lk_comparison *comparison, columns *c)
         c->continuous[i] = s->continuous.mean;
         c->pixels[i] = s->pixels.mean;
         c->score[i] = s->score.mean;
-        c->names[i] = s->label;
+        c->names[i] = comparison->key_count <= 1 ? strrchr(s->label, ' ') + 1 : s->label; /* the value says it all */
     }
     return LK_OK;
 }
@@ -116,10 +131,9 @@ static lk_status draw_trade_off(FILE *page, const lk_comparison *comparison, con
                                    .count = comparison->count, .x = c->f2, .y = c->f1, .dx = c->f2_bar, .dy = c->f1_bar,
                                    .names = c->names};
     const lk_plot_series line = {.colour = "train", .style = LK_PLOT_LINE, .count = comparison->count, .x = c->f2, .y = c->f1};
-    /* Settings that differ in more than lambda do not lie on one path. */
-    bool path = comparison->key_count == 1 && differs(comparison, "loss.lambda");
+    bool path = lambda_alone(comparison);
     const lk_plot_series series[] = {path ? line : points, points};
-    const lk_plot plot = {.title = "Trade-off: F1 against F2, lower left is better", .x = "F2, distance of the pictures",
+    const lk_plot plot = {.title = path ? "Trade-off by lambda, lower left is better" : "Trade-off, lower left is better", .x = "F2, distance of the pictures",
                           .y = "F1, cross-entropy", .series = path ? series : series + 1, .series_count = path ? 2 : 1};
     return lk_plot_draw(page, &plot, (*plots)++);
 }
@@ -133,7 +147,7 @@ static lk_status draw_scores(FILE *page, const lk_comparison *comparison, const 
         {.label = "choices", .colour = "ramp1", .style = LK_PLOT_MARKED_LINE, .count = n, .x = c->lambda, .y = c->choices},
         {.label = "continuous", .colour = "ramp4", .style = LK_PLOT_MARKED_LINE, .count = n, .x = c->lambda, .y = c->continuous},
         {.label = "pixels", .colour = "ramp6", .style = LK_PLOT_MARKED_LINE, .count = n, .x = c->lambda, .y = c->pixels},
-        {.label = "score", .colour = "base", .style = LK_PLOT_DASHED, .count = n, .x = c->lambda, .y = c->score},
+        {.label = "score", .colour = "ink", .style = LK_PLOT_DASHED, .count = n, .x = c->lambda, .y = c->score},
     };
     const lk_plot plot = {.title = "Error left over lambda", .x = "lambda", .y = "share of a guess's error", .series = series,
                           .series_count = 4, .logarithmic_x = comparison->settings[0].lambda > 0};
@@ -219,8 +233,8 @@ static void write_settings(FILE *page, const lk_comparison *comparison)
           "<div class=\"scroll\"><table class=\"sort\" id=\"settings\"><thead><tr>", page);
     head(page, "setting", "what differs between the runs");
     head(page, "seeds", "finished and evaluated, of all");
-    head(page, "F1", "of the final model; a run in training: the last validation");
-    head(page, "F2", "of the final model; a run in training: the last validation");
+    head(page, "F1", "of the runs that are done; where none is, their last validations");
+    head(page, "F2", "of the runs that are done; where none is, their last validations");
     head_scores(page);
     fputs("</tr></thead><tbody>\n", page);
     for (size_t i = 0; i < comparison->count; i++) {
@@ -248,7 +262,13 @@ static void run_row(FILE *page, const lk_report_run *run, size_t index, const lk
     const char *state = lk_state_name(run->state);
     fprintf(page, "<tr%s><td>%s<a href=\"#run%zu\">", best ? " class=\"win\"" : "", best ? "&#9733; " : "", index);
     lk_html_text(page, run->name);
-    fputs("</a></td>", page);
+    fputs("</a>", page);
+    if (run->note) {
+        fputs(" <span title=\"", page);
+        lk_html_text(page, run->note);
+        fputs("\">&#9888;</span>", page);
+    }
+    fputs("</td>", page);
     key_cells(page, comparison, run->config);
     lk_html_cell(page, run->config ? (double)run->config->run.seed : NAN, 0);
     fprintf(page, "<td><span class=\"state %s\">%s</span></td>", state, state);
@@ -300,7 +320,7 @@ lk_status lk_html_comparison(FILE *page, const lk_report *report, const lk_compa
     fputs("<section><h2>Comparison</h2>\n", page);
     write_verdict(page, comparison);
     LK_TRY(fill_columns(comparison, &c));
-    fputs("<div class=\"grid\">\n", page);
+    fputs("<div class=\"grid large\">\n", page);
     lk_status status = draw_trade_off(page, comparison, &c, plots);
     if (status == LK_OK)
         status = draw_scores(page, comparison, &c, plots);
