@@ -13,7 +13,9 @@
     X("align", lk_command_align, "cut faces out of photos, eyes at their places")                                     \
     X("inspect", lk_command_inspect, "say what is in shards, and check them")                                         \
     X("train", lk_command_train, "train the decoder or the encoder from a configuration")                             \
-    X("evaluate", lk_command_evaluate, "judge a trained run on a data set, with pictures")
+    X("evaluate", lk_command_evaluate, "judge a trained run on a data set, with pictures")                         \
+    X("report", lk_command_report, "one HTML page about runs: curves, pictures, which lambda is best")                \
+    X("sweep", lk_command_sweep, "several runs that differ in a few keys: status")
 
 #define LK_DECLARE_COMMAND(name, function, help) lk_status function(int argc, char **argv);
 LK_COMMAND_TABLE(LK_DECLARE_COMMAND)
