@@ -10,7 +10,9 @@
 #define LK_COMMAND_TABLE(X)                                                                                           \
     X("render", lk_command_render, "draw faces from parameters: one picture, or shards of random faces")              \
     X("train", lk_command_train, "train the decoder or the encoder from a configuration")                             \
-    X("evaluate", lk_command_evaluate, "judge a trained run on a data set, with pictures")
+    X("evaluate", lk_command_evaluate, "judge a trained run on a data set, with pictures")                       \
+    X("config", lk_command_config, "check a configuration and print it in full")                                      \
+    X("plan", lk_command_plan, "expand a sweep into its points, a folder and a configuration each")
 
 #define LK_DECLARE_COMMAND(name, function, help) lk_status function(int argc, char **argv);
 LK_COMMAND_TABLE(LK_DECLARE_COMMAND)
