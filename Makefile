@@ -34,7 +34,7 @@ dlib_libs := $(shell pkg-config --libs dlib-1 2>/dev/null)
 sanitize_1 = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 sanitize_thread = -fsanitize=thread
 sanitize = $(sanitize_$(SAN))
-optimize = -O2 -g
+optimize = -O3 -g
 arch = -march=native
 
 CFLAGS = -std=c11 -Wall -Wextra -Werror -Wno-unknown-warning-option -Wno-format-truncation -Wshadow -Wstrict-prototypes -Wvla $(optimize) $(arch) $(sanitize) -pthread

@@ -278,6 +278,7 @@ static void *watch(void *argument)
         if (dog->abort_at > 0 && dog->now >= dog->abort_at)
             lk_group_abort(dog->group, lk_exit_code(LK_REQUEUE));
     }
+    beat(dog); /* the others must know that this rank is leaving before they see its connection close */
     return NULL;
 }
 
@@ -353,6 +354,7 @@ lk_status lk_watchdog_start(lk_process_group *group, double warn_s, double abort
     return LK_OK;
 fail:
     if (dog->running) {
+        atomic_store(&dog->leaving, true);
         atomic_store(&dog->stop, true);
         pthread_join(dog->thread, NULL);
     }

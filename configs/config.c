@@ -13,7 +13,8 @@ enum { PATH_ROOM = 256 };
 /* Where each value came from, so that the checks between keys can name the place. */
 typedef struct loader {
     lk_config *config;
-    const char *file;
+    const char *file; /* its name */
+    const char *text; /* what is in it; NULL: read it */
     const char *const *sets;
     int source[LK_KEY_COUNT]; /* > 0: that line of the file; < 0: sets[-1 - source]; 0: the default */
 } loader;
@@ -81,7 +82,7 @@ static lk_status assign_section(loader *l, const char *section, const lk_yaml_no
 static lk_status assign_file(loader *l)
 {
     lk_yaml *document;
-    LK_TRY(lk_yaml_load(l->file, &document));
+    LK_TRY(l->text ? lk_yaml_parse(l->text, strlen(l->text), l->file, &document) : lk_yaml_load(l->file, &document));
     const lk_yaml_node *root = lk_yaml_root(document);
     lk_status status = LK_OK;
     if (root->kind == LK_YAML_MAP)
@@ -201,23 +202,35 @@ static lk_status load(loader *l, int set_count)
     return check_training(l);
 }
 
-lk_status lk_config_load(const char *path, const char *const *sets, int set_count, lk_config **out)
+static lk_status load_into_new(loader *l, int set_count, lk_config **out)
 {
     *out = NULL;
-    loader l = {.config = calloc(1, sizeof *l.config), .file = path, .sets = sets};
-    if (!l.config)
-        return lk_fail(LK_INTERNAL, "%s: out of memory reading the configuration", path);
+    l->config = calloc(1, sizeof *l->config);
+    if (!l->config)
+        return lk_fail(LK_INTERNAL, "%s: out of memory reading the configuration", l->file);
     lk_plain_numbers numbers;
     lk_status status = lk_plain_numbers_begin(&numbers);
     if (status == LK_OK) {
-        status = load(&l, set_count);
+        status = load(l, set_count);
         lk_plain_numbers_end(&numbers);
     }
     if (status == LK_OK)
-        *out = l.config;
+        *out = l->config;
     else
-        lk_config_free(l.config);
+        lk_config_free(l->config);
     return status;
+}
+
+lk_status lk_config_load(const char *path, const char *const *sets, int set_count, lk_config **out)
+{
+    loader l = {.file = path, .sets = sets};
+    return load_into_new(&l, set_count, out);
+}
+
+lk_status lk_config_parse(const char *text, const char *origin, lk_config **out)
+{
+    loader l = {.file = origin, .text = text};
+    return load_into_new(&l, 0, out);
 }
 
 void lk_config_free(lk_config *config)

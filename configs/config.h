@@ -110,6 +110,8 @@ typedef struct lk_config {
 
 /* Reads `path`, applies each "a.b=c" of `sets` in order (c is read as YAML: [a, b] is a list), validates. */
 lk_status lk_config_load(const char *path, const char *const *sets, int set_count, lk_config **out);
+/* The same from text, e.g. out of a checkpoint; `origin` names it in errors. */
+lk_status lk_config_parse(const char *text, const char *origin, lk_config **out);
 void lk_config_free(lk_config *config);
 
 /* The configuration in full, defaults included, as YAML that lk_config_load reads back to the same values. Caller frees. */

@@ -58,7 +58,9 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], commands[i].name) != 0)
             continue;
         lk_status status = commands[i].run(argc - 1, argv + 1);
-        if (status != LK_OK && lk_error_text()[0])
+        if (status == LK_REQUEUE)
+            lk_info("%s", lk_error_text());
+        else if (status != LK_OK && lk_error_text()[0])
             lk_log_error("%s", lk_error_text());
         return lk_exit_code(status);
     }

@@ -4,34 +4,58 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { ITEMS = 32 };
 
 struct lk_run {
     bool writer;
     char folder[LK_PATH_SIZE];
+    int64_t generation;
     lk_metrics *metrics;
     lk_events *events;
 };
 
-static lk_status make_folder(lk_run *run, const lk_config *config)
+/* ---- whose run it is ---- */
+
+static lk_status read_generation(const lk_run *run, int64_t *out)
 {
     char path[LK_PATH_SIZE];
-    char *yaml = NULL;
-    LK_TRY(lk_run_path(run, "samples", path));
-    LK_TRY(lk_make_folder(path));
-    LK_TRY(lk_run_path(run, "metrics.jsonl", path));
-    if (lk_path_exists(path))
-        return lk_fail(LK_BAD_CONFIG, "%s: holds a run already; choose another run.dir or remove it", run->folder);
-    LK_TRY(lk_metrics_open(path, &run->metrics));
-    LK_TRY(lk_events_open(run->folder, &run->events));
-    LK_TRY(lk_config_to_yaml(config, &yaml));
-    lk_status status = lk_run_path(run, "config.yaml", path);
-    if (status == LK_OK)
-        status = lk_write_file(path, yaml, strlen(yaml));
-    free(yaml);
-    return status;
+    char *text = NULL;
+    size_t size = 0;
+    *out = 0;
+    LK_TRY(lk_run_path(run, "generation", path));
+    if (!lk_path_exists(path))
+        return LK_OK;
+    LK_TRY(lk_read_file(path, 64, &text, &size));
+    *out = strtoll(text, NULL, 10);
+    free(text);
+    return LK_OK;
 }
+
+static lk_status take_over(lk_run *run)
+{
+    char path[LK_PATH_SIZE], text[32];
+    LK_TRY(read_generation(run, &run->generation));
+    run->generation++;
+    snprintf(text, sizeof text, "%lld\n", (long long)run->generation);
+    LK_TRY(lk_run_path(run, "generation", path));
+    return lk_write_file(path, text, strlen(text));
+}
+
+lk_status lk_run_still_ours(const lk_run *run)
+{
+    int64_t now = 0;
+    if (!run->writer)
+        return LK_OK;
+    LK_TRY(read_generation(run, &now));
+    if (now != run->generation)
+        return lk_fail(LK_INTERNAL, "%s: another job has taken this run over (generation %lld, ours was %lld); this one ends", run->folder,
+                       (long long)now, (long long)run->generation);
+    return LK_OK;
+}
+
+/* ---- opening ---- */
 
 lk_status lk_run_open(const lk_config *config, bool writer, lk_run **out)
 {
@@ -41,13 +65,54 @@ lk_status lk_run_open(const lk_config *config, bool writer, lk_run **out)
         return lk_fail(LK_INTERNAL, "out of memory");
     run->writer = writer;
     snprintf(run->folder, sizeof run->folder, "%s", config->run.dir);
-    lk_status status = writer ? make_folder(run, config) : LK_OK;
+    lk_status status = writer ? lk_make_folder(run->folder) : LK_OK;
+    if (status == LK_OK && writer)
+        status = take_over(run);
     if (status != LK_OK) {
         lk_run_close(run);
         return status;
     }
     *out = run;
     return LK_OK;
+}
+
+lk_status lk_run_begin(lk_run *run, const lk_config *config, int64_t step)
+{
+    char path[LK_PATH_SIZE];
+    char *yaml = NULL;
+    if (!run->writer)
+        return LK_OK;
+    LK_TRY(lk_run_path(run, "DONE", path)); /* of a run that is taken up again from an earlier checkpoint */
+    unlink(path);
+    LK_TRY(lk_run_path(run, "samples", path));
+    LK_TRY(lk_make_folder(path));
+    LK_TRY(lk_run_path(run, "metrics.jsonl", path));
+    LK_TRY(lk_metrics_truncate_after(path, step));
+    LK_TRY(lk_metrics_open(path, &run->metrics));
+    LK_TRY(lk_events_cut_after(run->folder, step));
+    LK_TRY(lk_events_open(run->folder, &run->events));
+    LK_TRY(lk_config_to_yaml(config, &yaml));
+    lk_status status = lk_run_path(run, "config.yaml", path);
+    if (status == LK_OK)
+        status = lk_write_file(path, yaml, strlen(yaml));
+    free(yaml);
+    return status;
+}
+
+static bool holds(const char *folder, const char *name)
+{
+    char path[LK_PATH_SIZE];
+    return lk_path_join(path, folder, name) == LK_OK && lk_path_exists(path);
+}
+
+bool lk_run_is_done(const char *folder)
+{
+    return holds(folder, "DONE");
+}
+
+bool lk_run_is_begun(const char *folder)
+{
+    return holds(folder, "metrics.jsonl") || holds(folder, "checkpoints") || holds(folder, "model.safetensors");
 }
 
 void lk_run_close(lk_run *run)
@@ -81,6 +146,7 @@ lk_status lk_run_record(lk_run *run, const char *kind, int64_t step, int64_t epo
         return LK_OK;
     if (count > ITEMS - 3)
         return lk_fail(LK_INTERNAL, "more than %d numbers in one line of metrics", ITEMS - 3);
+    LK_TRY(lk_run_still_ours(run));
     memcpy(line + 3, items, (size_t)count * sizeof *items);
     LK_TRY(lk_metrics_write(run->metrics, line, (size_t)count + 3));
     return record_events(run, kind, step, items, count);
@@ -93,6 +159,7 @@ lk_status lk_run_picture(lk_run *run, int64_t step, const lk_image *picture)
     size_t size = 0;
     if (!run->writer)
         return LK_OK;
+    LK_TRY(lk_run_still_ours(run));
     snprintf(name, sizeof name, "samples/step-%09lld.png", (long long)step);
     LK_TRY(lk_run_path(run, name, path));
     LK_TRY(lk_image_save_png(path, picture));
@@ -112,6 +179,7 @@ lk_status lk_run_finish(lk_run *run, const char *line)
     char path[LK_PATH_SIZE], text[512];
     if (!run->writer)
         return LK_OK;
+    LK_TRY(lk_run_still_ours(run));
     LK_TRY(lk_run_path(run, "DONE", path));
     snprintf(text, sizeof text, "%s\n", line);
     return lk_write_file(path, text, strlen(text));

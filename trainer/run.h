@@ -1,5 +1,9 @@
-/* The run folder, written by rank 0: config.yaml as resolved, metrics.jsonl, TensorBoard events, samples/, model.safetensors,
- * DONE. On other ranks every function does nothing and succeeds.
+/* The run folder, written by rank 0: config.yaml as resolved, metrics.jsonl, TensorBoard events, samples/, checkpoints/,
+ * model.safetensors, DONE, and `generation`, the number of times a job took the run over.
+ *
+ * A job that lost the run (an isolated node whose job was requeued elsewhere) must write nothing any more: every write first
+ * looks whether the generation is still its own, and fails with LK_INTERNAL if not. On ranks other than 0 every function does
+ * nothing and succeeds.
  */
 #ifndef LK_TRAINER_RUN_H
 #define LK_TRAINER_RUN_H
@@ -15,10 +19,16 @@
 
 typedef struct lk_run lk_run;
 
-/* Makes the folder and writes config.yaml. A folder that holds a finished or begun run is an error. `writer`: this is rank 0. */
+/* Makes the folder and takes it over. `writer`: this is rank 0. */
 lk_status lk_run_open(const lk_config *config, bool writer, lk_run **out);
 /* NULL is fine. */
 void lk_run_close(lk_run *run);
+
+/* Begins to record after `step`: what metrics and events hold of later steps is cut, config.yaml written. */
+lk_status lk_run_begin(lk_run *run, const lk_config *config, int64_t step);
+
+/* LK_INTERNAL if another job has taken the run over. */
+lk_status lk_run_still_ours(const lk_run *run);
 
 /* One line of metrics.jsonl, {"kind":..,"step":..,"epoch":..,<items>}, and the same as TensorBoard scalars "kind/key". */
 lk_status lk_run_record(lk_run *run, const char *kind, int64_t step, int64_t epoch, const lk_metric *items, int count);
@@ -31,5 +41,9 @@ lk_status lk_run_path(const lk_run *run, const char *name, char *out);
 
 /* Marks the run as finished: DONE with a line of text. */
 lk_status lk_run_finish(lk_run *run, const char *line);
+
+/* What a folder holds, before it is opened. */
+bool lk_run_is_done(const char *folder);
+bool lk_run_is_begun(const char *folder); /* metrics or checkpoints */
 
 #endif

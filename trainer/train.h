@@ -1,5 +1,5 @@
 /* The training loop: datasets -> batches -> forward, backward, gradients summed over ranks -> update; validation, metrics,
- * pictures, weights at the end. docs/architecture.md follows a sample through it.
+ * pictures, checkpoints, weights at the end. docs/architecture.md follows a sample through it.
  */
 #ifndef LK_TRAINER_TRAIN_H
 #define LK_TRAINER_TRAIN_H
@@ -8,7 +8,10 @@
 #include "collectives/group.h"
 #include "configs/config.h"
 
-/* Trains the stage of the configuration into config->run.dir. Every rank must call. Errors are the same on all ranks. */
-lk_status lk_train(const lk_config *config, lk_process_group *group);
+/* Trains the stage of the configuration into config->run.dir. `resume`: "auto" goes on from the newest valid checkpoint, starts
+ * fresh where there is none, and does nothing where the run is done; "never" refuses a folder that holds a run; else the path of
+ * a checkpoint. LK_REQUEUE: stopped on request (a signal of run.signals, train.max_minutes) with everything saved.
+ * Every rank must call. Errors are the same on all ranks. */
+lk_status lk_train(const lk_config *config, lk_process_group *group, const char *resume);
 
 #endif

@@ -4,17 +4,18 @@
 
 #include <stdlib.h>
 
-static lk_status judge_batches(lk_task *task, const lk_dataset *dataset, int batch_size, int threads,
+static lk_status judge_batches(lk_task *task, const lk_dataset *dataset, const lk_validation *how,
                                const lk_validation_order *order, lk_losses *sums)
 {
     lk_loader *loader = NULL;
     lk_loader_options options = {
-        .batch_size = batch_size, .threads = threads, .prefetch = 2, .order = lk_validation_batch, .context = order};
+        .batch_size = how->batch_size, .threads = how->threads, .prefetch = 2, .order = lk_validation_batch, .context = order};
     LK_TRY(task->begin_judging(task));
     LK_TRY(lk_loader_start(dataset, &options, &loader));
     lk_status status = LK_OK;
     for (int64_t i = 0; status == LK_OK && i < order->end - order->first; i++) {
         const lk_batch *batch = NULL;
+        lk_watchdog_report(how->dog, how->step, LK_PHASE_VALIDATE);
         status = lk_loader_next(loader, &batch);
         if (status != LK_OK)
             break;
@@ -25,9 +26,10 @@ static lk_status judge_batches(lk_task *task, const lk_dataset *dataset, int bat
     return status;
 }
 
-lk_status lk_validate(lk_task *task, const lk_dataset *dataset, int batch_size, int threads, lk_process_group *group,
-                      lk_losses *mean)
+lk_status lk_validate(lk_task *task, const lk_dataset *dataset, const lk_validation *how, lk_losses *mean)
 {
+    lk_process_group *group = how->group;
+    int batch_size = how->batch_size;
     int64_t count = lk_dataset_count(dataset);
     lk_validation_order order = lk_validation_order_make(count, batch_size, group->rank, group->size);
     /* Every rank sends the same number of slots; the last ones may be unused. */
@@ -36,7 +38,7 @@ lk_status lk_validate(lk_task *task, const lk_dataset *dataset, int batch_size, 
     lk_losses *all = calloc(slots * (size_t)group->size, sizeof *all);
     lk_status status = mine && all ? LK_OK : lk_fail(LK_INTERNAL, "out of memory for %zu batch losses", slots);
     if (status == LK_OK)
-        status = judge_batches(task, dataset, batch_size, threads, &order, mine);
+        status = judge_batches(task, dataset, how, &order, mine);
     status = lk_group_agree(group, status);
     if (status == LK_OK) {
         lk_group_gather(group, mine, slots * sizeof *mine, all);

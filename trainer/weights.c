@@ -106,6 +106,39 @@ void lk_weights_give_gradient(lk_weights *weights, int i, lk_tensor *gradient)
         weights->ready(weights->ready_context, i);
 }
 
+/* [O][H][W][I] -> [O][I][H][W] where outer is O, inner (rows x columns) is HW x I; and back with the two swapped. */
+static void transpose_inner(float *values, float *scratch, size_t outer, size_t rows, size_t columns)
+{
+    for (size_t o = 0; o < outer; o++) {
+        float *matrix = values + o * rows * columns;
+        memcpy(scratch, matrix, rows * columns * sizeof *scratch);
+        for (size_t r = 0; r < rows; r++)
+            for (size_t c = 0; c < columns; c++)
+                matrix[c * rows + r] = scratch[r * columns + c];
+    }
+}
+
+void lk_weight_to_file_order(const lk_weight *w, float *values, float *scratch)
+{
+    if (w->dims == 4)
+        transpose_inner(values, scratch, (size_t)w->sizes[0], (size_t)(w->sizes[2] * w->sizes[3]), (size_t)w->sizes[1]);
+}
+
+void lk_weight_from_file_order(const lk_weight *w, float *values, float *scratch)
+{
+    if (w->dims == 4)
+        transpose_inner(values, scratch, (size_t)w->sizes[0], (size_t)w->sizes[1], (size_t)(w->sizes[2] * w->sizes[3]));
+}
+
+size_t lk_weights_largest(const lk_weights *weights)
+{
+    size_t largest = 0;
+    for (int i = 0; i < weights->count; i++)
+        if (weights->items[i].count > largest)
+            largest = weights->items[i].count;
+    return largest;
+}
+
 int lk_weights_find(const lk_weights *weights, const char *name)
 {
     for (int i = 0; i < weights->count; i++)

@@ -67,6 +67,12 @@ void lk_weights_refresh(lk_weights *weights);
 /* Backward's way to hand in gradient i; `gradient` is freed. */
 void lk_weights_give_gradient(lk_weights *weights, int i, lk_tensor *gradient);
 
+/* The layout of one weight, turned in place between the buffers' order (4-d: channels_last) and PyTorch's in files. `scratch`
+ * holds `count` numbers. Float32; no libtorch, so any thread may. */
+void lk_weight_to_file_order(const lk_weight *w, float *values, float *scratch);
+void lk_weight_from_file_order(const lk_weight *w, float *values, float *scratch);
+size_t lk_weights_largest(const lk_weights *weights); /* numbers in the largest weight */
+
 int lk_weights_find(const lk_weights *weights, const char *name); /* -1: none */
 
 /* XXH3-64 over the values: equal on two ranks exactly if all bits are. */

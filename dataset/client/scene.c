@@ -87,7 +87,7 @@ static void draw_background(lk_scene *scene, lk_random *random)
 static void draw_camera(lk_scene *scene, lk_random *random)
 {
     float exposure = lk_random_range(random, 0.8f, 1.22f);
-    scene->blur = lk_random_uniform(random) < 0.5f ? 0 : lk_random_range(random, 0, 0.012f);
+    scene->blur = lk_random_uniform(random) < 0.6f ? 0 : lk_random_range(random, 0, 0.009f);
     scene->gain = lk_v3(exposure * lk_random_range(random, 0.92f, 1.08f), exposure * lk_random_range(random, 0.95f, 1.05f),
                         exposure * lk_random_range(random, 0.92f, 1.08f));
     scene->contrast = lk_random_range(random, 0.82f, 1.2f);
@@ -101,8 +101,9 @@ lk_scene lk_scene_varied(uint64_t seed)
     lk_scene scene = {0};
     lk_random pose = lk_random_make(seed, STREAM_POSE), light = lk_random_make(seed, STREAM_LIGHT);
     lk_random background = lk_random_make(seed, STREAM_BACKGROUND), camera = lk_random_make(seed, STREAM_CAMERA);
-    scene.yaw = lk_random_range(&pose, -12, 12) * RADIANS;
-    scene.pitch = lk_random_range(&pose, -10, 10) * RADIANS;
+    /* Sums of two: turned heads are rarer the further they turn. */
+    scene.yaw = (lk_random_range(&pose, -4, 4) + lk_random_range(&pose, -4, 4)) * RADIANS;
+    scene.pitch = (lk_random_range(&pose, -3, 3) + lk_random_range(&pose, -3, 3)) * RADIANS;
     draw_light(&scene, &light);
     draw_background(&scene, &background);
     draw_camera(&scene, &camera);

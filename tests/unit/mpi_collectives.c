@@ -211,6 +211,22 @@ static void check_agreement(void)
     CHECK(strcmp(lk_error_text(), "rank's own 0") == 0);
 }
 
+/* However late a rank comes, the end of the watch is no death. */
+static void check_watch_ends(void)
+{
+    lk_watchdog *dog;
+    CHECK(lk_watchdog_start(&group, 0, 0, &dog) == LK_OK && dog == NULL);
+    lk_watchdog_report(dog, 1, LK_PHASE_DATA);
+    lk_watchdog_stop(dog);
+    lk_random r = lk_random_make(4, (uint64_t)group.rank);
+    for (int i = 0; i < 40; i++) {
+        CHECK(lk_watchdog_start(&group, 30, 60, &dog) == LK_OK);
+        lk_watchdog_report(dog, i, LK_PHASE_DATA);
+        dawdle(&r);
+        lk_watchdog_stop(dog);
+    }
+}
+
 static lk_status check_all(void)
 {
     check_small_collectives();
@@ -220,6 +236,7 @@ static lk_status check_all(void)
     if (lk_is_power_of_two(group.size))
         check_buckets(true);
     check_agreement();
+    check_watch_ends();
     if (group.rank == 0)
         printf("%d ranks: all checks hold\n", group.size);
     return LK_OK;

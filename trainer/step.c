@@ -1,0 +1,156 @@
+#include "base/clock.h"
+#include "base/log.h"
+#include "trainer/stop.h"
+#include "trainer/training.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a rank tells the others of its part of a step; its micro-batches' losses follow. */
+typedef struct step_part {
+    lk_status status;
+    int stop;
+    lk_losses sums[]; /* accumulation */
+} step_part;
+
+static size_t part_size(const lk_training *t)
+{
+    return sizeof(step_part) + (size_t)t->order.accumulation * sizeof(lk_losses);
+}
+
+/* Gradient of `weight` of this micro-batch is in the buffer. */
+static void gradient_ready(void *context, int weight)
+{
+    lk_training *t = context;
+    const lk_weight *w = &t->task->weights->items[weight];
+    if (t->tree)
+        lk_tree_accumulate(t->tree, t->micro_batch_number, t->gradients, w->offset, w->count);
+    if (t->micro_batch_number == t->order.accumulation - 1)
+        lk_buckets_ready(t->buckets, t->task->weights->count - 1 - weight);
+}
+
+/* Forward and backward of one micro-batch. In the last one backward releases the gradients to the communication thread as they
+ * are finished; after a failure they are released all the same, since other ranks wait. */
+static lk_status learn_micro_batch(lk_training *t, lk_status before, lk_losses *sums, double *data_wait)
+{
+    lk_weights *w = t->task->weights;
+    const lk_batch *batch = NULL;
+    lk_status status = before;
+    double start = lk_clock();
+    lk_watchdog_report(t->dog, t->state.step, LK_PHASE_DATA);
+    if (status == LK_OK)
+        status = lk_loader_next(t->loader, &batch);
+    *data_wait += lk_clock() - start;
+    /* A tree takes each micro-batch's gradients by themselves. */
+    w->accumulate = !t->tree && t->micro_batch_number > 0;
+    w->ready = gradient_ready;
+    w->ready_context = t;
+    if (batch) {
+        lk_watchdog_report(t->dog, t->state.step, LK_PHASE_FORWARD);
+        status = t->task->learn(t->task, batch, 1.0 / t->config->train.global_batch, sums);
+        lk_loader_release(t->loader, batch);
+    } else {
+        for (int i = w->count - 1; i >= 0; i--)
+            gradient_ready(t, i);
+    }
+    return before != LK_OK ? before : status;
+}
+
+static int stop_wanted(const lk_training *t)
+{
+    double limit = t->config->train.max_minutes;
+    if (lk_stop_requested())
+        return lk_stop_requested();
+    return limit > 0 && lk_clock() - t->started > 60 * limit ? -1 : 0;
+}
+
+/* Everybody's parts: losses are summed in the order of the micro-batches of the global batch, so they are the same bits whatever
+ * the number of ranks; a stop or failure of one is everyone's. Every rank must call. */
+static lk_status exchange_parts(lk_training *t, const step_part *mine, lk_step_report *r)
+{
+    size_t size = part_size(t);
+    unsigned char *all = calloc((size_t)t->group->size, size);
+    if (!all)
+        lk_group_abort(t->group, lk_exit_code(lk_fail(LK_INTERNAL, "out of memory")));
+    lk_group_gather(t->group, mine, size, all);
+    bool failed = false;
+    for (int rank = 0; rank < t->group->size; rank++) {
+        const step_part *part = (const step_part *)(all + (size_t)rank * size);
+        failed |= part->status != LK_OK;
+        if (part->stop && !r->stop)
+            r->stop = part->stop;
+        for (int a = 0; a < t->order.accumulation; a++) {
+            r->mean.f += part->sums[a].f / t->config->train.global_batch;
+            r->mean.f1 += part->sums[a].f1 / t->config->train.global_batch;
+            r->mean.f2 += part->sums[a].f2 / t->config->train.global_batch;
+        }
+    }
+    free(all);
+    return failed ? lk_group_agree(t->group, mine->status) : LK_OK;
+}
+
+static lk_status learn(lk_training *t, lk_step_report *r)
+{
+    step_part *mine = calloc(1, part_size(t));
+    if (!mine)
+        lk_group_abort(t->group, lk_exit_code(lk_fail(LK_INTERNAL, "out of memory")));
+    lk_buckets_begin(t->buckets);
+    mine->status = t->deferred.status == LK_OK ? LK_OK : lk_error_put(&t->deferred);
+    for (int a = 0; a < t->order.accumulation; a++) {
+        t->micro_batch_number = a;
+        mine->status = learn_micro_batch(t, mine->status, &mine->sums[a], &r->data_wait);
+    }
+    lk_error error;
+    lk_error_take(&error, mine->status);
+    lk_watchdog_report(t->dog, t->state.step, LK_PHASE_REDUCE);
+    lk_status reduced = lk_buckets_wait(t->buckets, &r->exposed, NULL);
+    mine->status = error.status != LK_OK ? lk_error_put(&error) : reduced;
+    mine->stop = stop_wanted(t);
+    lk_status status = exchange_parts(t, mine, r);
+    free(mine);
+    return status;
+}
+
+/* All ranks hold the same gradients, so all decide the same. */
+static lk_status check_finite(lk_training *t, const lk_step_report *r, bool *skip)
+{
+    const lk_config *c = t->config;
+    int64_t step = t->state.step + 1;
+    *skip = false;
+    if (isfinite(r->mean.f) && isfinite(r->gradient_norm))
+        return LK_OK;
+    const char *name = lk_weights_find_nonfinite(t->task->weights, t->gradients);
+    if (c->train.nonfinite == LK_NONFINITE_SKIP && t->state.skipped < c->train.max_skips) {
+        t->state.skipped++;
+        *skip = true;
+        lk_warn("step %" PRId64 ": not finite (%s %g, gradient of %s); skipped, %" PRId64 " of at most %d", step, t->task->loss_name,
+                r->mean.f, name ? name : "none", t->state.skipped, c->train.max_skips);
+        return LK_OK;
+    }
+    return lk_fail(LK_BAD_DATA,
+                   "step %" PRId64 ": not finite: %s is %g, first bad gradient: %s; lower optimizer.lr, set optimizer.clip_norm, or "
+                   "look at the data",
+                   step, t->task->loss_name, r->mean.f, name ? name : "none");
+}
+
+lk_status lk_training_step(lk_training *t, lk_step_report *r)
+{
+    const lk_config *c = t->config;
+    double start = lk_clock();
+    *r = (lk_step_report){.lr = lk_learning_rate(c, t->state.step, t->order.steps_per_epoch, t->total_steps)};
+    LK_TRY(learn(t, r));
+    r->gradient_norm = lk_gradient_norm(t->task->weights, t->gradients);
+    bool skip = false;
+    LK_TRY(check_finite(t, r, &skip));
+    if (!skip) {
+        if (c->optimizer.clip_norm > 0 && r->gradient_norm > c->optimizer.clip_norm)
+            lk_scale_gradients(t->task->weights, t->gradients, (float)(c->optimizer.clip_norm / r->gradient_norm));
+        LK_TRY(lk_optimizer_update(&t->optimizer, r->lr));
+    }
+    t->state.step++;
+    t->state.updates = t->optimizer.step;
+    r->seconds = lk_clock() - start;
+    return LK_OK;
+}

@@ -1,0 +1,284 @@
+#include "trainer/training.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "trainer/labels.h"
+#include "trainer/stop.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int lk_training_threads(const lk_config *config, const lk_process_group *group)
+{
+    if (config->train.threads > 0)
+        return config->train.threads;
+    /* Sums inside of operators depend on the number of threads: the same digits everywhere need one number everywhere. */
+    if (config->train.reproducible)
+        return 1;
+    int cores = lk_core_count();
+    /* A launcher that binds ranks has done the division already. */
+    bool bound = cores < (int)sysconf(_SC_NPROCESSORS_ONLN);
+    int share = bound ? cores : cores / group->local_size;
+    return share > 0 ? share : 1;
+}
+
+/* ---- data ---- */
+
+static lk_status open_data(lk_training *t)
+{
+    const lk_config *c = t->config;
+    LK_TRY(lk_open_configured(&c->data.train, &t->train_set));
+    LK_TRY(lk_open_configured(&c->data.val, &t->validation_set));
+    LK_TRY(lk_schema_require_equal(lk_dataset_schema(t->train_set), c->data.train.items[0], lk_dataset_schema(t->validation_set),
+                                   c->data.val.items[0]));
+    const lk_dataset *sets[2] = {t->train_set, t->validation_set};
+    const char *names[2] = {c->data.train.items[0], c->data.val.items[0]};
+    for (int i = 0; i < 2; i++)
+        if (lk_dataset_size(sets[i]) != c->model.size)
+            return lk_fail(LK_BAD_DATA, "%s: pictures are %d px, but model.size is %d; render or pack them at that size", names[i],
+                           lk_dataset_size(sets[i]), c->model.size);
+    if (lk_dataset_count(t->train_set) < c->train.global_batch)
+        return lk_fail(LK_BAD_DATA, "%s: has %" PRId64 " samples, fewer than train.global_batch %d over %d ranks", names[0],
+                       lk_dataset_count(t->train_set), c->train.global_batch, t->group->size);
+    return LK_OK;
+}
+
+/* The order of training, and how long it is. */
+static lk_status plan_steps(lk_training *t)
+{
+    const lk_config *c = t->config;
+    int pass = c->train.micro_batch * t->group->size;
+    if (c->train.global_batch % pass != 0)
+        return lk_fail(LK_BAD_CONFIG,
+                       "train.global_batch %d is not a multiple of train.micro_batch %d x %d ranks; change one of the three",
+                       c->train.global_batch, c->train.micro_batch, t->group->size);
+    int64_t count = lk_dataset_count(t->train_set);
+    t->order = (lk_training_order){
+        .sampler = {.count = count, .seed = (uint64_t)c->run.seed, .shuffle = c->train.shuffle},
+        .global_batch = c->train.global_batch,
+        .micro_batch = c->train.micro_batch,
+        .rank = t->group->rank,
+        .ranks = t->group->size,
+        .steps_per_epoch = count / c->train.global_batch,
+        .accumulation = c->train.global_batch / pass,
+    };
+    t->total_steps = c->train.steps > 0 ? c->train.steps : c->train.epochs * t->order.steps_per_epoch;
+    if (c->train.reproducible && (!lk_is_power_of_two(t->order.accumulation) || !lk_is_power_of_two(t->group->size)))
+        return lk_fail(LK_BAD_CONFIG,
+                       "train.reproducible sums in a binary tree: the number of ranks (%d) and of micro-batches a rank (%d) must be "
+                       "powers of two",
+                       t->group->size, t->order.accumulation);
+    return LK_OK;
+}
+
+/* ---- model, gradients, optimizer ---- */
+
+static lk_status start_libtorch(const lk_training *t)
+{
+    if (t->config->train.device == LK_DEVICE_CUDA)
+        return lk_fail(LK_BAD_CONFIG, "train.device: this version computes on the CPU alone; set it to cpu or auto");
+    return lk_tensor_start(lk_training_threads(t->config, t->group));
+}
+
+static lk_status open_task(lk_training *t)
+{
+    lk_label_statistics labels;
+    LK_TRY(lk_label_statistics_read(t->train_set, &labels));
+    lk_status status = lk_task_create(t->config, lk_dataset_schema(t->train_set), labels.mean, &t->task);
+    lk_label_statistics_free(&labels);
+    return status;
+}
+
+/* Buckets in backward order over the weights' layout. Every rank must call. */
+static lk_status open_buckets(lk_training *t)
+{
+    lk_weights *w = t->task->weights;
+    size_t *sizes = calloc((size_t)w->count, sizeof *sizes);
+    if (!sizes)
+        return lk_fail(LK_INTERNAL, "out of memory");
+    for (int i = 0; i < w->count; i++)
+        sizes[w->count - 1 - i] = w->items[i].count;
+    lk_buckets_options options = {.bucket_bytes = (size_t)(t->config->collectives.bucket_mb * 1024 * 1024),
+                                  .reproducible = t->config->train.reproducible};
+    lk_status status = lk_buckets_create(t->group, sizes, w->count, options, &t->buckets);
+    free(sizes);
+    return status;
+}
+
+static lk_status open_optimizer(lk_training *t)
+{
+    lk_weights *w = t->task->weights;
+    t->gradients = lk_buckets_data(t->buckets);
+    w->statistic_share = (double)t->config->train.micro_batch / t->config->train.global_batch;
+    LK_TRY(lk_weights_bind_gradients(w, t->gradients));
+    if (t->config->train.reproducible)
+        LK_TRY(lk_tree_accumulator_create(w->total, t->order.accumulation, &t->tree));
+    return lk_optimizer_create(t->config, w, &t->optimizer);
+}
+
+/* ---- resuming ---- */
+
+static lk_training_buffers live_buffers(lk_training *t)
+{
+    lk_training_buffers b = {.layout = t->task->weights, .values = t->task->weights->values, .buffer_count = t->optimizer.buffer_count};
+    for (int i = 0; i < b.buffer_count; i++)
+        b.buffers[i] = t->optimizer.buffers[i];
+    return b;
+}
+
+static lk_status check_same_run(const lk_training *t, const char *path, const lk_checkpoint_info *info)
+{
+    lk_config *saved = NULL;
+    LK_TRY(lk_config_parse(info->config, path, &saved));
+    lk_status status = lk_config_compare(saved, t->config);
+    lk_config_free(saved);
+    if (status != LK_OK)
+        return lk_fail_in(status, "%s cannot be resumed", path);
+    if (strcmp(info->schema, lk_dataset_schema(t->train_set)->text) != 0)
+        return lk_fail(LK_BAD_DATA, "%s: was trained on data of another schema than %s", path, t->config->data.train.items[0]);
+    if (info->sample_count != lk_dataset_count(t->train_set))
+        return lk_fail(LK_BAD_DATA, "%s: was trained on %" PRId64 " samples, %s now has %" PRId64, path, info->sample_count,
+                       t->config->data.train.items[0], lk_dataset_count(t->train_set));
+    return LK_OK;
+}
+
+/* Checkpoints later than the one resumed from would be taken for the newest next time. */
+static lk_status remove_later_checkpoints(const lk_training *t)
+{
+    int64_t *steps = NULL;
+    size_t count = 0;
+    LK_TRY(lk_checkpoint_list(t->config->run.dir, &steps, &count));
+    lk_status status = LK_OK;
+    for (size_t i = 0; status == LK_OK && i < count; i++)
+        if (steps[i] > t->state.step)
+            status = lk_checkpoint_remove(t->config->run.dir, steps[i]);
+    free(steps);
+    return status;
+}
+
+/* Rank 0's part: finds the checkpoint and loads it. */
+static lk_status load_checkpoint(lk_training *t, const char *resume)
+{
+    char path[LK_PATH_SIZE] = "";
+    lk_checkpoint_info info = {0};
+    if (strcmp(resume, "auto") == 0) {
+        LK_TRY(lk_checkpoint_find(t->config->run.dir, path, &info));
+    } else if (strcmp(resume, "never") != 0) {
+        snprintf(path, sizeof path, "%s", resume);
+        LK_TRY(lk_checkpoint_verify(path, &info));
+    }
+    if (!path[0])
+        return remove_later_checkpoints(t); /* damaged ones, or none */
+    lk_training_buffers live = live_buffers(t);
+    lk_status status = check_same_run(t, path, &info);
+    if (status == LK_OK)
+        status = lk_checkpoint_load(path, &live);
+    if (status == LK_OK) {
+        t->state = info.state;
+        t->state.restarts++;
+        status = remove_later_checkpoints(t);
+        lk_info("resumed from %s (written by %d rank%s), restart %" PRId64, path, info.world, info.world == 1 ? "" : "s",
+                t->state.restarts);
+    }
+    lk_checkpoint_info_free(&info);
+    return status;
+}
+
+/* Every rank goes on from rank 0's state, weights and optimizer. */
+static void share_state(lk_training *t)
+{
+    lk_weights *w = t->task->weights;
+    lk_group_broadcast(t->group, &t->state, sizeof t->state, 0);
+    lk_group_broadcast(t->group, w->values, w->total * sizeof(float), 0);
+    for (int i = 0; i < t->optimizer.buffer_count; i++)
+        lk_group_broadcast(t->group, t->optimizer.buffers[i], w->total * sizeof(float), 0);
+    t->optimizer.step = t->state.updates;
+    lk_weights_refresh(w);
+}
+
+static lk_status start_saver(lk_training *t)
+{
+    if (t->group->rank != 0)
+        return LK_OK;
+    LK_TRY(lk_config_to_yaml(t->config, &t->config_yaml));
+    t->texts = (lk_checkpoint_texts){.config = t->config_yaml,
+                                     .schema = lk_dataset_schema(t->train_set)->text,
+                                     .seed = t->config->run.seed,
+                                     .sample_count = lk_dataset_count(t->train_set),
+                                     .world = t->group->size};
+    lk_training_buffers live = live_buffers(t);
+    return lk_saver_start(t->config, &live, &t->texts, t->state.step > 0 ? t->state.step : -1, &t->saver);
+}
+
+static lk_status start_loader(lk_training *t)
+{
+    lk_loader_options options = {.batch_size = t->config->train.micro_batch,
+                                 .threads = t->config->data.threads,
+                                 .prefetch = t->config->data.prefetch,
+                                 .first = t->state.step * t->order.accumulation,
+                                 .order = lk_training_batch,
+                                 .context = &t->order};
+    return lk_loader_start(t->train_set, &options, &t->loader);
+}
+
+/* ---- the whole ---- */
+
+/* Rank 0 looks at the folder for all. */
+static lk_status look_at_run(const lk_training *t, const char *resume, bool *finished)
+{
+    char done = 0;
+    lk_status status = LK_OK;
+    const char *folder = t->config->run.dir;
+    if (t->group->rank == 0) {
+        done = (char)(strcmp(resume, "auto") == 0 && lk_run_is_done(folder));
+        if (strcmp(resume, "never") == 0 && lk_run_is_begun(folder))
+            status = lk_fail(LK_BAD_CONFIG, "%s: holds a run already and --resume never was given; choose another run.dir", folder);
+    }
+    LK_TRY(lk_group_agree(t->group, status));
+    lk_group_broadcast(t->group, &done, sizeof done, 0);
+    *finished = done;
+    return LK_OK;
+}
+
+lk_status lk_training_open(lk_training *t, const lk_config *config, lk_process_group *group, const char *resume, bool *finished)
+{
+    *t = (lk_training){.config = config, .group = group, .started = lk_clock(), .saved_at = lk_clock()};
+    t->state.best = INFINITY;
+    LK_TRY(look_at_run(t, resume, finished));
+    if (*finished)
+        return LK_OK;
+    LK_TRY(lk_group_agree(group, lk_stop_install(&config->run.signals)));
+    LK_TRY(lk_group_agree(group, start_libtorch(t)));
+    LK_TRY(lk_group_agree(group, open_data(t)));
+    LK_TRY(lk_group_agree(group, plan_steps(t)));
+    LK_TRY(lk_group_agree(group, open_task(t)));
+    LK_TRY(lk_group_agree(group, open_buckets(t)));
+    LK_TRY(lk_group_agree(group, open_optimizer(t)));
+    LK_TRY(lk_group_agree(group, lk_run_open(config, group->rank == 0, &t->run)));
+    LK_TRY(lk_group_agree(group, group->rank == 0 ? load_checkpoint(t, resume) : LK_OK));
+    share_state(t);
+    LK_TRY(lk_group_agree(group, lk_run_begin(t->run, config, t->state.step)));
+    LK_TRY(lk_group_agree(group, start_saver(t)));
+    LK_TRY(lk_group_agree(group, start_loader(t)));
+    return lk_watchdog_start(group, config->stall.warn_s, config->stall.abort_s, &t->dog);
+}
+
+void lk_training_close(lk_training *t)
+{
+    lk_watchdog_stop(t->dog);
+    lk_loader_stop(t->loader);
+    lk_saver_stop(t->saver);
+    lk_buckets_free(t->buckets);
+    lk_tree_accumulator_free(t->tree);
+    lk_optimizer_free(&t->optimizer);
+    if (t->task)
+        t->task->free(t->task);
+    lk_run_close(t->run);
+    lk_dataset_close(t->train_set);
+    lk_dataset_close(t->validation_set);
+    free(t->config_yaml);
+}

@@ -1,0 +1,63 @@
+/* Internal to trainer/: everything a training holds, how it is opened, resumed and closed. The loop is train.c, one step is
+ * step.c.
+ */
+#ifndef LK_TRAINER_TRAINING_H
+#define LK_TRAINER_TRAINING_H
+
+#include "collectives/buckets.h"
+#include "collectives/group.h"
+#include "collectives/tree.h"
+#include "collectives/watchdog.h"
+#include "configs/config.h"
+#include "dataset/loader.h"
+#include "dataset/shard.h"
+#include "trainer/optimizer.h"
+#include "trainer/order.h"
+#include "trainer/run.h"
+#include "trainer/saver.h"
+#include "trainer/task.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct lk_training {
+    const lk_config *config;
+    lk_process_group *group;
+    lk_dataset *train_set, *validation_set;
+    lk_task *task;
+    lk_run *run;
+    lk_buckets *buckets;
+    float *gradients;          /* the buckets' buffer: laid out as the weights */
+    lk_tree_accumulator *tree; /* reproducible: sums micro-batches; else NULL */
+    int micro_batch_number;    /* which of the step's own is in backward */
+    lk_optimizer optimizer;
+    lk_training_order order;
+    lk_loader *loader;
+    lk_watchdog *dog;
+    lk_saver *saver; /* rank 0 */
+    char *config_yaml;
+    lk_checkpoint_texts texts;
+    int64_t total_steps;
+    lk_train_state state;
+    double started; /* clock at the start, for max_minutes */
+    double saved_at; /* clock of the last snapshot */
+    lk_error deferred; /* a failure of this rank's own (a full disk) that the next exchange tells the others */
+} lk_training;
+
+/* Opens data, task, run folder, buckets, optimizer; resumes as `resume` says (train.h); starts loader and watchdog. Every rank
+ * must call; errors are everyone's. *finished: the run has ended before, there is nothing to do. */
+lk_status lk_training_open(lk_training *t, const lk_config *config, lk_process_group *group, const char *resume, bool *finished);
+void lk_training_close(lk_training *t);
+int lk_training_threads(const lk_config *config, const lk_process_group *group);
+
+typedef struct lk_step_report {
+    lk_losses mean;
+    double lr, gradient_norm;
+    double seconds, data_wait, exposed;
+    int stop; /* a signal that some rank got, or -1: its time is up */
+} lk_step_report;
+
+/* One step: micro-batches, gradients summed over ranks, update. Every rank must call. */
+lk_status lk_training_step(lk_training *t, lk_step_report *report);
+
+#endif
