@@ -317,7 +317,7 @@ void lk_fused_sgd_(const lk_sgd *rule, int count, lk_tensor *const *weights, lk_
     lk_call call = lk_call_begin("aten::_fused_sgd_", "");
     push_tensors(&call, count, weights);
     push_tensors(&call, count, gradients);
-    push_tensors(&call, count, momenta);
+    push_tensors(&call, rule->momentum != 0 ? count : 0, momenta); /* libtorch refuses buffers that it has no use for */
     push_double(&call, rule->weight_decay);
     push_double(&call, rule->momentum);
     push_double(&call, rule->lr);
