@@ -88,19 +88,20 @@ static lk_status make_inputs(const lk_config *config)
 
 static double seconds_since_start(void)
 {
-    char *text = NULL;
-    size_t size;
+    char text[1024] = "";
     double ticks = 0;
     struct timespec now;
-    if (lk_read_file("/proc/self/stat", 4096, &text, &size) != LK_OK)
+    FILE *file = fopen("/proc/self/stat", "r");
+    if (!file)
         return 0;
+    char *line = fgets(text, sizeof text, file);
+    fclose(file);
     /* Field 22; the name, field 2, may hold spaces but ends in the last parenthesis. */
-    const char *at = strrchr(text, ')');
+    const char *at = line ? strrchr(line, ')') : NULL;
     for (int field = 2; at && field < 22; field++)
         at = strchr(at + 1, ' ');
     if (at)
         ticks = strtod(at, NULL);
-    free(text);
     clock_gettime(CLOCK_BOOTTIME, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec - ticks / (double)sysconf(_SC_CLK_TCK);
 }

@@ -1,5 +1,5 @@
-/* The training step's part of `likeness bench`: the real loop of trainer/training.h on random faces, against a decoder with random
- * weights. */
+/* The training step's part of `likeness bench`: the real loop of trainer/training.h on random faces, against a decoder with
+ * random weights. */
 #ifndef LK_LAUNCH_BENCH_STEP_H
 #define LK_LAUNCH_BENCH_STEP_H
 

@@ -154,9 +154,10 @@ static lk_status measure(lk_process_group *group, const bench_options *o, bench_
 
 static void print_step(const lk_step_speed *s)
 {
-    printf("step         encoder %d px, width %g, norm %s, %s, batch %d (micro-batches of %d), %d rank%s x %d thread%s\n", s->size,
-           s->width, s->norm, s->precision, s->global_batch, s->micro_batch, s->ranks, s->ranks == 1 ? "" : "s", s->threads,
-           s->threads == 1 ? "" : "s");
+    printf("step         encoder %d px, width %g, norm %s, %s, batch %d (micro-batches of %d), "
+           "%d rank%s x %d thread%s\n",
+           s->size, s->width, s->norm, s->precision, s->global_batch, s->micro_batch, s->ranks, s->ranks == 1 ? "" : "s",
+           s->threads, s->threads == 1 ? "" : "s");
     printf("             %10.1f samples/s\n", s->samples_per_s);
     printf("             %10.1f ms a step (median; best %.1f)\n", s->median_ms, s->best_ms);
     printf("             %10.2f ms of exchange that backward did not hide\n", s->exposed_ms);
