@@ -11,6 +11,7 @@
 #include "base/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* bytes of a text with its NUL, entries of a list */
@@ -120,6 +121,11 @@ lk_status lk_config_to_yaml(const lk_config *config, char **text);
 /* For resuming: LK_BAD_CONFIG with one sentence that lists every key that differs, with both values, unless the table says
  * that it may change. Nothing is said about keys that may. */
 lk_status lk_config_compare(const lk_config *saved, const lk_config *now);
+
+/* For tables of runs: the path of key `index` ("loss.lambda"), NULL past the last; and its value as text, the items of a list
+ * with ", " between, cut to `size` bytes with the NUL. */
+const char *lk_config_key(int index);
+void lk_config_value(const lk_config *config, int index, char *out, size_t size);
 
 /* One line per key on standard output: path, type, default, allowed, meaning; for `likeness train --help-config` and the docs. */
 void lk_config_print_keys(void);

@@ -208,3 +208,20 @@ lk_status lk_config_compare(const lk_config *saved, const lk_config *now)
     free(text);
     return status;
 }
+
+/* ---- one key at a time ---- */
+
+const char *lk_config_key(int index)
+{
+    return index >= 0 && index < LK_KEY_COUNT ? lk_keys[index].path : NULL;
+}
+
+void lk_config_value(const lk_config *config, int index, char *out, size_t size)
+{
+    char item[LK_KEY_VALUE];
+    size_t used = 0;
+    out[0] = '\0';
+    for (int i = 0; i < lk_key_items(&lk_keys[index], config) && used < size; i++)
+        used += (size_t)snprintf(out + used, size - used, "%s%s", i > 0 ? ", " : "",
+                                 lk_key_format(&lk_keys[index], config, i, item));
+}

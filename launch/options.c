@@ -18,7 +18,7 @@ lk_status lk_option_whole(const char *command, const char *option, const char *t
 
 lk_status lk_option_whole_int(const char *command, const char *option, const char *text, int low, int high, int *out)
 {
-    int64_t value;
+    int64_t value = 0;
     LK_TRY(lk_option_whole(command, option, text, low, high, &value));
     *out = (int)value;
     return LK_OK;

@@ -32,7 +32,7 @@ typedef struct packing {
     lk_face_model *model;
     lk_aligner **aligners; /* [threads], NULL without align */
     lk_pairing *pairing;
-    lk_report *report;
+    lk_pack_report *report;
     json_t *settings;
     lk_output_options output_options;
     lk_output *output;
@@ -54,9 +54,9 @@ static lk_status store_face(packing *p, const lk_job *job, int number)
     char key[LK_KEY_SIZE + 16];
     snprintf(key, sizeof key, many ? "%s//%d" : "%s", job->key, number + 1);
     if (face->refused)
-        return lk_report_refuse(p->report, face->refused, job->picture.name, face->detail);
+        return lk_pack_report_refuse(p->report, face->refused, job->picture.name, face->detail);
     if (strlen(key) >= LK_KEY_SIZE)
-        return lk_report_refuse(p->report, "name too long", job->picture.name, NULL);
+        return lk_pack_report_refuse(p->report, "name too long", job->picture.name, NULL);
     lk_pairing_state state = LK_WANTED;
     if (many)
         LK_TRY(lk_pairing_see(p->pairing, key, true, &state));
@@ -65,15 +65,15 @@ static lk_status store_face(packing *p, const lk_job *job, int number)
     int part = lk_output_part(p->output, job->labels.identity ? job->labels.identity : job->key);
     lk_sample sample = {face->pixels, job->continuous, job->discrete, key};
     LK_TRY(lk_output_add(p->output, part, &sample, face->jpeg, face->jpeg_size));
-    lk_report_take(p->report, part, job->continuous, job->discrete);
+    lk_pack_report_take(p->report, part, job->continuous, job->discrete);
     return LK_OK;
 }
 
 static void show_progress(packing *p)
 {
     char note[64];
-    int64_t taken = lk_report_taken(p->report);
-    snprintf(note, sizeof note, "%" PRId64 " not taken", lk_report_refused(p->report));
+    int64_t taken = lk_pack_report_taken(p->report);
+    snprintf(note, sizeof note, "%" PRId64 " not taken", lk_pack_report_refused(p->report));
     /* How many there will be is guessed from how much of the sources has been read. */
     if (p->options->expect > 0)
         p->bar.total = p->options->expect;
@@ -94,7 +94,7 @@ static lk_status store_oldest(packing *p)
     if (job->error.status != LK_OK)
         status = lk_error_put(&job->error);
     else if (job->refused)
-        status = lk_report_refuse(p->report, job->refused,
+        status = lk_pack_report_refuse(p->report, job->refused,
                                   strcmp(job->refused, "bad parameters") == 0 ? job->labels.name : job->picture.name, job->detail);
     for (int i = 0; i < job->face_count && status == LK_OK && !job->refused; i++)
         status = store_face(p, job, i);
@@ -150,7 +150,7 @@ static lk_status add_row(void *context, const char *key, lk_half *row)
     if (status == LK_OK && state == LK_WANTED)
         return add_half(p, key, row);
     if (status == LK_OK && state == LK_DUPLICATE)
-        status = lk_report_refuse(p->report, "duplicate parameters", row->name, key);
+        status = lk_pack_report_refuse(p->report, "duplicate parameters", row->name, key);
     lk_half_free(row);
     return status;
 }
@@ -158,7 +158,7 @@ static lk_status add_row(void *context, const char *key, lk_half *row)
 static lk_status refuse_row(void *context, const char *name)
 {
     packing *p = context;
-    return lk_report_refuse(p->report, "bad parameters", name, lk_error_text());
+    return lk_pack_report_refuse(p->report, "bad parameters", name, lk_error_text());
 }
 
 static lk_status read_table(packing *p, lk_source *source, const lk_entry *entry, lk_name_kind kind, const char *folder)
@@ -173,14 +173,14 @@ static lk_status read_half(packing *p, lk_source *source, const lk_entry *entry,
     lk_pairing_state state;
     LK_TRY(lk_pairing_see(p->pairing, key, picture, &state));
     if (state == LK_DUPLICATE)
-        return lk_report_refuse(p->report, picture ? "duplicate picture" : "duplicate parameters", entry->name, NULL);
+        return lk_pack_report_refuse(p->report, picture ? "duplicate picture" : "duplicate parameters", entry->name, NULL);
     if (state == LK_FINISHED)
         return LK_OK;
     const char *refused;
     lk_half half = {.kind = kind};
     LK_TRY(lk_source_read(source, &half.data, &half.size, &refused));
     if (refused)
-        return lk_report_refuse(p->report, refused, entry->name, lk_error_text());
+        return lk_pack_report_refuse(p->report, refused, entry->name, lk_error_text());
     char shown[LK_SHOWN_NAME];
     lk_name_show(entry->name, shown, sizeof shown);
     half.name = strdup(shown);
@@ -204,7 +204,7 @@ static lk_status take_entry(packing *p, lk_source *source, const lk_entry *entry
     if (!refused && kind == LK_NAME_ARCHIVE)
         refused = "archive inside an archive";
     if (refused)
-        return lk_report_refuse(p->report, refused, entry->name, NULL);
+        return lk_pack_report_refuse(p->report, refused, entry->name, NULL);
     if (kind == LK_NAME_JSONL || kind == LK_NAME_CSV)
         return ++*tables > p->tables[p->source] ? read_table(p, source, entry, kind, key) : LK_OK;
     return read_half(p, source, entry, kind, key);
@@ -272,7 +272,7 @@ static lk_status each_source(packing *p, lk_status (*read)(packing *p, lk_source
 static void report_orphan(void *context, const char *key, const lk_half *half)
 {
     packing *p = context;
-    lk_report_refuse(p->report, half->kind == LK_NAME_PICTURE ? "picture without parameters" : "parameters without picture",
+    lk_pack_report_refuse(p->report, half->kind == LK_NAME_PICTURE ? "picture without parameters" : "parameters without picture",
                      half->name, key);
 }
 
@@ -281,7 +281,7 @@ static lk_status check_counts(const packing *p)
     int64_t expect = p->options->expect;
     if (expect > 0 && p->pictures != expect)
         return lk_fail(LK_BAD_DATA, "%" PRId64 " pictures came, %" PRId64 " were expected; is a source cut short?", p->pictures, expect);
-    if (lk_report_taken(p->report) == 0)
+    if (lk_pack_report_taken(p->report) == 0)
         return lk_fail(LK_BAD_DATA, "%s: nothing could be taken out of %" PRId64 " pictures; see why in the report", p->options->folder,
                        p->pictures);
     return LK_OK;
@@ -293,10 +293,10 @@ static lk_status finish(packing *p)
     LK_TRY(lk_pairing_orphans(p->pairing, report_orphan, p));
     lk_progress_end(&p->bar);
     if (!p->options->quiet)
-        lk_report_print(p->report, lk_part_names, p->options->part_count);
+        lk_pack_report_print(p->report, lk_part_names, p->options->part_count);
     LK_TRY(check_counts(p));
-    LK_TRY(lk_report_finish(p->report));
-    LK_TRY(lk_report_json(p->report, &report));
+    LK_TRY(lk_pack_report_finish(p->report));
+    LK_TRY(lk_pack_report_json(p->report, &report));
     json_object_set_new(report, "pictures", json_integer(p->pictures));
     lk_status status = lk_output_finish(p->output, report);
     const char *name;
@@ -314,7 +314,7 @@ static lk_status finish(packing *p)
 static lk_status take_existing(void *context, int part, const char *key, const float *continuous, const uint8_t *discrete)
 {
     packing *p = context;
-    lk_report_take(p->report, part, continuous, discrete);
+    lk_pack_report_take(p->report, part, continuous, discrete);
     p->finished_before++;
     return lk_pairing_mark_finished(p->pairing, key);
 }
@@ -373,9 +373,9 @@ static lk_status open_all(packing *p, bool *complete)
                                             .settings = p->settings,
                                             .resume = o->resume};
     memcpy(p->output_options.shares, o->shares, sizeof o->shares);
-    LK_TRY(lk_report_create(p->schema, &p->report));
+    LK_TRY(lk_pack_report_create(p->schema, &p->report));
     LK_TRY(lk_output_open(&p->output_options, take_existing, p, &p->output, complete));
-    LK_TRY(lk_report_begin(p->report, o->folder));
+    LK_TRY(lk_pack_report_begin(p->report, o->folder));
     return lk_pipeline_start(o->threads, DEPTH, work, p, &p->pipeline);
 }
 
@@ -386,7 +386,7 @@ static void close_all(packing *p)
             lk_job_free(job);
     lk_pipeline_stop(p->pipeline);
     lk_output_close(p->output);
-    lk_report_free(p->report);
+    lk_pack_report_free(p->report);
     lk_pairing_free(p->pairing);
     for (int i = 0; p->aligners && i < p->options->threads; i++)
         lk_aligner_free(p->aligners[i]);

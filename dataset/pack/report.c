@@ -21,7 +21,7 @@ typedef struct spread {
     double sum, squares, low, high; /* in [0,1] */
 } spread;
 
-struct lk_report {
+struct lk_pack_report {
     const lk_schema *schema;
     lk_atomic_file log;
     bool log_open;
@@ -32,17 +32,17 @@ struct lk_report {
     int64_t *choices; /* [choice_count] */
 };
 
-lk_status lk_report_create(const lk_schema *schema, lk_report **out)
+lk_status lk_pack_report_create(const lk_schema *schema, lk_pack_report **out)
 {
     *out = NULL;
-    lk_report *r = calloc(1, sizeof *r);
+    lk_pack_report *r = calloc(1, sizeof *r);
     if (!r)
         return lk_fail(LK_INTERNAL, "out of memory for the report");
     r->schema = schema;
     r->spreads = calloc((size_t)schema->continuous_count, sizeof *r->spreads);
     r->choices = calloc((size_t)schema->choice_count, sizeof *r->choices);
     if (!r->spreads || !r->choices) {
-        lk_report_free(r);
+        lk_pack_report_free(r);
         return lk_fail(LK_INTERNAL, "out of memory for the report");
     }
     for (int i = 0; i < schema->continuous_count; i++)
@@ -51,7 +51,7 @@ lk_status lk_report_create(const lk_schema *schema, lk_report **out)
     return LK_OK;
 }
 
-lk_status lk_report_begin(lk_report *r, const char *folder)
+lk_status lk_pack_report_begin(lk_pack_report *r, const char *folder)
 {
     char path[LK_PATH_SIZE];
     LK_TRY(lk_path_join(path, folder, "rejected.jsonl"));
@@ -60,7 +60,7 @@ lk_status lk_report_begin(lk_report *r, const char *folder)
     return LK_OK;
 }
 
-void lk_report_free(lk_report *r)
+void lk_pack_report_free(lk_pack_report *r)
 {
     if (!r)
         return;
@@ -73,7 +73,7 @@ void lk_report_free(lk_report *r)
     free(r);
 }
 
-static reason *find_reason(lk_report *r, const char *text)
+static reason *find_reason(lk_pack_report *r, const char *text)
 {
     for (int i = 0; i < r->reason_count; i++)
         if (strcmp(r->reasons[i].text, text) == 0)
@@ -89,7 +89,7 @@ static reason *find_reason(lk_report *r, const char *text)
     return made;
 }
 
-lk_status lk_report_refuse(lk_report *r, const char *text, const char *name, const char *detail)
+lk_status lk_pack_report_refuse(lk_pack_report *r, const char *text, const char *name, const char *detail)
 {
     char shown[LK_SHOWN_NAME], shown_detail[LK_ERROR_SIZE];
     lk_name_show(name, shown, sizeof shown);
@@ -113,7 +113,7 @@ lk_status lk_report_refuse(lk_report *r, const char *text, const char *name, con
     return failed ? lk_fail(LK_INTERNAL, "out of memory for the report") : LK_OK;
 }
 
-void lk_report_take(lk_report *r, int part, const float *continuous, const uint8_t *discrete)
+void lk_pack_report_take(lk_pack_report *r, int part, const float *continuous, const uint8_t *discrete)
 {
     r->taken[part]++;
     for (int i = 0; i < r->schema->continuous_count; i++) {
@@ -128,7 +128,7 @@ void lk_report_take(lk_report *r, int part, const float *continuous, const uint8
         counts[discrete[g]]++;
 }
 
-int64_t lk_report_taken(const lk_report *r)
+int64_t lk_pack_report_taken(const lk_pack_report *r)
 {
     int64_t sum = 0;
     for (int i = 0; i < LK_MAX_PARTS; i++)
@@ -136,7 +136,7 @@ int64_t lk_report_taken(const lk_report *r)
     return sum;
 }
 
-int64_t lk_report_refused(const lk_report *r)
+int64_t lk_pack_report_refused(const lk_pack_report *r)
 {
     int64_t sum = 0;
     for (int i = 0; i < r->reason_count; i++)
@@ -146,10 +146,10 @@ int64_t lk_report_refused(const lk_report *r)
 
 /* ---- as JSON ---- */
 
-static json_t *continuous_json(const lk_report *r)
+static json_t *continuous_json(const lk_pack_report *r)
 {
     json_t *list = json_array();
-    double n = (double)lk_report_taken(r);
+    double n = (double)lk_pack_report_taken(r);
     for (int i = 0; i < r->schema->continuous_count && n > 0; i++) {
         const spread *s = &r->spreads[i];
         const lk_continuous *c = &r->schema->continuous[i];
@@ -161,7 +161,7 @@ static json_t *continuous_json(const lk_report *r)
     return list;
 }
 
-static json_t *discrete_json(const lk_report *r)
+static json_t *discrete_json(const lk_pack_report *r)
 {
     json_t *groups = json_object();
     const int64_t *counts = r->choices;
@@ -174,21 +174,21 @@ static json_t *discrete_json(const lk_report *r)
     return groups;
 }
 
-lk_status lk_report_json(const lk_report *r, json_t **out)
+lk_status lk_pack_report_json(const lk_pack_report *r, json_t **out)
 {
     json_t *refused = json_object();
     for (int i = 0; i < r->reason_count; i++)
         json_object_set_new(refused, r->reasons[i].text,
                             json_pack("{s:I, s:O}", "count", (json_int_t)r->reasons[i].count, "names", r->reasons[i].names));
-    *out = json_pack("{s:I, s:I, s:o, s:o, s:o}", "taken", (json_int_t)lk_report_taken(r), "refused",
-                     (json_int_t)lk_report_refused(r), "reasons", refused, "continuous", continuous_json(r), "discrete",
+    *out = json_pack("{s:I, s:I, s:o, s:o, s:o}", "taken", (json_int_t)lk_pack_report_taken(r), "refused",
+                     (json_int_t)lk_pack_report_refused(r), "reasons", refused, "continuous", continuous_json(r), "discrete",
                      discrete_json(r));
     return *out ? LK_OK : lk_fail(LK_INTERNAL, "out of memory for the report");
 }
 
 /* ---- for people ---- */
 
-static void print_choices(const lk_report *r)
+static void print_choices(const lk_pack_report *r)
 {
     const int64_t *counts = r->choices;
     for (int g = 0; g < r->schema->group_count; counts += r->schema->groups[g].count, g++) {
@@ -199,20 +199,20 @@ static void print_choices(const lk_report *r)
     }
 }
 
-static void print_unusual(const lk_report *r)
+static void print_unusual(const lk_pack_report *r)
 {
-    double n = (double)lk_report_taken(r);
+    double n = (double)lk_pack_report_taken(r);
     for (int i = 0; i < r->schema->continuous_count && n > 1; i++)
         if (r->spreads[i].low == r->spreads[i].high)
             printf("  note: '%s' has the same value in every sample; nothing can be learned about it\n", r->schema->continuous[i].name);
 }
 
-void lk_report_print(const lk_report *r, const char *const *part_names, int part_count)
+void lk_pack_report_print(const lk_pack_report *r, const char *const *part_names, int part_count)
 {
-    printf("taken: %lld", (long long)lk_report_taken(r));
+    printf("taken: %lld", (long long)lk_pack_report_taken(r));
     for (int i = 0; part_count > 1 && i < part_count; i++)
         printf("%s%s %lld", i ? ", " : " (", part_names[i], (long long)r->taken[i]);
-    printf("%s\nnot taken: %lld\n", part_count > 1 ? ")" : "", (long long)lk_report_refused(r));
+    printf("%s\nnot taken: %lld\n", part_count > 1 ? ")" : "", (long long)lk_pack_report_refused(r));
     for (int i = 0; i < r->reason_count; i++) {
         const reason *why = &r->reasons[i];
         printf("  %lld %s:", (long long)why->count, why->text);
@@ -223,14 +223,14 @@ void lk_report_print(const lk_report *r, const char *const *part_names, int part
             printf(" and %lld more", (long long)(why->count - (int64_t)shown));
         putchar('\n');
     }
-    if (lk_report_taken(r) > 0) {
+    if (lk_pack_report_taken(r) > 0) {
         puts("choices:");
         print_choices(r);
         print_unusual(r);
     }
 }
 
-lk_status lk_report_finish(lk_report *r)
+lk_status lk_pack_report_finish(lk_pack_report *r)
 {
     r->log_open = false;
     return lk_atomic_commit(&r->log);
