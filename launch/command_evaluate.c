@@ -59,9 +59,12 @@ static lk_status write_json(const char *path, const lk_schema *schema, const lk_
 {
     json_t *root = json_pack("{s:I, s:f, s:f}", "samples", (json_int_t)e->samples, "F", e->f, "baseline_F", e->baseline_f);
     json_t *accuracy = json_object();
+    json_t *majority = json_object();
     json_t *parameters = json_array();
-    for (int g = 0; e->has_parts && g < e->group_count; g++)
+    for (int g = 0; e->has_parts && g < e->group_count; g++) {
         json_object_set_new(accuracy, schema->groups[g].name, json_real(e->accuracy[g]));
+        json_object_set_new(majority, schema->groups[g].name, json_real(e->majority[g]));
+    }
     for (int k = 0; e->has_parts && k < e->continuous_count; k++) {
         const lk_parameter_score *p = &e->parameters[k];
         json_array_append_new(parameters, json_pack("{s:s, s:f, s:f, s:f, s:f}", "name", schema->continuous[p->index].name, "strength",
@@ -77,6 +80,7 @@ static lk_status write_json(const char *path, const lk_schema *schema, const lk_
         json_object_set_new(root, "mae_ratio_20", json_real(mean_ratio(e, 20)));
     }
     json_object_set_new(root, "accuracy", accuracy);
+    json_object_set_new(root, "majority", majority);
     json_object_set_new(root, "continuous", parameters);
     char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
     lk_status status =
@@ -106,7 +110,7 @@ static lk_status report(lk_evaluator *evaluator, const char *folder)
     LK_TRY(lk_predict_faces(evaluator, 16, &faces));
     status = lk_path_join(path, folder, "triptych.png");
     if (status == LK_OK)
-        status = lk_draw_triptych(schema, &faces, 4, path);
+        status = lk_draw_triptych(schema, &faces, LK_TRIPTYCH_COLUMNS, path);
     lk_faces_free(&faces);
     if (status == LK_OK)
         printf("\n%s\n", path);

@@ -191,9 +191,21 @@ static bool append(lk_series *series, int64_t step, double value)
     return true;
 }
 
-lk_status lk_metrics_series(const char *path, const char *kind, const char *key, lk_series *out)
+/* Adds what the wishes ask for in one line. False when memory is out. */
+static bool collect_line(const json_t *line, int64_t step, lk_series_wish *wishes, size_t count)
 {
-    *out = (lk_series){0};
+    const char *kind = json_string_value(json_object_get(line, "kind"));
+    double value;
+    for (size_t i = 0; kind && i < count; i++)
+        if (strcmp(kind, wishes[i].kind) == 0 && number_of(json_object_get(line, wishes[i].key), &value) &&
+            !append(&wishes[i].series, step, value))
+            return false;
+    return true;
+}
+
+/* damaged NULL: the first damaged line is an error. */
+static lk_status collect(const char *path, lk_series_wish *wishes, size_t count, int64_t *damaged)
+{
     FILE *in = fopen(path, "rbe");
     if (!in)
         return lk_fail(LK_BAD_DATA, "%s: cannot open: %s", path, strerror(errno));
@@ -206,21 +218,36 @@ lk_status lk_metrics_series(const char *path, const char *kind, const char *key,
         if (line[length - 1] != '\n')
             break; /* being written right now, or torn by a kill */
         json_t *object = parse_line(line, length);
-        const char *found = json_string_value(json_object_get(object, "kind"));
-        double value;
         if (json_is_integer(json_object_get(object, "step")))
             step = json_integer_value(json_object_get(object, "step"));
-        if (!object)
+        if (!object && damaged)
+            ++*damaged;
+        else if (!object)
             status = lk_fail(LK_BAD_DATA, "%s:%lld: is not a JSON object; the file is damaged", path, (long long)number);
-        else if (found && strcmp(found, kind) == 0 && number_of(json_object_get(object, key), &value) &&
-                 !append(out, step, value))
+        else if (!collect_line(object, step, wishes, count))
             status = lk_fail(LK_INTERNAL, "%s: out of memory", path);
         json_decref(object);
     }
     free(line);
     fclose(in);
-    if (status != LK_OK)
-        lk_series_free(out);
+    for (size_t i = 0; status != LK_OK && i < count; i++)
+        lk_series_free(&wishes[i].series);
+    return status;
+}
+
+lk_status lk_metrics_collect(const char *path, lk_series_wish *wishes, size_t count, int64_t *damaged)
+{
+    *damaged = 0;
+    for (size_t i = 0; i < count; i++)
+        wishes[i].series = (lk_series){0};
+    return collect(path, wishes, count, damaged);
+}
+
+lk_status lk_metrics_series(const char *path, const char *kind, const char *key, lk_series *out)
+{
+    lk_series_wish wish = {.kind = kind, .key = key};
+    lk_status status = collect(path, &wish, 1, NULL);
+    *out = wish.series;
     return status;
 }
 

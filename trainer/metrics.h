@@ -68,4 +68,11 @@ typedef struct lk_series {
 lk_status lk_metrics_series(const char *path, const char *kind, const char *key, lk_series *out);
 void lk_series_free(lk_series *series);
 
+/* Several series in one pass over the file. Damaged lines (power loss) are left out and counted in *damaged. Free each series. */
+typedef struct lk_series_wish {
+    const char *kind, *key;
+    lk_series series;
+} lk_series_wish;
+lk_status lk_metrics_collect(const char *path, lk_series_wish *wishes, size_t count, int64_t *damaged);
+
 #endif

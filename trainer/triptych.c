@@ -21,7 +21,7 @@ static lk_status render_faces(const lk_client *client, const lk_schema *schema, 
 
 lk_status lk_draw_triptych(const lk_schema *schema, const lk_faces *faces, int columns, const char *path)
 {
-    enum { GAP = 8 };
+    enum { GAP = LK_TRIPTYCH_GAP };
     int size = faces->size;
     size_t tile_bytes = (size_t)size * (size_t)size * 3;
     int rows = (faces->count + columns - 1) / columns;
