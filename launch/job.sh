@@ -27,21 +27,33 @@ pass_on() {
 trap 'pass_on USR1' USR1
 trap 'pass_on TERM' TERM
 
-# Nothing where the controller cannot be asked.
-state() { scontrol --oneliner show job "$job" 2>/dev/null | sed -n 's/.* JobState=\([A-Z_]*\).*/\1/p' | head -n 1; }
+# What the controller says of this job: its state; TAKEN where it was started again elsewhere because this node was out of reach;
+# nothing where it cannot be asked.
+state() {
+  local line
+  line=$(scontrol --oneliner show job "$job" 2>/dev/null | head -n 1)
+  [[ $line =~ \ JobState=([A-Z_]+) ]] || return
+  local state=${BASH_REMATCH[1]}
+  [[ $line =~ \ Restarts=([0-9]+) ]] && [ "${BASH_REMATCH[1]}" = "${SLURM_RESTART_COUNT:-0}" ] || [ "$state" = PENDING ] || state=TAKEN
+  echo "$state"
+}
 
 requeue() { # RUN: does not return
   trap - USR1 TERM
   local next state
   state=$(state)
-  if [ "$state" = CANCELLED ]; then
-    say "job $job was cancelled; submit again to go on"
-    exit 1
-  fi
+  case $state in
+    CANCELLED) say "job $job was cancelled; submit again to go on"; exit 1 ;;
+    TAKEN) say "job $job was started again elsewhere; this start ends"; exit 1 ;;
+  esac
   # PENDING: someone requeued it already, which is why the ranks ended.
   if [ "$state" = PENDING ] || { [ -n "$state" ] && scontrol requeue "$job"; }; then
     say "job $job: back into the queue, on from step $(newest_step "$1")"
     sleep 600 # SLURM ends this script
+  fi
+  if [ -z "$state" ] && command -v scontrol >/dev/null; then
+    say "error: job $job: the controller is out of reach of $(hostname); it requeues the job if it gave this node up, else submit again"
+    exit 1
   fi
   # Without scontrol a successor that starts when this job has failed, with a code that no site requeues by itself.
   if next=$(sbatch --parsable --dependency="afternotok:$SLURM_JOB_ID" --kill-on-invalid-dep=yes \
@@ -63,7 +75,10 @@ run_job() {
   say "job $job on $SLURM_JOB_NODELIST, restart ${SLURM_RESTART_COUNT:-0}: $run from step $(newest_step "$run")"
   attempt "$run" "job=$job nodes=$SLURM_JOB_NODELIST ranks=$SLURM_NTASKS"
   case $verdict in
-    done) [ -n "${sweep:-}" ] || write_report "$run" ;;
+    done)
+      judge_faces "$run"
+      [ -n "${sweep:-}" ] || write_report "$run"
+      ;;
     stopped) code=0 ;;
     again) requeue "$run" ;;
     failed) say "error: $run: exit code $code is not one that a restart would mend" ;;

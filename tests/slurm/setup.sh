@@ -32,9 +32,9 @@ run: {dir: $here/runs/$2, seed: 1}
 data: {train: $here/data/train, val: $here/data/val, threads: 1}
 model: {size: 32, encoder: {width: 0.0625}, decoder: {width: 0.0625, weights: $here/runs/decoder}}
 optimizer: {warmup_steps: 5}
-train: {stage: $1, global_batch: 32, micro_batch: 8, steps: 160, precision: f32, threads: 1, reproducible: true, converge: {patience: 0}}
+train: {stage: $1, global_batch: 32, micro_batch: 8, steps: 100, precision: f32, threads: 1, reproducible: true, converge: {patience: 0}}
 validate: {samples: 4, every_epochs: 10}
-checkpoint: {every_steps: 10}
+checkpoint: {every_steps: 5}
 stall: {warn_s: 3, abort_s: 10}
 END
 }
@@ -58,8 +58,6 @@ last_train_step() { # RUN
 }
 is_at_step() { local at; at=$(last_train_step "$1"); [ "${at:-0}" -ge "$2" ]; }
 is_gone() { [ -z "$(on_login squeue --noheader --jobs="$1" 2>/dev/null)" ]; }
-job_state() { on_login scontrol --oneliner show job "$1" | sed 's/.* JobState=\([A-Z_]*\).*/\1/' | head -n 1; }
-is_state() { [ "$(job_state "$1")" = "$2" ]; }
 
 submit() { # CONFIG NAME [OPTIONS]: on two nodes of two ranks; sets job and run
   local config=$1 out
@@ -69,9 +67,15 @@ submit() { # CONFIG NAME [OPTIONS]: on two nodes of two ranks; sets job and run
   job=${out#job }
   job=${job%%,*}
 }
+is_idle() { [ "$(on_login sinfo --noheader --nodes="$1" --format=%T 2>/dev/null)" = idle ]; }
+job_field() { # JOB FIELD
+  on_login scontrol --oneliner show job "$1" | sed -n "s/.* $2=\\([^ ]*\\).*/\\1/p" | head -n 1
+}
+is_state() { [ "$(job_field "$1" JobState)" = "$2" ]; }
+
 # A requeued job waits for as long as its old credential is valid; the tests do not.
 hurry() { # JOB
-  poll 30 "job $1 comes back into the queue" is_state "$1" PENDING
+  poll 90 "job $1 comes back into the queue" is_state "$1" PENDING
   sleep 1.5
   on_login scontrol update "jobid=$1" StartTime=now 2>/dev/null
 }

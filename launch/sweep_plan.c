@@ -1,4 +1,4 @@
-/* likeness plan: a sweep's file into its points, each a run folder with a resolved configuration. launch/sweep starts them.
+/* likeness sweep plan: a sweep's file into its points, each a run folder with a resolved configuration. launch/sweep starts them.
  *
  *     base: configs/demo.yaml                 # what all points have in common
  *     dir: runs/sweep-lambda                  # a folder for each point in it
@@ -7,12 +7,12 @@
  *     points: [{optimizer.lr: 1e-3, model.encoder.width: 0.5}, ...]   # keys that change together; times the grid
  *     seeds: [1, 2]                           # times these
  *     at_once: 3                              # so many run at a time
- *     halving: {first_epoch: 2, keep: 0.5}    # stop points that fall behind (likeness halving)
+ *     halving: {first_epoch: 2, keep: 0.5}    # stop points that fall behind (likeness sweep halving)
  */
 #include "base/file.h"
 #include "configs/config.h"
 #include "configs/yaml.h"
-#include "launch/commands.h"
+#include "launch/sweep.h"
 
 #include <getopt.h>
 #include <stdbool.h>
@@ -21,7 +21,7 @@
 #include <string.h>
 
 static const char HELP[] =
-    "usage: likeness plan SWEEP.yaml [--set KEY=VALUE ...] [--dry-run]\n"
+    "usage: likeness sweep plan SWEEP.yaml [--set KEY=VALUE ...] [--dry-run]\n"
     "\n"
     "Makes a folder with a resolved config.yaml for every point of a sweep, and prints what launch/sweep needs to start them:\n"
     "lines of 'dir FOLDER', 'at_once N', 'halving FIRST_EPOCH KEEP' and 'point FOLDER'. Points that are there already stay.\n"
@@ -353,7 +353,7 @@ static lk_status plan(sweep *s)
     return status;
 }
 
-lk_status lk_command_plan(int argc, char **argv)
+lk_status lk_sweep_plan(int argc, char **argv)
 {
     static const struct option options[] = {
         {"set", required_argument, NULL, 's'}, {"dry-run", no_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'}, {0}};
@@ -373,11 +373,11 @@ lk_status lk_command_plan(int argc, char **argv)
             puts(HELP);
             return LK_OK;
         default:
-            return lk_fail(LK_USAGE, "likeness plan --help lists the options");
+            return lk_fail(LK_USAGE, "likeness sweep plan --help lists the options");
         }
     }
     if (argc - optind != 1)
-        return lk_fail(LK_USAGE, "likeness plan takes one sweep file; likeness plan --help says more");
+        return lk_fail(LK_USAGE, "likeness sweep plan takes one sweep file; likeness sweep plan --help says more");
     s.file = argv[optind];
     LK_TRY(plan(&s));
     return fflush(stdout) == 0 ? LK_OK : lk_fail(LK_IO, "plan: cannot write the result");
