@@ -128,16 +128,22 @@ static lk_status take_root(target *t, json_t *root)
     return take_discrete(t, discrete);
 }
 
+lk_status lk_parameters_from_json(const lk_schema *schema, struct json_t *root, const char *origin, float *continuous,
+                                  uint8_t *discrete)
+{
+    target t = {.schema = schema, .origin = origin, .continuous = continuous, .discrete = discrete};
+    return take_root(&t, root);
+}
+
 lk_status lk_parameters_parse_json(const lk_schema *schema, const char *text, size_t size, const char *origin, float *continuous,
                                    uint8_t *discrete)
 {
-    target t = {.schema = schema, .origin = origin, .continuous = continuous, .discrete = discrete};
     json_error_t error;
     /* jansson refuses nesting beyond 2048, numbers that overflow, strings that are not UTF-8 or hold a zero. */
     json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
     if (!root)
         return lk_fail(LK_BAD_DATA, "%s:%d: not JSON: %s", origin, error.line, error.text);
-    lk_status status = take_root(&t, root);
+    lk_status status = lk_parameters_from_json(schema, root, origin, continuous, discrete);
     json_decref(root);
     return status;
 }

@@ -20,6 +20,11 @@ lk_status lk_parameters_parse_json(const lk_schema *schema, const char *text, si
 lk_status lk_parameters_parse_mhm(const lk_schema *schema, const char *text, size_t size, const char *origin, float *continuous,
                                   uint8_t *discrete);
 
+/* The JSON form as a tree that the caller owns (jansson's json_t), for readers of tables. */
+struct json_t;
+lk_status lk_parameters_from_json(const lk_schema *schema, struct json_t *root, const char *origin, float *continuous,
+                                  uint8_t *discrete);
+
 /* A file of either kind: .mhm by its name, JSON otherwise. */
 lk_status lk_parameters_load(const lk_schema *schema, const char *path, float *continuous, uint8_t *discrete);
 

@@ -144,26 +144,10 @@ static lk_status check_key(const lk_shard_writer *w, const char *key)
     return LK_OK;
 }
 
-/* Puts one picture into the spool, as it will be stored; *data, *size: those bytes, *data freed by the caller if *owned. */
-static lk_status spool_picture(lk_shard_writer *w, const uint8_t *pixels, const uint8_t **data, size_t *size, uint8_t **owned)
+/* Puts one picture into the spool, as it will be stored, and its labels into memory. */
+static lk_status append(lk_shard_writer *w, const lk_sample *sample, const uint8_t *picture, size_t size)
 {
-    *owned = NULL;
-    *data = pixels;
-    *size = (size_t)picture_bytes(w);
-    if (w->jpeg_quality > 0) {
-        const lk_image image = {.width = w->size, .height = w->size, .pixels = (uint8_t *)pixels};
-        LK_TRY(lk_image_encode_jpeg(&image, w->jpeg_quality, owned, size));
-        *data = *owned;
-    }
-    int64_t wanted = (int64_t)*size;
-    if (w->jpeg_quality == 0)
-        wanted *= w->capacity - w->count;
-    return write_at(w, w->spool, *data, *size, (off_t)w->spooled, wanted);
-}
-
-lk_status lk_shard_append(lk_shard_writer *w, const lk_sample *sample)
-{
-    int64_t i = w->count;
+    int64_t i = w->count, wanted = (int64_t)size;
     size_t nc = (size_t)w->schema->continuous_count, groups = (size_t)w->schema->group_count;
     if (i == w->capacity)
         return lk_fail(LK_USAGE, "%s: the shard has room for %lld samples and is full", w->path, (long long)w->capacity);
@@ -171,26 +155,40 @@ lk_status lk_shard_append(lk_shard_writer *w, const lk_sample *sample)
     lk_status status = lk_schema_check_face(w->schema, sample->continuous, sample->discrete);
     if (status != LK_OK)
         return lk_fail_in(status, "%s: sample %lld", w->path, (long long)i);
+    if (w->jpeg_quality == 0)
+        wanted *= w->capacity - w->count;
+    LK_TRY(write_at(w, w->spool, picture, size, (off_t)w->spooled, wanted));
+    size_t key_length = strlen(sample->key);
+    memcpy(w->continuous + (size_t)i * nc, sample->continuous, nc * sizeof *w->continuous);
+    memcpy(w->discrete + (size_t)i * groups, sample->discrete, groups);
+    memcpy(w->keys + i * LK_KEY_SIZE, sample->key, key_length);
+    w->checksums[i] = lk_sample_checksum(picture, size, sample->continuous, (int)nc, sample->discrete, (int)groups, sample->key);
+    w->spooled += size;
+    w->jpeg_offsets[i + 1] = w->spooled;
+    if (key_length > w->longest_key)
+        w->longest_key = key_length;
+    w->count++;
+    return LK_OK;
+}
 
-    const uint8_t *picture;
-    uint8_t *owned;
+lk_status lk_shard_append(lk_shard_writer *w, const lk_sample *sample)
+{
+    if (w->jpeg_quality == 0)
+        return append(w, sample, sample->image, (size_t)picture_bytes(w));
+    const lk_image image = {.width = w->size, .height = w->size, .pixels = (uint8_t *)sample->image};
+    uint8_t *jpeg;
     size_t size;
-    status = spool_picture(w, sample->image, &picture, &size, &owned);
-    if (status == LK_OK) {
-        size_t key_length = strlen(sample->key);
-        memcpy(w->continuous + (size_t)i * nc, sample->continuous, nc * sizeof *w->continuous);
-        memcpy(w->discrete + (size_t)i * groups, sample->discrete, groups);
-        memcpy(w->keys + i * LK_KEY_SIZE, sample->key, key_length);
-        w->checksums[i] =
-            lk_sample_checksum(picture, size, sample->continuous, (int)nc, sample->discrete, (int)groups, sample->key);
-        w->spooled += size;
-        w->jpeg_offsets[i + 1] = w->spooled;
-        if (key_length > w->longest_key)
-            w->longest_key = key_length;
-        w->count++;
-    }
-    free(owned);
+    LK_TRY(lk_image_encode_jpeg(&image, w->jpeg_quality, &jpeg, &size));
+    lk_status status = append(w, sample, jpeg, size);
+    free(jpeg);
     return status;
+}
+
+lk_status lk_shard_append_jpeg(lk_shard_writer *w, const lk_sample *sample, const uint8_t *jpeg, size_t jpeg_size)
+{
+    if (w->jpeg_quality == 0)
+        return lk_fail(LK_USAGE, "%s: the shard holds raw pixels, not JPEG bytes", w->path);
+    return append(w, sample, jpeg, jpeg_size);
 }
 
 /* ---- committing ---- */

@@ -43,8 +43,8 @@ static lk_vec3 random_white(lk_random *random, float strength, float spread)
 
 static void draw_light(lk_scene *scene, lk_random *random)
 {
-    scene->key_direction = random_direction(random, 65, -8, 60);
-    scene->key_colour = random_white(random, lk_random_range(random, 0.75f, 1.3f), 0.13f);
+    scene->key_direction = random_direction(random, 50, 0, 55);
+    scene->key_colour = random_white(random, lk_random_range(random, 0.85f, 1.2f), 0.12f);
     scene->fill_direction = random_direction(random, 80, -20, 40);
     scene->fill_direction.x = copysignf(scene->fill_direction.x, -scene->key_direction.x);
     scene->fill_colour = random_white(random, lk_random_range(random, 0, 0.4f), 0.2f);
@@ -86,13 +86,13 @@ static void draw_background(lk_scene *scene, lk_random *random)
 
 static void draw_camera(lk_scene *scene, lk_random *random)
 {
-    float exposure = lk_random_range(random, 0.8f, 1.22f);
-    scene->blur = lk_random_uniform(random) < 0.6f ? 0 : lk_random_range(random, 0, 0.009f);
+    float exposure = lk_random_range(random, 0.85f, 1.18f);
+    scene->blur = lk_random_uniform(random) < 0.65f ? 0 : lk_random_range(random, 0, 0.008f);
     scene->gain = lk_v3(exposure * lk_random_range(random, 0.92f, 1.08f), exposure * lk_random_range(random, 0.95f, 1.05f),
                         exposure * lk_random_range(random, 0.92f, 1.08f));
-    scene->contrast = lk_random_range(random, 0.82f, 1.2f);
+    scene->contrast = lk_random_range(random, 0.87f, 1.15f);
     scene->saturation = lk_random_range(random, 0.8f, 1.15f);
-    scene->noise = lk_random_uniform(random) < 0.3f ? 0 : lk_random_range(random, 0, 0.035f);
+    scene->noise = lk_random_uniform(random) < 0.3f ? 0 : lk_random_range(random, 0, 0.025f);
     scene->jpeg_quality = lk_random_uniform(random) < 0.3f ? 0 : 45 + (int)lk_random_below(random, 51);
 }
 
@@ -102,8 +102,8 @@ lk_scene lk_scene_varied(uint64_t seed)
     lk_random pose = lk_random_make(seed, STREAM_POSE), light = lk_random_make(seed, STREAM_LIGHT);
     lk_random background = lk_random_make(seed, STREAM_BACKGROUND), camera = lk_random_make(seed, STREAM_CAMERA);
     /* Sums of two: turned heads are rarer the further they turn. */
-    scene.yaw = (lk_random_range(&pose, -4, 4) + lk_random_range(&pose, -4, 4)) * RADIANS;
-    scene.pitch = (lk_random_range(&pose, -3, 3) + lk_random_range(&pose, -3, 3)) * RADIANS;
+    scene.yaw = (lk_random_range(&pose, -2.5f, 2.5f) + lk_random_range(&pose, -2.5f, 2.5f)) * RADIANS;
+    scene.pitch = (lk_random_range(&pose, -2, 2) + lk_random_range(&pose, -2, 2)) * RADIANS;
     draw_light(&scene, &light);
     draw_background(&scene, &background);
     draw_camera(&scene, &camera);

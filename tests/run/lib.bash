@@ -1,0 +1,100 @@
+# What the tests of training share; source it: . "$LIKENESS_ROOT/tests/run/lib.bash"
+# Everything lands in the current folder: out.log and err.log are those of the last command.
+
+fail() {
+  echo "FAILED: $*"
+  [ ! -s err.log ] || { echo "its standard error:"; tail -n 30 err.log; }
+  exit 1
+}
+sanitized() { [[ "$LIKENESS_BUILD" == *san-* ]]; }
+# Processes of this test are known by a mark in their environment.
+export LIKENESS_TEST_MARK=$$-$RANDOM
+on() { local n=$1; shift; mpirun --oversubscribe --bind-to none -n "$n" "$@"; } # N COMMAND...
+likeness_on() { # N ARGUMENTS...: by itself on one rank, under mpirun on several
+  local n=$1; shift
+  if [ "$n" = 1 ]; then "$LIKENESS" "$@" >out.log 2>err.log; else on "$n" "$LIKENESS" "$@" >out.log 2>err.log; fi
+}
+works() { likeness_on "$@" || fail "exit $?: $*"; } # N ARGUMENTS...
+
+none_left() {
+  local environment process
+  for environment in /proc/[0-9]*/environ; do
+    process=${environment%/environ}
+    [ "$(readlink "$process/exe" 2>/dev/null)" = "$(realpath "$LIKENESS")" ] || continue
+    ! { tr '\0' '\n' <"$environment"; } 2>/dev/null | grep -qx "LIKENESS_TEST_MARK=$LIKENESS_TEST_MARK" || fail "process ${process#/proc/} is left"
+  done
+}
+
+# The command must end with the exit code and exactly one line of error, which holds the text; on one and on three ranks.
+refuses() { # CODE TEXT ARGUMENTS...: RUN in the arguments stands for a fresh run folder
+  local code=$1 text=$2 ranks got; shift 2
+  for ranks in 1 3; do
+    rm -rf refused
+    likeness_on $ranks "${@//RUN/refused}"
+    got=$?
+    [ "$got" = "$code" ] || fail "exit $got, not $code, on $ranks ranks: $*"
+    [ "$(grep -c 'error: ' err.log)" = 1 ] || fail "not one line of error on $ranks ranks: $*"
+    grep -qF -- "$text" <(grep 'error: ' err.log) || fail "no '$text' on $ranks ranks: $*"
+    [ ! -e refused/DONE ] && [ ! -e refused/model.safetensors ] || fail "a model in spite of the error on $ranks ranks: $*"
+    none_left
+  done
+}
+
+# ---- data and configurations of a model that learns in seconds: 32 px, an eighth of the channels, 1 rank = 4 ranks in samples ----
+
+faces() { # VIEW NAME COUNT FIRST [OPTIONS]: faces/VIEW/NAME
+  works 1 render --random "$3" --start "$4" --size 32 --view "$1" --threads 2 -o "faces/$1/$2" "${@:5}"
+}
+make_faces() {
+  local view
+  for view in canonical varied; do
+    faces $view train 96 0
+    faces $view val 24 100000
+  done
+}
+
+write_configs() { # decoder.yaml, encoder.yaml
+  cat >decoder.yaml <<'EOF'
+run: {dir: decoder, seed: 1}
+data: {train: faces/canonical/train, val: faces/canonical/val, threads: 1, prefetch: 2}
+model: {size: 32, decoder: {width: 0.125}}
+optimizer: {name: adamw, lr: 2.0e-3, warmup_steps: 10}
+train: {stage: decoder, global_batch: 8, micro_batch: 2, epochs: 6, precision: f32, threads: 1, converge: {patience: 0}}
+validate: {every_epochs: 1, samples: 4}
+EOF
+  cat >encoder.yaml <<'EOF'
+run: {dir: encoder, seed: 1}
+data: {train: faces/varied/train, val: faces/varied/val, threads: 1, prefetch: 2}
+model:
+  size: 32
+  encoder: {width: 0.125, norm: none}
+  decoder: {width: 0.125, weights: decoder}
+loss: {lambda: 4.0}
+optimizer: {name: adamw, lr: 4.0e-4, warmup_steps: 10}
+train: {stage: encoder, global_batch: 8, micro_batch: 2, steps: 50, precision: f32, threads: 1, converge: {patience: 0}}
+validate: {every_epochs: 0, samples: 4}
+EOF
+}
+
+# ---- results ----
+
+metric() { # RUN KIND KEY: the values in metrics.jsonl, one a line
+  python3 - "$@" <<'EOF'
+import json, sys
+run, kind, key = sys.argv[1:]
+for line in open(f"{run}/metrics.jsonl"):
+    entry = json.loads(line)
+    if entry["kind"] == kind:
+        print(entry[key])
+EOF
+}
+weights_hash() { sed -n 's/.*weights \([0-9a-f]*\) on every rank.*/\1/p' "$1/DONE"; } # RUN
+
+# ---- damage ----
+
+flip() { # FILE OFFSET: turns one bit
+  local byte
+  byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+  printf "\\x$(printf %02x $((byte ^ 4)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+weights_at() { echo $((8 + $(od -An -tu8 -N 8 "$1"))); } # SAFETENSORS: where its numbers begin
