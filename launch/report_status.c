@@ -35,6 +35,6 @@ void lk_report_print_status(const lk_report *report, FILE *out)
         print_loss(out, run->best);
         fputc('\n', out);
     }
-    fprintf(out, "%zu points: %d done, %d running, %d unfinished\n", report->count, states[LK_STATE_DONE],
-            states[LK_STATE_RUNNING], states[LK_STATE_UNFINISHED]);
+    fprintf(out, "%zu point%s: %d done, %d running, %d unfinished\n", report->count, report->count == 1 ? "" : "s",
+            states[LK_STATE_DONE], states[LK_STATE_RUNNING], states[LK_STATE_UNFINISHED]);
 }
