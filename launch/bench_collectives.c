@@ -4,7 +4,6 @@
 #include "collectives/buckets.h"
 #include "collectives/tree.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 /* Equal gradients; backward of a real model has about as many. */
@@ -66,7 +65,7 @@ static lk_status time_steps(lk_process_group *group, lk_buckets *buckets, long t
     return LK_OK;
 }
 
-static lk_status bench(lk_process_group *group, size_t bytes, lk_buckets_options options, int repeats)
+static lk_status bench(lk_process_group *group, size_t bytes, lk_buckets_options options, int repeats, lk_exchange_speed *out)
 {
     size_t sizes[GRADIENTS];
     for (int i = 0; i < GRADIENTS; i++)
@@ -82,28 +81,27 @@ static lk_status bench(lk_process_group *group, size_t bytes, lk_buckets_options
     lk_group_broadcast(group, &turns, sizeof turns, 0);
     LK_TRY_OR(done, time_steps(group, buckets, turns, false, repeats, &computing));
     LK_TRY_OR(done, time_steps(group, buckets, turns, true, repeats, &together));
-    if (group->rank == 0)
-        printf("%-12s exchange %8.2f ms  %6.2f GB/s   compute %8.2f ms   together %8.2f ms   hidden %3.0f %%\n",
-               options.reproducible ? "reproducible" : "allreduce", 1e3 * exchange, 1e-9 * (double)bytes / exchange, 1e3 * computing,
-               1e3 * together, 100 * (1 - (together - computing) / exchange));
+    *out = (lk_exchange_speed){.reproducible = options.reproducible,
+                               .exchange_ms = 1e3 * exchange,
+                               .compute_ms = 1e3 * computing,
+                               .together_ms = 1e3 * together,
+                               .hidden = 1 - (together - computing) / exchange};
 done:
     lk_buckets_free(buckets);
     return status;
 }
 
-lk_status lk_bench_collectives(lk_process_group *group, size_t bytes, size_t bucket_bytes, int repeats)
+lk_status lk_bench_collectives(lk_process_group *group, size_t bytes, size_t bucket_bytes, int repeats, lk_exchange_speed out[2],
+                               int *count)
 {
+    *count = 0;
     if (repeats < 1 || repeats > MOST_REPEATS)
         return lk_fail(LK_USAGE, "bench: %d repeats, allowed are 1 to %d", repeats, MOST_REPEATS);
-    if (group->size == 1) {
-        printf("collectives: one rank exchanges nothing; start with mpirun -n 2 or more\n");
+    if (group->size == 1)
         return LK_OK;
-    }
-    if (group->rank == 0)
-        printf("collectives: %d ranks (%d on this host), %.1f MB in buckets of %.1f MB, median of %d\n", group->size, group->local_size,
-               1e-6 * (double)bytes, 1e-6 * (double)bucket_bytes, repeats);
-    LK_TRY(bench(group, bytes, (lk_buckets_options){.bucket_bytes = bucket_bytes}, repeats));
+    LK_TRY(bench(group, bytes, (lk_buckets_options){.bucket_bytes = bucket_bytes}, repeats, &out[(*count)++]));
     if (lk_is_power_of_two(group->size))
-        LK_TRY(bench(group, bytes, (lk_buckets_options){.bucket_bytes = bucket_bytes, .reproducible = true}, repeats));
+        LK_TRY(bench(group, bytes, (lk_buckets_options){.bucket_bytes = bucket_bytes, .reproducible = true}, repeats,
+                     &out[(*count)++]));
     return LK_OK;
 }

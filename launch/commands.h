@@ -15,8 +15,9 @@
     X("train", lk_command_train, "train the decoder or the encoder from a configuration")                             \
     X("evaluate", lk_command_evaluate, "judge a trained run on a data set, with pictures")                            \
     X("report", lk_command_report, "one HTML page about runs: curves, pictures, which lambda is best")                \
-    X("sweep", lk_command_sweep, "several runs that differ in a few keys: plan, status")                                    \
-    X("config", lk_command_config, "check a configuration and print it in full")
+    X("sweep", lk_command_sweep, "several runs that differ in a few keys: plan, status")                              \
+    X("config", lk_command_config, "check a configuration and print it in full")                                      \
+    X("bench", lk_command_bench, "measure the training step, the loader and the exchange of gradients")
 
 #define LK_DECLARE_COMMAND(name, function, help) lk_status function(int argc, char **argv);
 LK_COMMAND_TABLE(LK_DECLARE_COMMAND)
