@@ -211,7 +211,10 @@ static lk_status start_saver(lk_training *t)
                                      .sample_count = lk_dataset_count(t->train_set),
                                      .world = t->group->size};
     lk_training_buffers live = live_buffers(t);
-    return lk_saver_start(t->config, &live, &t->texts, t->state.step > 0 ? t->state.step : -1, &t->saver);
+    char path[LK_PATH_SIZE];
+    LK_TRY(lk_checkpoint_path(t->config->run.dir, t->state.step, path));
+    /* There is none where the run began from another's checkpoint. */
+    return lk_saver_start(t->config, &live, &t->texts, lk_path_exists(path) ? t->state.step : -1, &t->saver);
 }
 
 static lk_status start_loader(lk_training *t)
