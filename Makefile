@@ -121,10 +121,12 @@ fuzz: deps
 	tests/fuzz/run $(SECONDS)
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/likeness $(DESTDIR)$(PREFIX)/share/likeness
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/likeness $(DESTDIR)$(PREFIX)/share/likeness/launch
 	install build/likeness $(DESTDIR)$(PREFIX)/bin/
 	cp -L $(DEPS)/lib/lib{torch_cpu,c10}.so $(DEPS)/lib/libgomp.so.1 $(DEPS)/lib/libcudart.so.13 $(DEPS)/lib/libcupti.so.13 $(DESTDIR)$(PREFIX)/lib/likeness/
 	cp -r configs/*.yaml $(DEPS)/client $(DESTDIR)$(PREFIX)/share/likeness/
+	install launch/submit launch/local launch/sweep $(DESTDIR)$(PREFIX)/share/likeness/launch/
+	install -m 644 launch/functions.sh launch/batch.sh launch/job.sh $(DESTDIR)$(PREFIX)/share/likeness/launch/
 
 clean:
 	rm -rf build compile_commands.json

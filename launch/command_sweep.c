@@ -1,5 +1,6 @@
 #include "launch/commands.h"
 #include "launch/report.h"
+#include "launch/sweep.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,7 @@ static const struct {
     const char *name, *arguments, *help;
     lk_status (*run)(int argc, char **argv);
 } subcommands[] = {
+    {"plan", "FILE", "makes the folders and configurations of a sweep's points", lk_sweep_plan},
     {"status", "DIR", "a table of the points below DIR: state, step, best F1, F2 and F", sweep_status},
 };
 

@@ -15,9 +15,8 @@
     X("train", lk_command_train, "train the decoder or the encoder from a configuration")                             \
     X("evaluate", lk_command_evaluate, "judge a trained run on a data set, with pictures")                            \
     X("report", lk_command_report, "one HTML page about runs: curves, pictures, which lambda is best")                \
-    X("sweep", lk_command_sweep, "several runs that differ in a few keys: status")                                    \
-    X("config", lk_command_config, "check a configuration and print it in full")                                      \
-    X("plan", lk_command_plan, "expand a sweep into its points, a folder and a configuration each")
+    X("sweep", lk_command_sweep, "several runs that differ in a few keys: plan, status")                                    \
+    X("config", lk_command_config, "check a configuration and print it in full")
 
 #define LK_DECLARE_COMMAND(name, function, help) lk_status function(int argc, char **argv);
 LK_COMMAND_TABLE(LK_DECLARE_COMMAND)

@@ -103,6 +103,10 @@ judge() { # RUN: sets `verdict` from DONE and `code`
   fi
 }
 
+judge_faces() { # RUN: measures the finished run on its validation faces, by which reports rank; a failure does not fail the run
+  "$program" evaluate "$1" || say "warning: the evaluation of $1 failed; 'likeness evaluate $1' makes it again"
+}
+
 write_report() { # DIR: a report that fails does not fail the run
   "$program" report "$1" || say "warning: the report of $1 failed; 'likeness report $1' writes it again"
 }

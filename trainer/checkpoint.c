@@ -12,7 +12,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { FORMAT = 1, STATE_LIMIT = 4 << 20 };
+/* How state.json ends; %s is the hash of the bytes before. */
+#define STATE_TAIL ",\n \"state_hash\": \"%s\"\n}\n"
+
+enum { FORMAT = 1, STATE_LIMIT = 4 << 20, TAIL_SIZE = sizeof STATE_TAIL - sizeof "%s" + LK_HEX_SIZE - 1 };
 
 static const char *const one_buffer[] = {"momentum"};
 static const char *const two_buffers[] = {"mean", "square"};
@@ -114,7 +117,7 @@ static lk_status write_state(const char *folder, const lk_train_state *state, co
     lk_atomic_file file;
     lk_status status = lk_atomic_open(&file, path);
     if (status == LK_OK) {
-        fprintf(file.stream, "%.*s,\n \"state_hash\": \"%s\"\n}\n", (int)length, body, own);
+        fprintf(file.stream, "%.*s" STATE_TAIL, (int)length, body, own);
         status = lk_atomic_commit(&file);
     }
     free(body);
@@ -191,20 +194,20 @@ lk_status lk_checkpoint_write(const char *folder, lk_training_buffers *b, const 
 static lk_status parse_hash(const json_t *root, const char *key, const char *origin, uint64_t *out)
 {
     const char *text = json_string_value(json_object_get(root, key));
-    int used = 0;
-    if (!text || strlen(text) != 16 || sscanf(text, "%16" SCNx64 "%n", out, &used) != 1 || used != 16)
+    if (!text || strlen(text) != LK_HEX_SIZE - 1 || strspn(text, "0123456789abcdef") != LK_HEX_SIZE - 1)
         return lk_fail(LK_BAD_DATA, "%s: %s is not a hash of 16 hex digits", origin, key);
+    *out = strtoull(text, NULL, 16);
     return LK_OK;
 }
 
-/* Checks the hash of the bytes before it. */
-static lk_status check_own_hash(const char *text, size_t size, const json_t *root, const char *origin)
+/* The end of the file is the hash of what is before, and nothing else: not one byte may differ or be missing. */
+static lk_status check_own_hash(const char *text, size_t size, const char *origin)
 {
-    static const char marker[] = ",\n \"state_hash\": \"";
-    uint64_t said = 0;
-    const char *found = size > 64 ? memmem(text + size - 64, 64, marker, sizeof marker - 1) : NULL;
-    LK_TRY(parse_hash(root, "state_hash", origin, &said));
-    if (!found || lk_hash(text, (size_t)(found - text)) != said)
+    char hex[LK_HEX_SIZE], expected[TAIL_SIZE + 1];
+    size_t body = size > TAIL_SIZE ? size - TAIL_SIZE : 0;
+    lk_hash_hex(lk_hash(text, body), hex);
+    snprintf(expected, sizeof expected, STATE_TAIL, hex);
+    if (body == 0 || memcmp(text + body, expected, TAIL_SIZE) != 0)
         return lk_fail(LK_BAD_DATA, "%s: does not match its own hash; the file is damaged", origin);
     return LK_OK;
 }
@@ -257,7 +260,7 @@ static lk_status read_state(const json_t *root, const char *text, size_t size, c
 {
     if (json_integer_value(json_object_get(root, "format")) != FORMAT)
         return lk_fail(LK_BAD_DATA, "%s: is not a checkpoint of format %d", origin, FORMAT);
-    LK_TRY(check_own_hash(text, size, root, origin));
+    LK_TRY(check_own_hash(text, size, origin));
     LK_TRY(read_counts(root, origin, out));
     LK_TRY(parse_hash(root, "model_hash", origin, &out->model_hash));
     LK_TRY(parse_hash(root, "optimizer_hash", origin, &out->optimizer_hash));
@@ -376,8 +379,10 @@ lk_status lk_checkpoint_find(const char *run, char out[LK_PATH_SIZE], lk_checkpo
     lk_status status = LK_OK;
     while (count > 0) {
         LK_TRY_OR(done, lk_checkpoint_path(run, steps[--count], out));
-        if (lk_checkpoint_verify(out, info) == LK_OK)
-            break;
+        status = lk_checkpoint_verify(out, info);
+        if (status != LK_BAD_DATA)
+            break; /* whole; or it cannot be read just now, which says nothing about it */
+        status = LK_OK;
         lk_warn("skipped a damaged checkpoint: %s", lk_error_text());
         out[0] = '\0';
     }
