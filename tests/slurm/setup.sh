@@ -32,7 +32,7 @@ run: {dir: $here/runs/$2, seed: 1}
 data: {train: $here/data/train, val: $here/data/val, threads: 1}
 model: {size: 32, encoder: {width: 0.0625}, decoder: {width: 0.0625, weights: $here/runs/decoder}}
 optimizer: {warmup_steps: 5}
-train: {stage: $1, global_batch: 32, micro_batch: 8, steps: 100, precision: f32, threads: 1, reproducible: true, converge: {patience: 0}}
+train: {stage: $1, global_batch: 32, micro_batch: 8, steps: 60, precision: f32, threads: 1, reproducible: true, converge: {patience: 0}}
 validate: {samples: 4, every_epochs: 10}
 checkpoint: {every_steps: 5}
 stall: {warn_s: 3, abort_s: 10}
