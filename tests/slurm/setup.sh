@@ -11,7 +11,11 @@ failed_with() { # on failure: what the jobs said
   on_login squeue 2>&1
   tail -n 25 "$here"/cluster/log/slurmctld.log
 }
-fail() { failed_with "$@"; exit 1; }
+fail() { # the reason stands first and last: the suite shows the end of a log
+  failed_with "$@"
+  echo "FAIL: $*"
+  exit 1
+}
 skip() { echo "$*"; exit 77; }
 
 [ "$(id -u)" = 0 ] || skip "a SLURM cluster on this machine needs root, for namespaces"
@@ -45,8 +49,8 @@ small_training decoder decoder >decoder.yaml
 
 # ---- waiting ----
 
-poll() { # SECONDS WHAT COMMAND...: until the command succeeds
-  local end=$((SECONDS + $1)) what=$2
+poll() { # SECONDS WHAT COMMAND...: until the command succeeds; a machine that does other work gets three times as long
+  local end=$((SECONDS + 3 * $1)) what=$2
   shift 2
   until "$@"; do
     [ "$SECONDS" -lt "$end" ] || fail "timed out: $what"
