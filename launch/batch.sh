@@ -77,7 +77,7 @@ batch_file_text() { # FOLDER LOG run|sweep: a job that trains that run, or a poi
   directive "--requeue"
   local option
   for option in "${sbatch_options[@]}"; do directive "$option"; done
-  printf '%s=%q\n' "$3" "$1" batch_file "$1/job/job.sbatch" program "$program" start_with "$start_with" max_restarts "$max_restarts"
+  printf '%s=%q\n' "$3" "$1" batch_file "$1/job/job.sbatch" program "$program" start_with "$start_with" max_restarts "$max_restarts" halving "${halving:-}"
   printf '. %q\n' "$launch/job.sh"
 }
 

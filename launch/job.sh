@@ -1,7 +1,7 @@
 # The body of a batch job; the batch file that launch/submit or launch/sweep wrote sets the variables and sources this:
 #     run         the run folder; or
 #     sweep       the folder of a sweep; SLURM_ARRAY_TASK_ID picks a run, a line of job/points in it
-#     program, start_with (srun|mpirun), max_restarts, batch_file
+#     program, start_with (srun|mpirun), max_restarts, batch_file, halving (of a sweep; empty or first epoch and share)
 . "$(dirname "${BASH_SOURCE[0]}")/functions.sh"
 
 # A task of an array is requeued by its own name.
@@ -79,7 +79,6 @@ run_job() {
       judge_faces "$run"
       [ -n "${sweep:-}" ] || write_report "$run"
       ;;
-    stopped) code=0 ;;
     again) requeue "$run" ;;
     failed) say "error: $run: exit code $code is not one that a restart would mend" ;;
     stuck) say "error: $run: $(stuck_reason "$run")" ;;

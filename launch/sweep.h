@@ -6,5 +6,7 @@
 
 /* A sweep's file into its points, each a folder with a resolved configuration. */
 lk_status lk_sweep_plan(int argc, char **argv);
+/* Whether a point goes on at the rungs it has reached. */
+lk_status lk_sweep_halving(int argc, char **argv);
 
 #endif

@@ -32,7 +32,7 @@ begin() { # NAME [OPTIONS]: a job that is under way
   local name=$1
   shift
   submit encoder.yaml "$name" "$@"
-  poll 120 "$name gets under way" is_at_step "$run" 20
+  poll 120 "$name gets under way" is_at_step "$run" 10
 }
 comes_to_the_same() { # waits for the end; the run is the undisturbed one
   poll 300 "$run ends" is_gone "$job"

@@ -11,7 +11,11 @@ failed_with() { # on failure: what the jobs said
   on_login squeue 2>&1
   tail -n 25 "$here"/cluster/log/slurmctld.log
 }
-fail() { failed_with "$@"; exit 1; }
+fail() { # the reason stands first and last: the suite shows the end of a log
+  failed_with "$@"
+  echo "FAIL: $*"
+  exit 1
+}
 skip() { echo "$*"; exit 77; }
 
 [ "$(id -u)" = 0 ] || skip "a SLURM cluster on this machine needs root, for namespaces"
@@ -32,7 +36,7 @@ run: {dir: $here/runs/$2, seed: 1}
 data: {train: $here/data/train, val: $here/data/val, threads: 1}
 model: {size: 32, encoder: {width: 0.0625}, decoder: {width: 0.0625, weights: $here/runs/decoder}}
 optimizer: {warmup_steps: 5}
-train: {stage: $1, global_batch: 32, micro_batch: 8, steps: 100, precision: f32, threads: 1, reproducible: true, converge: {patience: 0}}
+train: {stage: $1, global_batch: 32, micro_batch: 8, steps: 60, precision: f32, threads: 1, reproducible: true, converge: {patience: 0}}
 validate: {samples: 4, every_epochs: 10}
 checkpoint: {every_steps: 5}
 stall: {warn_s: 3, abort_s: 10}
@@ -45,8 +49,8 @@ small_training decoder decoder >decoder.yaml
 
 # ---- waiting ----
 
-poll() { # SECONDS WHAT COMMAND...: until the command succeeds
-  local end=$((SECONDS + $1)) what=$2
+poll() { # SECONDS WHAT COMMAND...: until the command succeeds; a machine that does other work gets three times as long
+  local end=$((SECONDS + 3 * $1)) what=$2
   shift 2
   until "$@"; do
     [ "$SECONDS" -lt "$end" ] || fail "timed out: $what"
