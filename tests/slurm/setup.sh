@@ -1,4 +1,4 @@
-# What the tests on the SLURM cluster have in common; sourced by tests/run/slurm*.sh in their empty folder. Starts a cluster of 3
+# What the tests on the SLURM cluster have in common; sourced by tests/long/slurm*.sh in their empty folder. Starts a cluster of 3
 # nodes, renders two small sets of faces, trains a small decoder, and takes everything down at the end.
 cluster=$LIKENESS_ROOT/tests/slurm/cluster.sh
 launch=$LIKENESS_ROOT/launch
