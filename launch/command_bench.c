@@ -78,9 +78,11 @@ static lk_status parse_parts(int count, char **names, bench_options *o)
 static lk_status parse_options(int argc, char **argv, bench_options *o, bool *help)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"set", required_argument, NULL, 's'},  {"steps", required_argument, NULL, 'n'},
-        {"seconds", required_argument, NULL, 't'}, {"megabytes", required_argument, NULL, 'm'}, {"folder", required_argument, NULL, 'f'},
-        {"json", no_argument, NULL, 'j'},         {"help", no_argument, NULL, 'h'},       {0}};
+        {"config", required_argument, NULL, 'c'}, {"set", required_argument, NULL, 's'},
+        {"steps", required_argument, NULL, 'n'},  {"seconds", required_argument, NULL, 't'},
+        {"megabytes", required_argument, NULL, 'm'}, {"folder", required_argument, NULL, 'f'},
+        {"json", no_argument, NULL, 'j'},         {"help", no_argument, NULL, 'h'},
+        {0}};
     *o = (bench_options){.plan = {.steps = 20}, .seconds = 2, .megabytes = 100};
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
@@ -178,19 +180,20 @@ static void print_table(const bench_options *o, const bench_results *r, int rank
         printf("collectives  %d ranks, %d MB of gradients in buckets of 25 MB\n", ranks, o->megabytes);
     for (int i = 0; i < r->exchange_count; i++) {
         const lk_exchange_speed *e = &r->exchanges[i];
-        printf("             %10.2f ms %-12s (%.2f GB/s), %.2f ms of arithmetic, %.2f ms together: %.0f %% hidden\n", e->exchange_ms,
-               e->reproducible ? "reproducible" : "allreduce", 1e-3 * o->megabytes / (1e-3 * e->exchange_ms), e->compute_ms,
+        printf("             %10.2f ms %-12s (%.2f GB/s), %.2f ms of arithmetic, %.2f ms together: %.0f %% hidden\n",
+               e->exchange_ms, e->reproducible ? "reproducible" : "allreduce", o->megabytes / e->exchange_ms, e->compute_ms,
                e->together_ms, 100 * e->hidden);
     }
 }
 
 static json_t *step_json(const lk_step_speed *s)
 {
-    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "size", s->size, "ranks",
-                     s->ranks, "threads", s->threads, "global_batch", s->global_batch, "micro_batch", s->micro_batch, "width", s->width,
-                     "decoder_width", s->decoder_width, "norm", s->norm, "precision", s->precision, "step_ms", s->median_ms,
-                     "best_step_ms", s->best_ms, "samples_per_s", s->samples_per_s, "data_wait_share", s->data_wait_share,
-                     "comm_exposed_ms", s->exposed_ms, "first_step_s", s->first_step_s, "peak_mb", s->peak_mb);
+    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "size", s->size,
+                     "ranks", s->ranks, "threads", s->threads, "global_batch", s->global_batch, "micro_batch", s->micro_batch,
+                     "width", s->width, "decoder_width", s->decoder_width, "norm", s->norm, "precision", s->precision,
+                     "step_ms", s->median_ms, "best_step_ms", s->best_ms, "samples_per_s", s->samples_per_s,
+                     "data_wait_share", s->data_wait_share, "comm_exposed_ms", s->exposed_ms, "first_step_s", s->first_step_s,
+                     "peak_mb", s->peak_mb);
 }
 
 static lk_status print_json(const bench_options *o, const bench_results *r)
@@ -205,9 +208,9 @@ static lk_status print_json(const bench_options *o, const bench_results *r)
                                       r->loader.bytes_per_s, "first_batch_ms", r->loader.first_batch_ms));
     for (int i = 0; i < r->exchange_count; i++) {
         const lk_exchange_speed *e = &r->exchanges[i];
-        json_array_append_new(exchanges, json_pack("{s:b, s:f, s:f, s:f, s:f}", "reproducible", e->reproducible, "exchange_ms",
-                                                   e->exchange_ms, "compute_ms", e->compute_ms, "together_ms", e->together_ms,
-                                                   "hidden", e->hidden));
+        json_array_append_new(exchanges, json_pack("{s:b, s:f, s:f, s:f, s:f}", "reproducible", e->reproducible,
+                                                   "exchange_ms", e->exchange_ms, "compute_ms", e->compute_ms,
+                                                   "together_ms", e->together_ms, "hidden", e->hidden));
     }
     if (o->collectives)
         json_object_set(root, "collectives", exchanges);

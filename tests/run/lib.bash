@@ -40,6 +40,13 @@ refuses() { # CODE TEXT ARGUMENTS...: RUN in the arguments stands for a fresh ru
   done
 }
 
+refused() { # CODE TEXT ARGUMENTS...: the same for commands that are not started on several ranks
+  likeness_on 1 "${@:3}"
+  local got=$?
+  [ $got = "$1" ] || fail "exit $got, not $1: ${*:3}"
+  [ "$(grep -c 'error: ' err.log)" = 1 ] && grep -qF -- "$2" err.log || fail "not one line of error with '$2': ${*:3}"
+}
+
 # ---- data and configurations of a model that learns in seconds: 32 px, an eighth of the channels, 1 rank = 4 ranks in samples ----
 
 faces() { # VIEW NAME COUNT FIRST [OPTIONS]: faces/VIEW/NAME

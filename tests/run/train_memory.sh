@@ -1,0 +1,31 @@
+#!/bin/bash
+# Memory does not grow with steps, and the demo's shape stays small.
+set -u
+. "$LIKENESS_ROOT/tests/run/lib.bash"
+sanitized && { echo "sanitizers keep freed memory"; exit 77; }
+make_faces
+write_configs
+works 1 train decoder.yaml --set train.epochs=1
+works 1 train encoder.yaml --set train.steps=500 --set model.encoder.width=0.0625 --set train.micro_batch=8 --set checkpoint.every_steps=100
+python3 - $(metric encoder train rss_mb) <<'EOF' || fail "memory grows"
+import sys
+values = [float(v) for v in sys.argv[1:]]
+print(f"resident memory: {values[49]:.1f} MB at step 50, {values[499]:.1f} MB at step 500")
+assert len(values) == 500 and values[499] < 1.02 * values[49]
+EOF
+
+for view in canonical varied; do
+  faces $view demo 64 0 --size 64
+done
+works 2 train "$LIKENESS_ROOT/configs/demo-decoder.yaml" --set run.dir=demo-decoder --set data.train=faces/canonical/demo \
+  --set data.val=faces/canonical/demo --set train.epochs=0 --set train.steps=4
+works 2 train "$LIKENESS_ROOT/configs/demo.yaml" --set run.dir=demo --set data.train=faces/varied/demo --set data.val=faces/varied/demo \
+  --set model.decoder.weights=demo-decoder --set train.epochs=0 --set train.steps=8
+for run in demo-decoder demo; do
+  python3 - $run $(metric $run train rss_mb) <<'EOF' || fail "$run needs too much memory"
+import sys
+most = max(float(v) for v in sys.argv[2:])
+print(f"{sys.argv[1]}: at most {most:.0f} MB a rank")
+assert most < 800
+EOF
+done
