@@ -3,6 +3,7 @@
 #   make deps [CUDA=1]    install what it is built on (apt packages; wheels into .deps/)
 #   make                  build/likeness
 #   make test [SAN=1]     the test suite; SAN=1: under AddressSanitizer and UBSan, SAN=thread: ThreadSanitizer
+#   make test-long         the SLURM cluster of three nodes and the storm of kills; wants a machine of its own
 #   make demo             data, decoder, encoder on two ranks, a report, in runs/demo and runs/demo-decoder
 #   make bench            speed and memory
 #   make oracle           regenerate tests/oracle/fixtures with PyTorch in a throw-away environment
@@ -52,7 +53,7 @@ archive = $(build)/liblikeness.a
 # test_* are run as they are; mpi_* are run on several ranks by tests/run.
 unit_tests := $(patsubst tests/unit/%.c,$(build)/tests/%,$(wildcard tests/unit/test_*.c tests/unit/mpi_*.c))
 
-.PHONY: all deps test demo bench oracle fuzz install clean unit-tests
+.PHONY: all deps test test-long demo bench oracle fuzz install clean unit-tests
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -106,6 +107,10 @@ test: deps
 	+$(MAKE) --no-print-directory all unit-tests
 	tests/run-all $(build) $(program)
 
+test-long: deps
+	+$(MAKE) --no-print-directory all
+	LONG=1 tests/run-all $(build) $(program)
+
 demo: deps
 	+$(MAKE) --no-print-directory all
 	tests/demo
@@ -121,10 +126,12 @@ fuzz: deps
 	tests/fuzz/run $(SECONDS)
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/likeness $(DESTDIR)$(PREFIX)/share/likeness
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/likeness $(DESTDIR)$(PREFIX)/share/likeness/launch
 	install build/likeness $(DESTDIR)$(PREFIX)/bin/
 	cp -L $(DEPS)/lib/lib{torch_cpu,c10}.so $(DEPS)/lib/libgomp.so.1 $(DEPS)/lib/libcudart.so.13 $(DEPS)/lib/libcupti.so.13 $(DESTDIR)$(PREFIX)/lib/likeness/
 	cp -r configs/*.yaml $(DEPS)/client $(DESTDIR)$(PREFIX)/share/likeness/
+	install launch/submit launch/local launch/sweep $(DESTDIR)$(PREFIX)/share/likeness/launch/
+	install -m 644 launch/functions.sh launch/batch.sh launch/job.sh $(DESTDIR)$(PREFIX)/share/likeness/launch/
 
 clean:
 	rm -rf build compile_commands.json

@@ -280,3 +280,26 @@ lk_status lk_append(int fd, const char *path, const void *data, size_t size)
                        strerror(errno));
     return lk_fail_io("write", path, reason, (int64_t)size);
 }
+
+lk_status lk_append_or_keep(int fd, const char *path, lk_backlog *backlog, const void *data, size_t size)
+{
+    if (backlog->size == 0 && (size == 0 || lk_append(fd, path, data, size) == LK_OK))
+        return LK_OK;
+    if (size > 0) {
+        char *grown = realloc(backlog->data, backlog->size + size);
+        if (!grown)
+            return lk_fail(LK_INTERNAL, "%s: out of memory for what cannot be written", path);
+        memcpy(grown + backlog->size, data, size);
+        backlog->data = grown;
+        backlog->size += size;
+    }
+    LK_TRY(lk_append(fd, path, backlog->data, backlog->size));
+    lk_backlog_free(backlog);
+    return LK_OK;
+}
+
+void lk_backlog_free(lk_backlog *backlog)
+{
+    free(backlog->data);
+    *backlog = (lk_backlog){0};
+}

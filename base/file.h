@@ -59,6 +59,16 @@ lk_status lk_write_file(const char *path, const void *data, size_t size);
  * file is cut back to what it was, so that it never holds half a record; `path` is for the error. */
 lk_status lk_append(int fd, const char *path, const void *data, size_t size);
 
+/* lk_append for a file whose records must not be lost to a full disk: what cannot be written stays in `backlog`, in order, and
+ * goes first the next time; size 0 only tries that. Starts as {0}; lk_backlog_free drops what is left. LK_INTERNAL: out of
+ * memory, the new record is lost. */
+typedef struct lk_backlog {
+    char *data;
+    size_t size;
+} lk_backlog;
+lk_status lk_append_or_keep(int fd, const char *path, lk_backlog *backlog, const void *data, size_t size);
+void lk_backlog_free(lk_backlog *backlog);
+
 /* fsync of a folder, so that renames in it survive a power loss. */
 lk_status lk_sync_folder(const char *path);
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""An encoder that `likeness export` or `likeness train` wrote, as a plain PyTorch module.
+"""An encoder that `likeness train` wrote (model.safetensors of a run or checkpoint), as a plain PyTorch module.
 
     python3 docs/load_encoder.py encoder.safetensors [face.png]
 

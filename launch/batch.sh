@@ -61,11 +61,11 @@ batch_header() { # NAME LOG
   directive "--chdir=$PWD"
 }
 
-batch_file_text() { # NAME LOG BATCH-FILE VARIABLE VALUE: a job that trains; VARIABLE is run or points
+batch_file_text() { # FOLDER LOG run|sweep: a job that trains that run, or a point of that sweep
   # The ranks get the signal from SLURM, but mpirun's only through the script.
   local signal=USR1
   [ "$start_with" = srun ] || signal=B:USR1
-  batch_header "$1" "$2"
+  batch_header "$(basename "$1")" "$2"
   directive "--nodes=$nodes"
   directive "--ntasks-per-node=$ranks_per_node"
   [ -z "$cpus_per_rank" ] || directive "--cpus-per-task=$cpus_per_rank"
@@ -77,7 +77,7 @@ batch_file_text() { # NAME LOG BATCH-FILE VARIABLE VALUE: a job that trains; VAR
   directive "--requeue"
   local option
   for option in "${sbatch_options[@]}"; do directive "$option"; done
-  printf '%s=%q\n' "$4" "$5" batch_file "$3" program "$program" start_with "$start_with" max_restarts "$max_restarts"
+  printf '%s=%q\n' "$3" "$1" batch_file "$1/job/job.sbatch" program "$program" start_with "$start_with" max_restarts "$max_restarts" halving "${halving:-}"
   printf '. %q\n' "$launch/job.sh"
 }
 

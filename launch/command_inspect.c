@@ -1,4 +1,4 @@
-/* likeness inspect: what is in shards, and whether it is whole. */
+/* likeness inspect: what is in shards or checkpoints, and whether it is whole. */
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/progress.h"
@@ -7,6 +7,7 @@
 #include "dataset/pack/report.h"
 #include "dataset/shard.h"
 #include "launch/commands.h"
+#include "launch/inspect_checkpoint.h"
 #include "launch/options.h"
 
 #include <getopt.h>
@@ -28,7 +29,13 @@ static const char HELP[] =
     "      --contact-sheet F  a picture of samples with their parameters\n"
     "      --samples N        how many it shows (24)\n"
     "      --values           print the statistics of every continuous parameter, not only a summary\n"
-    "      --threads N        (the cores)\n";
+    "      --threads N        (the cores)\n"
+    "\n"
+    "       likeness inspect CHECKPOINT|RUN [--config]\n"
+    "\n"
+    "Checks all hashes and says what is in a checkpoint; of a run, which of its checkpoints are whole.\n"
+    "\n"
+    "      --config           print the configuration that the checkpoint holds\n";
 
 typedef struct inspection {
     lk_dataset *dataset;
@@ -142,17 +149,18 @@ static lk_status describe(const lk_dataset *set, const char *const *paths, int c
 typedef struct inspect_options {
     const char *sheet;
     int samples, threads;
-    bool verify, values, help;
+    bool verify, values, config, help;
 } inspect_options;
 
 static lk_status parse_options(int argc, char **argv, inspect_options *o)
 {
-    enum { VERIFY = 256, SHEET, SAMPLES, VALUES, THREADS };
+    enum { VERIFY = 256, SHEET, SAMPLES, VALUES, THREADS, CONFIG };
     static const struct option LONG[] = {{"verify", no_argument, NULL, VERIFY},
                                          {"contact-sheet", required_argument, NULL, SHEET},
                                          {"samples", required_argument, NULL, SAMPLES},
                                          {"values", no_argument, NULL, VALUES},
                                          {"threads", required_argument, NULL, THREADS},
+                                         {"config", no_argument, NULL, CONFIG},
                                          {"help", no_argument, NULL, 'h'},
                                          {NULL, 0, NULL, 0}};
     optind = 1;
@@ -164,6 +172,7 @@ static lk_status parse_options(int argc, char **argv, inspect_options *o)
         case VERIFY: o->verify = true; break;
         case SHEET: o->sheet = optarg; break;
         case SAMPLES: status = lk_option_whole_int("inspect", "samples", optarg, 1, 400, &o->samples); break;
+        case CONFIG: o->config = true; break;
         case VALUES: o->values = o->verify = true; break;
         case THREADS: status = lk_option_whole_int("inspect", "threads", optarg, 1, 256, &o->threads); break;
         default: return lk_option_unknown("inspect", c, argv, optind);
@@ -171,7 +180,7 @@ static lk_status parse_options(int argc, char **argv, inspect_options *o)
         LK_TRY(status);
     }
     if (optind == argc)
-        return lk_fail(LK_USAGE, "inspect: needs a folder of shards or a shard; likeness inspect --help says more");
+        return lk_fail(LK_USAGE, "inspect: needs a folder of shards, a shard or a checkpoint; likeness inspect --help says more");
     return LK_OK;
 }
 
@@ -185,6 +194,8 @@ lk_status lk_command_inspect(int argc, char **argv)
     }
     const char *const *paths = (const char *const *)argv + optind;
     int count = argc - optind;
+    if (count == 1 && lk_inspects_checkpoints(paths[0]))
+        return lk_inspect_checkpoints(paths[0], o.config);
     inspection in = {.threads = o.threads, .lock = PTHREAD_MUTEX_INITIALIZER};
     LK_TRY(lk_dataset_open(paths, count, &in.dataset));
     lk_status status = describe(in.dataset, paths, count);

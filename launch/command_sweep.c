@@ -1,5 +1,6 @@
 #include "launch/commands.h"
 #include "launch/report.h"
+#include "launch/sweep.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,8 @@ static const struct {
     const char *name, *arguments, *help;
     lk_status (*run)(int argc, char **argv);
 } subcommands[] = {
+    {"plan", "FILE", "makes the folders and configurations of a sweep's points", lk_sweep_plan},
+    {"halving", "DIR POINT FIRST KEEP", "stops a point that falls behind the others", lk_sweep_halving},
     {"status", "DIR", "a table of the points below DIR: state, step, best F1, F2 and F", sweep_status},
 };
 
@@ -30,7 +33,7 @@ static void print_help(void)
 {
     puts("usage: likeness sweep SUBCOMMAND ...\n");
     for (int i = 0; i < SUBCOMMANDS; i++)
-        printf("  %-8s %-12s %s\n", subcommands[i].name, subcommands[i].arguments, subcommands[i].help);
+        printf("  %-8s %-20s %s\n", subcommands[i].name, subcommands[i].arguments, subcommands[i].help);
 }
 
 lk_status lk_command_sweep(int argc, char **argv)

@@ -25,7 +25,11 @@ enum { MAX_SETS = 64 };
 lk_status lk_command_train(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"set", required_argument, NULL, 's'}, {"resume", required_argument, NULL, 'r'}, {"help-config", no_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
+        {"set", required_argument, NULL, 's'},
+        {"resume", required_argument, NULL, 'r'},
+        {"help-config", no_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'},
+        {0}};
     const char *sets[MAX_SETS];
     int set_count = 0;
     const char *resume = "auto";

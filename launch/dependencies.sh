@@ -12,6 +12,8 @@ packages="build-essential pkg-config python3 python3-pip unzip
   libhdf5-dev zlib1g-dev libarchive-dev libturbojpeg0-dev libspng-dev libjansson-dev libyaml-dev libxxhash-dev
   libprotobuf-c-dev protobuf-c-compiler libcmocka-dev libdlib-dev libdlib-data
   libopenmpi-dev openmpi-bin gnuplot-nox"
+# The tests start a SLURM cluster of their own.
+packages="$packages slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge iproute2"
 # The trainer needs the CUDA runtime and profiler stubs that libtorch_cpu links to, never the multi-gigabyte CUDA libraries.
 # With "cuda" pip resolves the whole set that torch asks for.
 wheels="torch==$torch nvidia-cuda-runtime==13.* nvidia-cuda-cupti==13.*"

@@ -80,6 +80,7 @@ attempt() { # RUN WHERE...
   fi
   record "$run" "start step=$(newest_step "$run") $*"
   start_ranks "$run"
+  [ -z "${halving:-}" ] || watch_halving "$run" 9>&- & # the lock of launch/local is not the watcher's
   wait_for_ranks
   judge "$run"
   step=$(newest_step "$run")
@@ -87,7 +88,17 @@ attempt() { # RUN WHERE...
     stuck) record "$run" "end step=$step code=$code: $(stuck_reason "$run")"; code=70 ;;
     *) record "$run" "end step=$step code=$code: $verdict" ;;
   esac
-  [ $verdict = done ] && code=0
+  [ $verdict != done ] && [ $verdict != stopped ] || code=0
+}
+
+# Of a sweep with `halving` (first epoch and share): saves and ends the ranks of a point that falls behind, which leaves STOPPED.
+watch_halving() { # RUN
+  trap - INT TERM USR1
+  while sleep 5 && kill -0 "$ranks_pid" 2>/dev/null; do
+    # The first and the share are two words.
+    "$program" sweep halving "$sweep" "$1" $halving
+    [ ! -e "$1/STOPPED" ] || { forward USR1; return; }
+  done
 }
 
 judge() { # RUN: sets `verdict` from DONE and `code`
@@ -101,6 +112,10 @@ judge() { # RUN: sets `verdict` from DONE and `code`
       *) if is_stuck "$1"; then verdict=stuck; else verdict=again; fi ;;
     esac
   fi
+}
+
+judge_faces() { # RUN: measures the finished run on its validation faces, by which reports rank; a failure does not fail the run
+  "$program" evaluate "$1" || say "warning: the evaluation of $1 failed; 'likeness evaluate $1' makes it again"
 }
 
 write_report() { # DIR: a report that fails does not fail the run

@@ -1,7 +1,7 @@
 # The body of a batch job; the batch file that launch/submit or launch/sweep wrote sets the variables and sources this:
 #     run         the run folder; or
-#     points      a file with a run folder a line, of which SLURM_ARRAY_TASK_ID picks one
-#     program, start_with (srun|mpirun), max_restarts, batch_file
+#     sweep       the folder of a sweep; SLURM_ARRAY_TASK_ID picks a run, a line of job/points in it
+#     program, start_with (srun|mpirun), max_restarts, batch_file, halving (of a sweep; empty or first epoch and share)
 . "$(dirname "${BASH_SOURCE[0]}")/functions.sh"
 
 # A task of an array is requeued by its own name.
@@ -27,40 +27,58 @@ pass_on() {
 trap 'pass_on USR1' USR1
 trap 'pass_on TERM' TERM
 
-is_cancelled() {
-  scontrol --oneliner show job "$SLURM_JOB_ID" 2>/dev/null | grep -q ' JobState=CANCELLED'
+# What the controller says of this job: its state; TAKEN where it was started again elsewhere because this node was out of reach;
+# nothing where it cannot be asked.
+state() {
+  local line
+  line=$(scontrol --oneliner show job "$job" 2>/dev/null | head -n 1)
+  [[ $line =~ \ JobState=([A-Z_]+) ]] || return
+  local state=${BASH_REMATCH[1]}
+  [[ $line =~ \ Restarts=([0-9]+) ]] && [ "${BASH_REMATCH[1]}" = "${SLURM_RESTART_COUNT:-0}" ] || [ "$state" = PENDING ] || state=TAKEN
+  echo "$state"
 }
 
 requeue() { # RUN: does not return
   trap - USR1 TERM
-  if command -v scontrol >/dev/null; then
-    if is_cancelled; then
-      say "job $job was cancelled; submit again to go on"
-      exit 1
-    fi
-    if scontrol requeue "$job"; then
-      say "job $job: back into the queue, on from step $(newest_step "$1")"
-      sleep 600 # SLURM ends this script
-    fi
+  local next state
+  state=$(state)
+  case $state in
+    CANCELLED) say "job $job was cancelled; submit again to go on"; exit 1 ;;
+    TAKEN) say "job $job was started again elsewhere; this start ends"; exit 1 ;;
+  esac
+  # PENDING: someone requeued it already, which is why the ranks ended.
+  if [ "$state" = PENDING ] || { [ -n "$state" ] && scontrol requeue "$job"; }; then
+    say "job $job: back into the queue, on from step $(newest_step "$1")"
+    sleep 600 # SLURM ends this script
   fi
-  # Without scontrol a successor that starts when this job has failed. It must fail with a code that no site requeues by itself.
-  local next
+  if [ -z "$state" ] && command -v scontrol >/dev/null; then
+    say "error: job $job: the controller is out of reach of $(hostname); it requeues the job if it gave this node up, else submit again"
+    exit 1
+  fi
+  # Without scontrol a successor that starts when this job has failed, with a code that no site requeues by itself.
   if next=$(sbatch --parsable --dependency="afternotok:$SLURM_JOB_ID" --kill-on-invalid-dep=yes \
     ${SLURM_ARRAY_TASK_ID:+--array="$SLURM_ARRAY_TASK_ID"} "$batch_file"); then
-    say "job $job: job ${next%%;*} goes on from step $(newest_step "$1")"
-    [ -n "${SLURM_ARRAY_JOB_ID:-}" ] || echo "${next%%;*}" >"$1/job/id"
+    next=${next%%;*}
+    say "job $job: job $next goes on from step $(newest_step "$1")"
+    if [ -n "${sweep:-}" ]; then
+      sbatch --parsable --dependency="afterany:$next" --kill-on-invalid-dep=yes "$sweep/job/report.sbatch"
+    else
+      echo "$next" >"$1/job/id"
+    fi
     exit 1
   fi
   die 70 "job $job: cannot be requeued: scontrol and sbatch do not work on $(hostname); submit again to go on"
 }
 
 run_job() {
-  [ -z "${points:-}" ] || run=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" "$points")
+  [ -z "${sweep:-}" ] || run=$(sed -n "${SLURM_ARRAY_TASK_ID}p" "$sweep/job/points")
   say "job $job on $SLURM_JOB_NODELIST, restart ${SLURM_RESTART_COUNT:-0}: $run from step $(newest_step "$run")"
   attempt "$run" "job=$job nodes=$SLURM_JOB_NODELIST ranks=$SLURM_NTASKS"
   case $verdict in
-    done) [ -n "${points:-}" ] || write_report "$run" ;;
-    stopped) code=0 ;;
+    done)
+      judge_faces "$run"
+      [ -n "${sweep:-}" ] || write_report "$run"
+      ;;
     again) requeue "$run" ;;
     failed) say "error: $run: exit code $code is not one that a restart would mend" ;;
     stuck) say "error: $run: $(stuck_reason "$run")" ;;

@@ -46,7 +46,8 @@ typedef struct lk_plot {
 
 /* One <figure> with the drawing as SVG inside of the page and a legend. Values that are not finite are left out; a plot without
  * any says so. The vertical axis is logarithmic where the values are positive and span a factor of 20; the horizontal one starts
- * at 0 unless it is logarithmic or points have names. `number` is different for every plot of a page. LK_INTERNAL where gnuplot is missing or fails. */
+ * at 0 unless it is logarithmic or points have names. `number` is different for every plot of a page.
+ * LK_INTERNAL where gnuplot is missing or fails. */
 lk_status lk_plot_draw(FILE *page, const lk_plot *plot, int number);
 
 /* "ramp0" to "ramp7" for item i of n in an order. */

@@ -22,7 +22,8 @@ static void write_head(FILE *page, const lk_report *report)
     int states[3] = {0};
     for (size_t i = 0; i < report->count; i++)
         states[report->runs[i].state]++;
-    fprintf(page, "</head>\n<body>\n<header><h1>likeness</h1><p class=\"soft\">%zu run%s", report->count, report->count == 1 ? "" : "s");
+    fprintf(page, "</head>\n<body>\n<header><h1>likeness</h1><p class=\"soft\">%zu run%s", report->count,
+            report->count == 1 ? "" : "s");
     for (int s = 0; s < 3; s++)
         if (states[s] > 0)
             fprintf(page, ", %d %s", states[s], lk_state_name((lk_report_state)s));

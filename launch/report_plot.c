@@ -13,10 +13,10 @@
 
 extern char **environ;
 
-static const char *const colours[] = {"train", "val",   "base",  "ink",   "ramp0", "ramp1",
+static const char *const colours[] = {"train", "val",   "base",  "ink",   "line",  "ramp0", "ramp1",
                                       "ramp2", "ramp3", "ramp4", "ramp5", "ramp6", "ramp7"};
 
-enum { COLOURS = sizeof colours / sizeof *colours, RAMP = 8, RAMP_START = 4 };
+enum { COLOURS = sizeof colours / sizeof *colours, RAMP = 8, RAMP_START = 5 };
 
 const char *lk_plot_ramp(size_t i, size_t n)
 {
@@ -145,7 +145,7 @@ static void write_script(FILE *script, const lk_plot *plot)
                                          "using 1:2 with lines lw 1.5 dt (6,4)", "using 1:2 with points pt 7 ps 0.3",
                                          "using 1:2:3:4 with xyerrorbars lw 2 pt 7 ps 0.6"};
     fputs("set terminal svg noenhanced size 480,290 dynamic font 'sans-serif,13'\n"
-          "set encoding utf8\nset border 3\nset tics nomirror out scale 0.4\nset grid lc rgb 'gray' lt 1 lw 0.5\n"
+          "set encoding utf8\nset border 3\nset tics nomirror out scale 0.4\nset grid lt 1 lw 0.5 lc rgb '#0000a4'\n"
           "unset key\nset bars small\n", script);
     fputs("set xlabel ", script);
     quote(script, plot->x);
@@ -247,10 +247,10 @@ static bool starts(const char *text, const char *with)
 }
 
 /* One step through gnuplot's SVG: names get a prefix, since they are the page's; colours become the style sheet's; titles of the
- * parts, which browsers show as hints, go. Returns what is next. */
+ * parts, which browsers show as hints, and filters that nothing uses go. Returns what is next. */
 static const char *copy_piece(FILE *page, const char *s, int number)
 {
-    static const char *const names[] = {"gpPt", "gpDot", "textbox", "greybox", "gnuplot_"};
+    static const char *const names[] = {"gpPt", "gpDot", "gnuplot_"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (starts(s, names[i])) {
             fprintf(page, "p%d_%s", number, names[i]);
@@ -258,20 +258,24 @@ static const char *copy_piece(FILE *page, const char *s, int number)
         }
     unsigned index;
     int length = 0;
-    if (starts(s, "rgb(") && sscanf(s, "rgb( 0, 0, %u)%n", &index, &length) == 1 && length > 0 && index >= 0xa0 && index < 0xa0 + COLOURS) {
+    bool colour = starts(s, "rgb(") && sscanf(s, "rgb( 0, 0, %u)%n", &index, &length) == 1 && length > 0;
+    if (colour && index >= 0xa0 && index < 0xa0 + COLOURS) {
         fprintf(page, "var(--%s)", colours[index - 0xa0]);
         return s + length;
     }
-    static const char *const paints[][2] = {{"black\"", "currentColor\""}, {"black'", "currentColor'"}, {"gray\"", "var(--line)\""},
-                                            {"gray'", "var(--line)'"}};
+    static const char *const paints[][2] = {
+        {"black\"", "currentColor\""}, {"black'", "currentColor'"}, {"gray\"", "currentColor\""}};
     for (size_t i = 0; i < sizeof paints / sizeof *paints; i++)
         if (starts(s, paints[i][0])) {
             fputs(paints[i][1], page);
             return s + strlen(paints[i][0]);
         }
-    const char *end = starts(s, "<title>") ? strstr(s, "</title>") : NULL;
-    if (end)
-        return end + strlen("</title>");
+    static const char *const dropped[][2] = {{"<title>", "</title>"}, {"<filter ", "</filter>"}};
+    for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++) {
+        const char *end = starts(s, dropped[i][0]) ? strstr(s, dropped[i][1]) : NULL;
+        if (end)
+            return end + strlen(dropped[i][1]);
+    }
     fputc(*s, page);
     return s + 1;
 }

@@ -59,8 +59,11 @@ static void write_facts(FILE *page, const lk_report_run *run)
         fact(page, "step", "%lld", (long long)run->step);
     if (encoder)
         fact(page, "lambda", "%g", c->loss.lambda);
-    if (run->best_step > 0)
-        fact(page, encoder ? "best validation F" : "best validation", "%.4f at step %lld", run->best, (long long)run->best_step);
+    if (run->best_step > 0 && encoder)
+        fact(page, "best validation", "F %.4f (F1 %.4f, F2 %.4f) at step %lld", run->best, run->best_f1, run->best_f2,
+             (long long)run->best_step);
+    else if (run->best_step > 0)
+        fact(page, "best validation", "%.5f at step %lld", run->best, (long long)run->best_step);
     if (run->judgement.choice_count > 0)
         fact(page, "mean accuracy", "%.3f", lk_mean_accuracy(&run->judgement));
     if (isfinite(run->score.mean))
@@ -99,7 +102,7 @@ static lk_status draw_curve(FILE *page, const lk_report_run *run, const char *ti
         status = lk_plot_thin(&run->curves[validation], POINTS, &lines[1].x, &lines[1].y, &lines[1].count);
     if (status == LK_OK) {
         const lk_plot_series series[] = {
-            {.label = validated ? "training" : NULL, .colour = validated ? "train" : "val", .style = LK_PLOT_LINE,
+            {.label = "training", .colour = validated ? "train" : "val", .style = LK_PLOT_LINE,
              .count = lines[0].count, .x = lines[0].x, .y = lines[0].y},
             {.label = "validation", .colour = "val", .style = LK_PLOT_MARKED_LINE, .count = lines[1].count, .x = lines[1].x,
              .y = lines[1].y},
@@ -226,8 +229,10 @@ static void write_judgement(FILE *page, const lk_report_run *run)
         return;
     }
     bool parts = isfinite(j->f1);
-    fprintf(page, "<h3>Evaluation <small>%lld faces</small></h3><div class=\"scroll\"><table><thead><tr><th></th><th class=\"n\">run</th>"
-            "<th class=\"n\">guess</th><th class=\"n\">left</th><th>what the guess is</th></tr></thead><tbody>\n", (long long)j->samples);
+    fprintf(page, "<h3>Evaluation <small>%lld faces</small></h3><div class=\"scroll\"><table><thead><tr>"
+            "<th></th><th class=\"n\">run</th>"
+            "<th class=\"n\">guess</th><th class=\"n\">left</th><th>what the guess is</th></tr></thead><tbody>\n",
+            (long long)j->samples);
     measure_row(page, parts ? "F" : "L1", parts ? "F1 + lambda F2 of the two below" : "the mean picture", j->f, j->baseline_f);
     measure_row(page, "F1", "the choices' frequencies", j->f1, j->baseline_f1);
     measure_row(page, "F2", "the true choices, mean continuous parameters", j->f2, j->baseline_f2);
@@ -261,10 +266,11 @@ lk_status lk_html_run(FILE *page, const lk_report_run *run, size_t index, bool o
     }
     write_facts(page, run);
     LK_TRY(draw_curves(page, run, plots));
-    show_picture(page, triptych, "t", index, lk_is_encoder_run(run) ? "Faces: input | D(p) | client" : "Faces: client | D(p) | client",
+    bool encoder = lk_is_encoder_run(run);
+    show_picture(page, triptych, "t", index, encoder ? "Faces: input | D(p) | client" : "Faces: client | D(p) | client",
                  run->triptych);
     show_picture(page, sample, "s", index,
-                 lk_is_encoder_run(run) ? "Last samples, from the top: input, D(p), D of the label" : "Last samples: client above D(p)",
+                 encoder ? "Last samples, from the top: input, D(p), D of the label" : "Last samples: client above D(p)",
                  run->sample);
     write_judgement(page, run);
     if (run->config_text) {

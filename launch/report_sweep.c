@@ -10,9 +10,11 @@ enum { POINTS = 160, SHOWN_KEYS = 6, VALUE = 1024 };
 /* ---- the verdict ---- */
 
 static const char rule[] =
-    "<p class=\"soft\"><b>The rule.</b> F contains lambda, so it cannot rank runs of different lambda. Each finished and evaluated run is "
+    "<p class=\"soft\"><b>The rule.</b> F contains lambda, so it cannot rank runs of different lambda. Each finished and "
+    "evaluated run is "
     "measured by what is left of the error of a guess without looking (0: nothing, 1: all of it): "
-    "<b>choices</b>, (1 &minus; accuracy) over (1 &minus; accuracy of always saying the commonest choice), both summed over the groups; "
+    "<b>choices</b>, (1 &minus; accuracy) over (1 &minus; accuracy of always saying the commonest choice), both summed over "
+    "the groups; "
     "<b>continuous</b>, the mean absolute error over that of predicting the mean, averaged over the 20 strongest parameters; "
     "<b>pixels</b>, F2 over the F2 of the true choices with the mean continuous parameters. "
     "The <b>score</b> is the plain mean of the three; of a setting, the mean over its seeds. The lowest score is the best.</p>\n";
@@ -45,7 +47,8 @@ static void write_edge(FILE *page, const lk_comparison *comparison)
 {
     int last = (int)comparison->count - 1;
     if (lambda_alone(comparison) && last >= 2 && (comparison->best == 0 || comparison->best == last))
-        fprintf(page, " It lies at the edge of the sweep: a %s lambda may be better still.", comparison->best == 0 ? "smaller" : "larger");
+        fprintf(page, " It lies at the edge of the sweep: a %s lambda may be better still.",
+                comparison->best == 0 ? "smaller" : "larger");
 }
 
 static void write_verdict(FILE *page, const lk_comparison *comparison)
@@ -71,14 +74,15 @@ static void write_verdict(FILE *page, const lk_comparison *comparison)
         fputs(".", page);
         write_edge(page, comparison);
         if (unranked > 0)
-            fprintf(page, " %d of %zu settings without a finished and evaluated run are not ranked.", unranked, comparison->count);
+            fprintf(page, " %d of %zu settings without a finished and evaluated run are not ranked.", unranked,
+                    comparison->count);
     }
     fputs("</p>\n", page);
     static const char *const incomparable[] = {"data.val", "model.size", "model.decoder.weights"};
     for (size_t i = 0; i < sizeof incomparable / sizeof *incomparable; i++)
         if (differs(comparison, incomparable[i]))
-            fprintf(page, "<p class=\"note\">The runs differ in %s: their errors are not measured by the same yardstick, compare with "
-                    "care.</p>\n", incomparable[i]);
+            fprintf(page, "<p class=\"note\">The runs differ in %s: their errors are not measured by the same yardstick, "
+                    "compare with care.</p>\n", incomparable[i]);
     fputs(rule, page);
 }
 
@@ -127,13 +131,14 @@ static lk_status fill_columns(const lk_comparison *comparison, columns *c)
 
 static lk_status draw_trade_off(FILE *page, const lk_comparison *comparison, const columns *c, int *plots)
 {
-    const lk_plot_series points = {.label = "mean of the seeds, bars: one standard deviation", .colour = "val", .style = LK_PLOT_ERRORS,
-                                   .count = comparison->count, .x = c->f2, .y = c->f1, .dx = c->f2_bar, .dy = c->f1_bar,
-                                   .names = c->names};
+    const lk_plot_series points = {.label = "mean of the seeds, bars: one standard deviation", .colour = "val",
+                                   .style = LK_PLOT_ERRORS, .count = comparison->count, .x = c->f2, .y = c->f1,
+                                   .dx = c->f2_bar, .dy = c->f1_bar, .names = c->names};
     const lk_plot_series line = {.colour = "train", .style = LK_PLOT_LINE, .count = comparison->count, .x = c->f2, .y = c->f1};
     bool path = lambda_alone(comparison);
     const lk_plot_series series[] = {path ? line : points, points};
-    const lk_plot plot = {.title = path ? "Trade-off by lambda, lower left is better" : "Trade-off, lower left is better", .x = "F2, distance of the pictures",
+    const lk_plot plot = {.title = path ? "Trade-off by lambda, lower left is better" : "Trade-off, lower left is better",
+                          .x = "F2, distance of the pictures",
                           .y = "F1, cross-entropy", .series = path ? series : series + 1, .series_count = path ? 2 : 1};
     return lk_plot_draw(page, &plot, (*plots)++);
 }
@@ -287,7 +292,8 @@ static void run_row(FILE *page, const lk_report_run *run, size_t index, const lk
 
 void lk_html_runs(FILE *page, const lk_report *report, const lk_comparison *comparison)
 {
-    fputs("<h2>Runs <small>a click on a head sorts</small></h2>\n<div class=\"scroll\"><table class=\"sort\" id=\"runs\"><thead><tr>", page);
+    fputs("<h2>Runs <small>a click on a head sorts</small></h2>\n"
+          "<div class=\"scroll\"><table class=\"sort\" id=\"runs\"><thead><tr>", page);
     head(page, "run", "folder");
     head_keys(page, comparison);
     head(page, "seed", "run.seed");

@@ -60,7 +60,10 @@ typedef struct lk_checkpoint_info {
     uint64_t model_hash, optimizer_hash;
 } lk_checkpoint_info;
 
-/* state.json alone; `origin` names it in errors (LK_BAD_DATA). */
+/* state.json alone: written into `folder` with the hashes of the two files beside it; read, where `origin` names it in errors
+ * (LK_BAD_DATA). Every byte of it is under a hash of its own. */
+lk_status lk_checkpoint_write_state(const char *folder, const lk_train_state *state, const lk_checkpoint_texts *texts, uint64_t model,
+                                    uint64_t optimizer);
 lk_status lk_checkpoint_parse_state(const char *text, size_t size, const char *origin, lk_checkpoint_info *out);
 /* The whole folder: state.json, and both files against their hashes. */
 lk_status lk_checkpoint_verify(const char *path, lk_checkpoint_info *out);
@@ -70,7 +73,8 @@ void lk_checkpoint_info_free(lk_checkpoint_info *info);
 lk_status lk_checkpoint_load(const char *path, lk_training_buffers *buffers);
 
 /* The newest checkpoint of a run that verifies; damaged ones are skipped with a warning that names the file. out[0] = '\0' if
- * there is none. *info is of the one found. */
+ * there is none. *info is of the one found. A disk that fails to read is an error (LK_IO): nobody should lose a good checkpoint to
+ * a network that was away. */
 lk_status lk_checkpoint_find(const char *run, char out[LK_PATH_SIZE], lk_checkpoint_info *info);
 
 /* step-000001200 below the run's checkpoints folder. */

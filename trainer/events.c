@@ -20,6 +20,7 @@ static const char name_prefix[] = "events.out.tfevents.";
 struct lk_events {
     char path[LK_PATH_SIZE];
     int fd;
+    lk_backlog backlog;
 };
 
 uint32_t lk_crc32c(const void *data, size_t size)
@@ -61,7 +62,7 @@ static lk_status write_event(lk_events *events, Lk__Events__Event *event)
     lk__events__event__pack(event, record + HEAD_SIZE);
     crc = masked_crc(record + HEAD_SIZE, size);
     memcpy(record + HEAD_SIZE + size, &crc, 4);
-    lk_status status = lk_append(events->fd, events->path, record, HEAD_SIZE + size + TAIL_SIZE);
+    lk_status status = lk_append_or_keep(events->fd, events->path, &events->backlog, record, HEAD_SIZE + size + TAIL_SIZE);
     free(record);
     return status;
 }
@@ -124,6 +125,7 @@ void lk_events_close(lk_events *events)
         return;
     if (events->fd >= 0)
         close(events->fd);
+    lk_backlog_free(&events->backlog);
     free(events);
 }
 

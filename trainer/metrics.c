@@ -15,6 +15,7 @@
 struct lk_metrics {
     char path[LK_PATH_SIZE];
     int fd;
+    lk_backlog backlog;
 };
 
 lk_status lk_metrics_open(const char *path, lk_metrics **out)
@@ -38,7 +39,13 @@ void lk_metrics_close(lk_metrics *metrics)
     if (!metrics)
         return;
     close(metrics->fd);
+    lk_backlog_free(&metrics->backlog);
     free(metrics);
+}
+
+lk_status lk_metrics_flush(lk_metrics *metrics)
+{
+    return lk_append_or_keep(metrics->fd, metrics->path, &metrics->backlog, NULL, 0);
 }
 
 /* False where the text is not UTF-8. */
@@ -88,7 +95,7 @@ lk_status lk_metrics_write(lk_metrics *metrics, const lk_metric *items, size_t c
         fputs(count == 0 ? "{}\n" : "}\n", line);
         good = fclose(line) == 0 && good;
     }
-    lk_status status = good ? lk_append(metrics->fd, metrics->path, text, size)
+    lk_status status = good ? lk_append_or_keep(metrics->fd, metrics->path, &metrics->backlog, text, size)
                             : lk_fail(LK_INTERNAL, "%s: cannot form a line: out of memory, or a text that is not UTF-8",
                                       metrics->path);
     free(text);

@@ -48,9 +48,11 @@ static inline lk_metric lk_metric_text(const char *key, const char *value)
 /* One thread at a time. Opens for appending, makes the file if there is none. LK_IO. */
 typedef struct lk_metrics lk_metrics;
 lk_status lk_metrics_open(const char *path, lk_metrics **out);
-/* One line, on its way to the disk when this returns (not fsynced). After LK_IO (a full disk) the file is as before the call
- * and a later write may succeed. */
+/* One line, on its way to the disk when this returns (not fsynced). After LK_IO (a full disk) the file is as before the call;
+ * the line is kept in memory and goes before the next one that can be written. */
 lk_status lk_metrics_write(lk_metrics *metrics, const lk_metric *items, size_t count);
+/* Writes the lines kept in memory; LK_IO if that is still impossible. */
+lk_status lk_metrics_flush(lk_metrics *metrics);
 /* NULL is fine. */
 void lk_metrics_close(lk_metrics *metrics);
 

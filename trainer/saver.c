@@ -1,15 +1,17 @@
 #include "trainer/saver.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-typedef enum phase { IDLE, WRITING, WRITTEN, FAILED } phase;
+typedef enum phase { PREPARING, IDLE, WRITING, WRITTEN, FAILED } phase;
 
 struct lk_saver {
     const lk_config *config;
@@ -28,19 +30,36 @@ struct lk_saver {
     lk_error error;
 };
 
+/* With host and process in its name: an old job that does not know yet that it lost the run must not write into ours. */
 static lk_status temporary_path(const lk_saver *s, char out[LK_PATH_SIZE])
 {
-    char path[LK_PATH_SIZE];
+    char path[LK_PATH_SIZE], host[64] = "";
     LK_TRY(lk_checkpoint_path(s->config->run.dir, s->state.step, path));
-    if (snprintf(out, LK_PATH_SIZE, "%s.tmp", path) >= LK_PATH_SIZE)
+    gethostname(host, sizeof host - 1);
+    if (snprintf(out, LK_PATH_SIZE, "%s.%s-%ld.tmp", path, host, (long)getpid()) >= LK_PATH_SIZE)
         return lk_fail(LK_USAGE, "%s: the path is too long", path);
     return LK_OK;
+}
+
+/* The lines of metrics up to the checkpoint's step must survive a loss of power if the checkpoint does. */
+static lk_status sync_metrics(const lk_saver *s)
+{
+    char path[LK_PATH_SIZE];
+    LK_TRY(lk_path_join(path, s->config->run.dir, "metrics.jsonl"));
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? LK_OK : lk_fail_io("open", path, errno, 0);
+    int failed = fsync(fd);
+    int reason = errno;
+    close(fd);
+    return failed ? lk_fail_io("sync", path, reason, 0) : LK_OK;
 }
 
 static lk_status write_copy(lk_saver *s)
 {
     char path[LK_PATH_SIZE];
     double start = lk_clock();
+    LK_TRY(sync_metrics(s));
     LK_TRY(temporary_path(s, path));
     LK_TRY(lk_checkpoint_write(path, &s->copy, &s->state, s->texts, &s->report.bytes));
     s->report.step = s->state.step;
@@ -48,9 +67,28 @@ static lk_status write_copy(lk_saver *s)
     return LK_OK;
 }
 
+static void set_phase(lk_saver *s, phase next)
+{
+    pthread_mutex_lock(&s->lock);
+    s->phase = next;
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* The kernel hands out memory page by page at the first touch: here, not in the first snapshot, which training waits for. */
+static void touch_copies(lk_saver *s)
+{
+    size_t bytes = s->live.layout->total * sizeof(float);
+    memset(s->copy.values, 0, bytes);
+    for (int b = 0; b < s->copy.buffer_count; b++)
+        memset(s->copy.buffers[b], 0, bytes);
+    set_phase(s, IDLE);
+}
+
 static void *work(void *argument)
 {
     lk_saver *s = argument;
+    touch_copies(s);
     pthread_mutex_lock(&s->lock);
     for (;;) {
         while (!s->quit && s->phase != WRITING)
@@ -68,11 +106,14 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* Folders of writes that were killed. */
+/* Folders of writes that were killed, and a link to a best checkpoint that is gone (a run taken up from an earlier one). */
 static lk_status remove_leftovers(const char *run)
 {
     char folder[LK_PATH_SIZE], path[LK_PATH_SIZE];
     lk_names names;
+    LK_TRY(lk_path_join(path, run, "checkpoints/best"));
+    if (!lk_path_exists(path))
+        unlink(path);
     LK_TRY(lk_path_join(folder, run, "checkpoints"));
     LK_TRY(lk_make_folder(folder));
     LK_TRY(lk_list_folder(folder, ".tmp", &names));
@@ -84,6 +125,28 @@ static lk_status remove_leftovers(const char *run)
     }
     lk_names_free(&names);
     return status;
+}
+
+static lk_status allocate_copies(lk_saver *s)
+{
+    size_t bytes = s->live.layout->total * sizeof(float);
+    bool good = (s->copy.values = malloc(bytes)) != NULL;
+    for (int b = 0; b < s->copy.buffer_count; b++)
+        good = (s->copy.buffers[b] = malloc(bytes)) != NULL && good;
+    return good ? LK_OK
+                : lk_fail(LK_INTERNAL, "out of memory for the snapshot of checkpoints (%zu bytes)",
+                          bytes * (size_t)(1 + s->copy.buffer_count));
+}
+
+static lk_status start_thread(lk_saver *s)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the main thread */
+    int failed = pthread_create(&s->thread, NULL, work, s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    s->running = failed == 0;
+    return failed ? lk_fail(LK_INTERNAL, "cannot start the thread that writes checkpoints: %s", strerror(failed)) : LK_OK;
 }
 
 lk_status lk_saver_start(const lk_config *config, const lk_training_buffers *live, const lk_checkpoint_texts *texts, int64_t last,
@@ -103,18 +166,14 @@ lk_status lk_saver_start(const lk_config *config, const lk_training_buffers *liv
         s->copy.buffers[b] = NULL;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->changed, NULL);
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the main thread */
-    int failed = pthread_create(&s->thread, NULL, work, s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    s->running = failed == 0;
-    if (failed) {
+    lk_status status = allocate_copies(s);
+    if (status == LK_OK)
+        status = start_thread(s);
+    if (status == LK_OK)
+        *out = s;
+    else
         lk_saver_stop(s);
-        return lk_fail(LK_INTERNAL, "cannot start the thread that writes checkpoints: %s", strerror(failed));
-    }
-    *out = s;
-    return LK_OK;
+    return status;
 }
 
 void lk_saver_stop(lk_saver *s)
@@ -152,36 +211,22 @@ bool lk_saver_busy(lk_saver *s)
     return phase_of(s) != IDLE;
 }
 
-static lk_status copy_buffer(float **copy, const float *live, size_t count)
-{
-    if (!*copy)
-        *copy = malloc(count * sizeof **copy);
-    if (!*copy)
-        return lk_fail(LK_INTERNAL, "out of memory for the snapshot of a checkpoint (%zu bytes)", count * sizeof **copy);
-    memcpy(*copy, live, count * sizeof **copy);
-    return LK_OK;
-}
-
-lk_status lk_saver_take(lk_saver *s, const lk_train_state *state)
+void lk_saver_take(lk_saver *s, const lk_train_state *state)
 {
     double start = lk_clock();
-    size_t count = s->live.layout->total;
-    LK_TRY(copy_buffer(&s->copy.values, s->live.values, count));
+    size_t bytes = s->live.layout->total * sizeof(float);
+    memcpy(s->copy.values, s->live.values, bytes);
     for (int b = 0; b < s->live.buffer_count; b++)
-        LK_TRY(copy_buffer(&s->copy.buffers[b], s->live.buffers[b], count));
+        memcpy(s->copy.buffers[b], s->live.buffers[b], bytes);
     s->state = *state;
     s->report.stall_s = lk_clock() - start;
-    pthread_mutex_lock(&s->lock);
-    s->phase = WRITING;
-    pthread_cond_broadcast(&s->changed);
-    pthread_mutex_unlock(&s->lock);
-    return LK_OK;
+    set_phase(s, WRITING);
 }
 
 void lk_saver_wait(lk_saver *s)
 {
     pthread_mutex_lock(&s->lock);
-    while (s->phase == WRITING)
+    while (s->phase == PREPARING || s->phase == WRITING)
         pthread_cond_wait(&s->changed, &s->lock);
     pthread_mutex_unlock(&s->lock);
 }
@@ -194,7 +239,7 @@ bool lk_saver_written(lk_saver *s, lk_status *failure)
         return true;
     case FAILED:
         *failure = lk_error_put(&s->error);
-        s->phase = IDLE; /* the thread waits for WRITING alone */
+        set_phase(s, IDLE);
         return false;
     default:
         return false;
@@ -212,44 +257,73 @@ static lk_status point_to_best(const lk_saver *s)
         return LK_OK;
     snprintf(target, sizeof target, "step-%09lld", (long long)s->state.best_step);
     LK_TRY(lk_path_join(link, s->config->run.dir, "checkpoints/best"));
-    LK_TRY(lk_path_join(fresh, s->config->run.dir, "checkpoints/best.new"));
+    LK_TRY(lk_path_join(fresh, s->config->run.dir, "checkpoints/best.tmp"));
     unlink(fresh);
     if (symlink(target, fresh) != 0 || rename(fresh, link) != 0)
         return lk_fail_io("point to the best checkpoint", link, errno, 0);
     return LK_OK;
 }
 
+/* The step that checkpoints/best points to, -1 for none. It is not state.best_step where saving that one failed. */
+static int64_t step_of_best(const lk_saver *s)
+{
+    char link[LK_PATH_SIZE], target[64] = "";
+    long long step = -1;
+    if (lk_path_join(link, s->config->run.dir, "checkpoints/best") != LK_OK || readlink(link, target, sizeof target - 1) < 0)
+        return -1;
+    return sscanf(target, "step-%lld", &step) == 1 ? step : -1;
+}
+
 static lk_status prune(const lk_saver *s)
 {
     int64_t *steps = NULL;
+    int64_t best = step_of_best(s);
     size_t count = 0;
     LK_TRY(lk_checkpoint_list(s->config->run.dir, &steps, &count));
     lk_status status = LK_OK;
     for (size_t i = 0; status == LK_OK && i < count; i++) {
         bool newest = i + (size_t)s->config->checkpoint.keep >= count;
         bool milestone = s->config->checkpoint.keep_every > 0 && steps[i] % s->config->checkpoint.keep_every == 0;
-        if (!newest && !milestone && steps[i] != s->state.best_step)
+        if (!newest && !milestone && steps[i] != best)
             status = lk_checkpoint_remove(s->config->run.dir, steps[i]);
     }
     free(steps);
     return status;
 }
 
-lk_status lk_saver_commit(lk_saver *s, lk_saver_report *report)
+static lk_status move_into_place(const lk_saver *s, const char *temporary)
 {
-    char temporary[LK_PATH_SIZE], final[LK_PATH_SIZE], folder[LK_PATH_SIZE];
-    s->phase = IDLE;
-    *report = s->report;
-    LK_TRY(temporary_path(s, temporary));
+    char final[LK_PATH_SIZE], folder[LK_PATH_SIZE];
     LK_TRY(lk_checkpoint_path(s->config->run.dir, s->state.step, final));
     LK_TRY(lk_path_join(folder, s->config->run.dir, "checkpoints"));
     LK_TRY(lk_remove_tree(final)); /* one that resume found damaged */
     if (rename(temporary, final) != 0)
         return lk_fail_io("commit the checkpoint", final, errno, 0);
-    LK_TRY(lk_sync_folder(folder));
+    return lk_sync_folder(folder);
+}
+
+lk_status lk_saver_commit(lk_saver *s, lk_saver_report *report)
+{
+    char temporary[LK_PATH_SIZE];
+    double start = lk_clock();
+    *report = s->report;
+    lk_status status = temporary_path(s, temporary);
+    if (status == LK_OK)
+        status = move_into_place(s, temporary);
+    if (status != LK_OK) {
+        lk_error error;
+        lk_error_take(&error, status);
+        lk_remove_tree(temporary);
+        set_phase(s, IDLE);
+        return lk_error_put(&error);
+    }
     s->last = s->state.step;
-    LK_TRY(point_to_best(s));
-    return prune(s);
+    /* The checkpoint is there, whatever becomes of these. */
+    if (point_to_best(s) != LK_OK || prune(s) != LK_OK)
+        lk_warn("%s", lk_error_text());
+    set_phase(s, IDLE);
+    report->stall_s += lk_clock() - start;
+    return LK_OK;
 }
 
 int64_t lk_saver_last(const lk_saver *s)

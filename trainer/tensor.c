@@ -1,6 +1,7 @@
 #include "trainer/tensor.h"
 
 #include "trainer/tensor_dispatch.h"
+#include "trainer/tensor_memory.h"
 
 #include <dlfcn.h>
 #include <math.h>
@@ -76,7 +77,7 @@ lk_dtype lk_tensor_dtype(const lk_tensor *t)
     return dtype == lk_torch_dtype(LK_DTYPE_BF16) ? LK_DTYPE_BF16 : LK_DTYPE_F32;
 }
 
-static void *data_of(const lk_tensor *t)
+void *lk_tensor_data(const lk_tensor *t)
 {
     void *data = NULL;
     lk_torch_ok(aoti_torch_get_data_ptr(handle_of(t), &data), "data_ptr");
@@ -201,21 +202,6 @@ void lk_tensor_to_doubles(const lk_tensor *t, double *values)
 
 enum { GRAIN = 32768 };
 
-static float bfloat_to_float(uint16_t bits)
-{
-    uint32_t wide = (uint32_t)bits << 16;
-    float value;
-    memcpy(&value, &wide, sizeof value);
-    return value;
-}
-
-static uint16_t float_to_bfloat(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16); /* to nearest even; no NaN comes here */
-}
-
 typedef struct relu_job {
     void *dy;
     const void *y;
@@ -276,8 +262,26 @@ void lk_relu_backward_(lk_tensor *dy, const lk_tensor *y)
     ParallelFunc loop = relu_backward_f32;
     if (lk_tensor_dtype(dy) != LK_DTYPE_F32)
         loop = lk_tensor_dtype(dy) == LK_DTYPE_F64 ? relu_backward_f64 : relu_backward_bf16;
-    relu_job job = {data_of(dy), data_of(y)};
+    relu_job job = {lk_tensor_data(dy), lk_tensor_data(y)};
     lk_torch_ok(torch_parallel_for(0, lk_tensor_count(dy), GRAIN, loop, &job), "relu backward");
+}
+
+bool lk_tensor_require_channels_last(const lk_tensor *t)
+{
+    int64_t sizes[4], strides[4];
+    bool good = dims_of(t) == 4;
+    for (int i = 0; good && i < 4; i++)
+        sizes[i] = lk_tensor_dim(t, i);
+    if (good)
+        strides_of(4, sizes, strides);
+    for (int i = 0; good && i < 4; i++) {
+        int64_t stride = 0;
+        lk_torch_ok(aoti_torch_get_stride(handle_of(t), i, &stride), "stride");
+        good = stride == strides[i] || sizes[i] == 1;
+    }
+    if (!good)
+        lk_tensor_fail(LK_INTERNAL, "a tensor does not lie channels_last in memory");
+    return good;
 }
 
 typedef struct add_job {
@@ -313,7 +317,7 @@ void lk_add_(lk_tensor *a, const lk_tensor *b)
         lk_tensor_free(&sum);
         return;
     }
-    add_job job = {data_of(a), data_of(b)};
+    add_job job = {lk_tensor_data(a), lk_tensor_data(b)};
     lk_torch_ok(torch_parallel_for(0, lk_tensor_count(a), GRAIN, lk_tensor_dtype(a) == LK_DTYPE_F32 ? add_f32 : add_f64, &job),
                 "add_");
 }
@@ -357,11 +361,11 @@ static lk_tensor *pictures(const uint8_t *pixels, int n, int size, lk_dtype dtyp
     lk_tensor *out = lk_tensor_empty(dtype, 4, (int64_t[]){n, 3, size, size});
     if (!out)
         return NULL;
-    picture_job job = {.pixels = pixels, .values = data_of(out)};
+    picture_job job = {.pixels = pixels, .values = lk_tensor_data(out)};
     for (int c = 0; c < 3; c++)
         for (int v = 0; v < 256; v++) {
             job.table[c][v] = ((float)v / 255.0f - mean[c]) / deviation[c];
-            job.table_bf16[c][v] = float_to_bfloat(job.table[c][v]);
+            job.table_bf16[c][v] = lk_float_to_bfloat(job.table[c][v]);
         }
     lk_torch_ok(torch_parallel_for(0, (int64_t)n * size * size, GRAIN, dtype == LK_DTYPE_F32 ? pixels_to_f32 : pixels_to_bf16,
                                    &job),
@@ -396,7 +400,7 @@ void lk_pictures_to_pixels(const lk_tensor *x, uint8_t *pixels)
     lk_tensor *floats = lk_tensor_cast(x, LK_DTYPE_F32);
     if (!floats)
         return;
-    picture_job job = {.values = data_of(floats), .pixels_out = pixels};
+    picture_job job = {.values = lk_tensor_data(floats), .pixels_out = pixels};
     lk_torch_ok(torch_parallel_for(0, lk_tensor_count(floats), GRAIN, values_to_pixels, &job), "pictures to pixels");
     lk_tensor_free(&floats);
 }
@@ -417,7 +421,7 @@ static double value_at(const sum_job *job, int64_t i)
     case LK_DTYPE_F64:
         return ((const double *)job->values)[i];
     case LK_DTYPE_BF16:
-        return bfloat_to_float(((const uint16_t *)job->values)[i]);
+        return lk_bfloat_to_float(((const uint16_t *)job->values)[i]);
     default:
         return ((const float *)job->values)[i];
     }
@@ -441,7 +445,7 @@ static void sum_per_sample(const lk_tensor *x, bool squares, double *out)
     if (!x)
         return;
     int64_t n = lk_tensor_dim(x, 0);
-    sum_job job = {data_of(x), lk_tensor_dtype(x), squares, lk_tensor_count(x) / n, out};
+    sum_job job = {lk_tensor_data(x), lk_tensor_dtype(x), squares, lk_tensor_count(x) / n, out};
     lk_torch_ok(torch_parallel_for(0, n, 1, sum_samples, &job), "sum");
 }
 

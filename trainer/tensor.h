@@ -81,7 +81,8 @@ void lk_relu_backward_(lk_tensor *dy, const lk_tensor *y);
 lk_tensor *lk_max_pool(const lk_tensor *x, lk_tensor **indices);
 lk_tensor *lk_max_pool_backward(const lk_tensor *dy, const lk_tensor *x, const lk_tensor *indices);
 
-/* Group norm (Wu and He 2018); saved[0..1] (mean, 1/deviation) are kept for backward. */
+/* Group norm (Wu and He 2018); saved[0..1] (mean, 1/deviation) are kept for backward. 4-d tensors in the
+ * sense above, which convolutions return. */
 lk_tensor *lk_group_norm(const lk_tensor *x, const lk_tensor *scale, const lk_tensor *shift, int groups, double eps,
                          lk_tensor *saved[2]);
 lk_tensor *lk_group_norm_backward(const lk_tensor *dy, const lk_tensor *x, const lk_tensor *scale, int groups,

@@ -114,44 +114,6 @@ lk_tensor *lk_max_pool_backward(const lk_tensor *dy, const lk_tensor *x, const l
     return lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
 }
 
-static void push_group_shape(lk_call *call, const lk_tensor *x, int groups)
-{
-    push_int(call, lk_tensor_dim(x, 0));
-    push_int(call, lk_tensor_dim(x, 1));
-    push_int(call, lk_tensor_dim(x, 2) * lk_tensor_dim(x, 3));
-    push_int(call, groups);
-}
-
-lk_tensor *lk_group_norm(const lk_tensor *x, const lk_tensor *scale, const lk_tensor *shift, int groups, double eps,
-                         lk_tensor *saved[2])
-{
-    lk_tensor *y = NULL;
-    lk_call call = lk_call_begin("aten::native_group_norm", "");
-    push_tensor(&call, x);
-    push_optional_tensor(&call, scale);
-    push_optional_tensor(&call, shift);
-    push_group_shape(&call, x, groups);
-    push_double(&call, eps);
-    take_three(&call, &y, &saved[0], &saved[1]);
-    return y;
-}
-
-lk_tensor *lk_group_norm_backward(const lk_tensor *dy, const lk_tensor *x, const lk_tensor *scale, int groups,
-                                  lk_tensor *const saved[2], lk_tensor **dscale, lk_tensor **dshift)
-{
-    lk_tensor *dx = NULL;
-    lk_call call = lk_call_begin("aten::native_group_norm_backward", "");
-    push_tensor(&call, dy);
-    push_tensor(&call, x);
-    push_tensor(&call, saved[0]);
-    push_tensor(&call, saved[1]);
-    push_optional_tensor(&call, scale);
-    push_group_shape(&call, x, groups);
-    push_mask(&call, true, true, true);
-    take_three(&call, &dx, dscale, dshift);
-    return dx;
-}
-
 lk_tensor *lk_batch_norm(const lk_tensor *x, const lk_tensor *scale, const lk_tensor *shift, double eps, lk_tensor *saved[2])
 {
     lk_tensor *y = NULL;

@@ -76,6 +76,7 @@ static bool is_written(lk_training *t)
 /* Finishes a write under way. Every rank must call. */
 static lk_status settle(lk_training *t)
 {
+    lk_watchdog_report(t->dog, t->state.step, LK_PHASE_SAVE);
     if (t->saver)
         lk_saver_wait(t->saver);
     bool written = is_written(t);
@@ -83,21 +84,19 @@ static lk_status settle(lk_training *t)
     return lk_group_agree(t->group, written ? commit(t) : LK_OK);
 }
 
-static lk_status take(lk_training *t)
+static void take(lk_training *t)
 {
-    if (!t->saver)
-        return LK_OK;
     lk_watchdog_report(t->dog, t->state.step, LK_PHASE_SAVE);
     t->saved_at = lk_clock();
-    return lk_saver_take(t->saver, &t->state);
+    lk_saver_take(t->saver, &t->state);
 }
 
 /* Saves this very step and waits until it is committed. Every rank must call. */
 static lk_status save_now(lk_training *t)
 {
     LK_TRY(settle(t));
-    bool needed = t->saver && lk_saver_last(t->saver) != t->state.step;
-    LK_TRY(lk_group_agree(t->group, needed ? take(t) : LK_OK));
+    if (t->saver && lk_saver_last(t->saver) != t->state.step)
+        take(t);
     LK_TRY(settle(t));
     bool saved = !t->saver || lk_saver_last(t->saver) == t->state.step;
     return lk_group_agree(t->group,
@@ -171,7 +170,7 @@ static lk_status after_step(lk_training *t, bool *pending)
     *pending |= epoch_ends || checkpoint_due(t);
     if (*pending && t->saver && !lk_saver_busy(t->saver)) {
         *pending = false;
-        lk_error_take(&t->deferred, take(t));
+        take(t);
     }
     return LK_OK;
 }

@@ -47,6 +47,14 @@ static lk_status open_data(lk_training *t)
     return LK_OK;
 }
 
+/* Wherever the numbers allow it, gradients are summed in one tree over the micro-batches of the global batch, so that the number
+ * of ranks does not change a digit; it moves as much as an allreduce. train.reproducible insists on it and fixes what else
+ * depends on the number of ranks: the threads of each. */
+static bool sums_in_tree(const lk_training *t)
+{
+    return lk_is_power_of_two(t->order.accumulation) && lk_is_power_of_two(t->group->size);
+}
+
 /* The order of training, and how long it is. */
 static lk_status plan_steps(lk_training *t)
 {
@@ -67,7 +75,7 @@ static lk_status plan_steps(lk_training *t)
         .accumulation = c->train.global_batch / pass,
     };
     t->total_steps = c->train.steps > 0 ? c->train.steps : c->train.epochs * t->order.steps_per_epoch;
-    if (c->train.reproducible && (!lk_is_power_of_two(t->order.accumulation) || !lk_is_power_of_two(t->group->size)))
+    if (c->train.reproducible && !sums_in_tree(t))
         return lk_fail(LK_BAD_CONFIG,
                        "train.reproducible sums in a binary tree: the number of ranks (%d) and of micro-batches a rank (%d) must be "
                        "powers of two",
@@ -103,7 +111,7 @@ static lk_status open_buckets(lk_training *t)
     for (int i = 0; i < w->count; i++)
         sizes[w->count - 1 - i] = w->items[i].count;
     lk_buckets_options options = {.bucket_bytes = (size_t)(t->config->collectives.bucket_mb * 1024 * 1024),
-                                  .reproducible = t->config->train.reproducible};
+                                  .reproducible = sums_in_tree(t)};
     lk_status status = lk_buckets_create(t->group, sizes, w->count, options, &t->buckets);
     free(sizes);
     return status;
@@ -115,7 +123,7 @@ static lk_status open_optimizer(lk_training *t)
     t->gradients = lk_buckets_data(t->buckets);
     w->statistic_share = (double)t->config->train.micro_batch / t->config->train.global_batch;
     LK_TRY(lk_weights_bind_gradients(w, t->gradients));
-    if (t->config->train.reproducible)
+    if (sums_in_tree(t))
         LK_TRY(lk_tree_accumulator_create(w->total, t->order.accumulation, &t->tree));
     return lk_optimizer_create(t->config, w, &t->optimizer);
 }
@@ -211,7 +219,10 @@ static lk_status start_saver(lk_training *t)
                                      .sample_count = lk_dataset_count(t->train_set),
                                      .world = t->group->size};
     lk_training_buffers live = live_buffers(t);
-    return lk_saver_start(t->config, &live, &t->texts, t->state.step > 0 ? t->state.step : -1, &t->saver);
+    char path[LK_PATH_SIZE];
+    LK_TRY(lk_checkpoint_path(t->config->run.dir, t->state.step, path));
+    /* There is none where the run began from another's checkpoint. */
+    return lk_saver_start(t->config, &live, &t->texts, lk_path_exists(path) ? t->state.step : -1, &t->saver);
 }
 
 static lk_status start_loader(lk_training *t)

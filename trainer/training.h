@@ -28,7 +28,7 @@ typedef struct lk_training {
     lk_run *run;
     lk_buckets *buckets;
     float *gradients;          /* the buckets' buffer: laid out as the weights */
-    lk_tree_accumulator *tree; /* reproducible: sums micro-batches; else NULL */
+    lk_tree_accumulator *tree; /* sums micro-batches in a tree; NULL: one after the other */
     int micro_batch_number;    /* which of the step's own is in backward */
     lk_optimizer optimizer;
     lk_training_order order;

@@ -8,7 +8,7 @@
 
 /* The upright view in which landmarks are placed again: its edge, its scale beside the crop's, and where dlib's box lies round
  * the eyes on average, in eye distances (the mean over the detections of upright photos). */
-enum { VIEW = 256, REFINEMENTS = 3 };
+enum { VIEW = 256, REFINEMENTS = 3, BOXES = 3 };
 static const double view_zoom = 0.66;
 static const double box_side = 2.45, box_drop = 0.49;
 /* Photos are halved for the detector while their longer edge stays above this. */
@@ -30,7 +30,7 @@ lk_status lk_aligner_create(const lk_face_model *model, const lk_align_options *
         return lk_fail(LK_INTERNAL, "out of memory for the alignment");
     aligner->model = model;
     aligner->options = *options;
-    lk_status status = lk_face_finder_create(&aligner->finder);
+    lk_status status = lk_face_finder_create(model, &aligner->finder);
     if (status != LK_OK) {
         free(aligner);
         return status;
@@ -192,8 +192,10 @@ static lk_similarity view_of(const lk_similarity *frame, int size)
     return lk_similarity_compose(frame, &inner);
 }
 
-/* Places landmarks in the view of `frame`, with the box where it lies on average round eyes at their places. */
-static lk_status place(lk_aligner *aligner, const lk_image *photo, const lk_similarity *frame, lk_point landmarks[LK_LANDMARKS])
+/* Places landmarks in the view of `frame`, with the box where it lies on average round eyes at their places. They are the mean over
+ * `count` boxes that differ a little, since a step of the landmarks' trees is a jump of a pixel or two. */
+static lk_status place(lk_aligner *aligner, const lk_image *photo, const lk_similarity *frame, int count,
+                       lk_point landmarks[LK_LANDMARKS])
 {
     int size = aligner->options.size;
     lk_similarity view = view_of(frame, size);
@@ -201,9 +203,18 @@ static lk_status place(lk_aligner *aligner, const lk_image *photo, const lk_simi
     lk_luma(aligner->view, VIEW * VIEW, aligner->view_grey);
     double unit = view_zoom * VIEW; /* pixels of the view to one crop edge */
     double eye = (1.0 - 2.0 * LK_EYE_LEFT_X) * unit;
-    double x = 0.5 * VIEW, y = 0.5 * VIEW + (LK_EYE_Y - 0.55) * unit + box_drop * eye, half = 0.5 * box_side * eye;
-    lk_face_box box = {x - half, y - half, x + half, y + half, 0};
-    LK_TRY(lk_face_landmarks(aligner->model, &(lk_grey){VIEW, VIEW, aligner->view_grey}, &box, landmarks));
+    double x = 0.5 * VIEW, y = 0.5 * VIEW + (LK_EYE_Y - 0.55) * unit + box_drop * eye;
+    memset(landmarks, 0, LK_LANDMARKS * sizeof *landmarks);
+    for (int k = 0; k < count; k++) {
+        double half = 0.5 * box_side * eye * (1.0 + 0.04 * (k - 0.5 * (count - 1)));
+        lk_face_box box = {x - half, y - half, x + half, y + half, 0};
+        lk_point points[LK_LANDMARKS];
+        LK_TRY(lk_face_landmarks(aligner->model, &(lk_grey){VIEW, VIEW, aligner->view_grey}, &box, points));
+        for (int i = 0; i < LK_LANDMARKS; i++) {
+            landmarks[i].x += points[i].x / count;
+            landmarks[i].y += points[i].y / count;
+        }
+    }
     for (int i = 0; i < LK_LANDMARKS; i++)
         landmarks[i] = lk_similarity_apply(&view, landmarks[i]);
     return LK_OK;
@@ -222,7 +233,7 @@ static lk_status locate(lk_aligner *aligner, const lk_image *photo, lk_aligned *
     int size = aligner->options.size;
     face->frame = frame_of_box(&face->box, size);
     for (int i = 0; i < REFINEMENTS; i++) {
-        LK_TRY(place(aligner, photo, &face->frame, face->landmarks));
+        LK_TRY(place(aligner, photo, &face->frame, i < REFINEMENTS - 1 ? 1 : BOXES, face->landmarks));
         lk_point left, right;
         lk_eye_centres(face->landmarks, &left, &right);
         if (hypot(right.x - left.x, right.y - left.y) < 1.0) {

@@ -13,6 +13,7 @@ extern "C" {
 }
 
 struct lk_face_model {
+    dlib::frontal_face_detector detector; // what finders copy: to make one anew takes a quarter of a second
     dlib::shape_predictor landmarks;
 };
 
@@ -45,6 +46,7 @@ extern "C" lk_status lk_face_model_open(const char *path, lk_face_model **out)
     try {
         auto model = std::make_unique<lk_face_model>();
         dlib::deserialize(from) >> model->landmarks;
+        model->detector = dlib::get_frontal_face_detector();
         if (model->landmarks.num_parts() != LK_LANDMARKS)
             return lk_fail(LK_BAD_DATA, "%s: a model of %lu landmarks; the one of %d is needed", from,
                            model->landmarks.num_parts(), static_cast<int>(LK_LANDMARKS));
@@ -63,12 +65,12 @@ extern "C" void lk_face_model_close(lk_face_model *model)
     delete model;
 }
 
-extern "C" lk_status lk_face_finder_create(lk_face_finder **out)
+extern "C" lk_status lk_face_finder_create(const lk_face_model *model, lk_face_finder **out)
 {
     *out = nullptr;
     try {
         auto finder = std::make_unique<lk_face_finder>();
-        finder->detector = dlib::get_frontal_face_detector();
+        finder->detector = model->detector;
         *out = finder.release();
         return LK_OK;
     } catch (const std::exception &e) {

@@ -29,15 +29,15 @@ typedef struct lk_face_box {
     double score; /* above 0: a face; the higher the surer */
 } lk_face_box;
 
-/* The landmark model: immutable, shared by all threads, about 100 MB. */
+/* Detector and landmark model: immutable, shared by all threads, about 100 MB. */
 typedef struct lk_face_model lk_face_model;
 /* path NULL: where Debian's libdlib-data puts it. A missing or foreign file is LK_BAD_DATA. */
 lk_status lk_face_model_open(const char *path, lk_face_model **out);
 void lk_face_model_close(lk_face_model *model);
 
-/* The detector and its memory: one per thread. */
+/* A detector to work with: one per thread. */
 typedef struct lk_face_finder lk_face_finder;
-lk_status lk_face_finder_create(lk_face_finder **out);
+lk_status lk_face_finder_create(const lk_face_model *model, lk_face_finder **out);
 void lk_face_finder_free(lk_face_finder *finder);
 
 /* The faces of a picture, the surest first, at most LK_MAX_FACES. One face may be found twice. */

@@ -105,3 +105,84 @@ flip() { # FILE OFFSET: turns one bit
   printf "\\x$(printf %02x $((byte ^ 4)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 weights_at() { echo $((8 + $(od -An -tu8 -N 8 "$1"))); } # SAFETENSORS: where its numbers begin
+
+# ---- interrupted runs: a model that takes a few milliseconds a step ----
+
+tiny_world() { # SAMPLES: shards, a trained decoder, and tiny.yaml: 32 px, a sixteenth of the channels, 4 samples a step
+  works 1 render --random "$1" --size 32 --view varied --threads 2 -o tiny/train
+  works 1 render --random 16 --start 100000 --size 32 --view varied --threads 2 -o tiny/val
+  cat >tiny.yaml <<'YAML'
+run: {dir: tiny-run, seed: 3}
+data: {train: tiny/train, val: tiny/val, threads: 1, prefetch: 2}
+model:
+  size: 32
+  encoder: {width: 0.0625}
+  decoder: {width: 0.0625, weights: tiny-decoder}
+loss: {lambda: 2.0}
+optimizer: {name: adamw, lr: 5.0e-4, warmup_steps: 20}
+train: {stage: encoder, global_batch: 4, micro_batch: 4, steps: 100, precision: f32, threads: 1, converge: {patience: 0}}
+validate: {samples: 2}
+YAML
+  cat >tiny-decoder.yaml <<'YAML'
+run: {dir: tiny-decoder, seed: 3}
+data: {train: tiny/train, val: tiny/val, threads: 1, prefetch: 2}
+model: {size: 32, decoder: {width: 0.0625}}
+optimizer: {name: adamw, lr: 2.0e-3, warmup_steps: 5}
+train: {stage: decoder, global_batch: 8, micro_batch: 8, steps: 10, precision: f32, threads: 1, converge: {patience: 0}}
+validate: {samples: 0}
+YAML
+  works 1 train tiny-decoder.yaml
+}
+
+# Waits without starting processes: on a loaded machine every sleep(1) costs the run it waits for.
+exec {pause_fd}<> <(:)
+pause() { read -rt "$1" -u $pause_fd || true; } # SECONDS
+
+lines_of() { # FILE: sets $lines; 0 without the file
+  local all=()
+  [ ! -e "$1" ] || mapfile -t all <"$1" 2>/dev/null
+  lines=${#all[@]}
+}
+
+# Runs likeness until that many lines are in the run's metrics, then signals each of its ranks; it must exit with 75. Sets
+# $stopped_at to the step that it saved.
+interrupt_at() { # RUN LINES SIGNAL RANKS ARGUMENTS...
+  local run=$1 wanted=$2 signal=$3 ranks=$4 code job; shift 4
+  likeness_on "$ranks" "$@" &
+  job=$!
+  until lines_of "$run/metrics.jsonl"; [ "$lines" -ge "$wanted" ]; do
+    kill -0 $job 2>/dev/null || fail "$run ended before line $wanted"
+    pause 0.02
+  done
+  kill -"$signal" $(ranks_of_test)
+  wait $job
+  code=$?
+  [ $code = 75 ] || fail "$run ended with $code instead of 75 after $signal"
+  stopped_at=$(sed -n 's/.*at step \([0-9]*\) of [0-9]*, saved.*/\1/p' err.log)
+  [ -n "$stopped_at" ] || fail "$run does not say where it stopped"
+}
+
+ranks_of_test() { # the processes of likeness that this test started
+  local process
+  for process in $(pgrep -x likeness); do
+    ! { tr '\0' '\n' <"/proc/$process/environ"; } 2>/dev/null | grep -qx "LIKENESS_TEST_MARK=$LIKENESS_TEST_MARK" || echo "$process"
+  done
+}
+
+losses() { # RUN: what training and validation computed, digit for digit
+  python3 - "$1" <<'PYTHON'
+import json, sys
+for line in open(f"{sys.argv[1]}/metrics.jsonl"):
+    entry = json.loads(line, parse_float=str)
+    if entry["kind"] != "checkpoint":
+        print(entry["kind"], entry["step"], entry["epoch"], *(entry.get(k) for k in ("F", "F1", "F2", "L1", "lr", "grad_norm")))
+PYTHON
+}
+same_run() { # RUN RUN: the same losses, lines and weights
+  diff <(losses "$1") <(losses "$2") >differences || { head differences; fail "losses of $1 and $2 differ"; }
+  [ -s "$1/metrics.jsonl" ] && [ -n "$(weights_hash "$1")" ] && [ "$(weights_hash "$1")" = "$(weights_hash "$2")" ] || fail "weights of $1 and $2 differ"
+  cmp "$1/model.safetensors" "$2/model.safetensors" || fail "models of $1 and $2 differ"
+}
+state_of() { # RUN STEP KEY
+  python3 -c 'import json, sys; print(json.load(open("%s/checkpoints/step-%09d/state.json" % (sys.argv[1], int(sys.argv[2]))))[sys.argv[3]])' "$@"
+}

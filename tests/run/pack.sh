@@ -14,7 +14,7 @@ expect() { # CODE TEXT COMMAND...: exit code, and a piece of what it says
 
 # Faces of the client as a studio would export them: pictures and parameter files.
 schema=$LIKENESS_ROOT/configs/client-schema.yaml
-count=${LIKENESS_PACK_COUNT:-24}
+count=${LIKENESS_PACK_COUNT:-10}
 "$LIKENESS" render --help >/dev/null || { echo "no likeness render"; exit 77; }
 mkdir -p studio/a
 jsons() { # parameter files of random faces: the schema's names with values inside their ranges

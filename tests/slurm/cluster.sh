@@ -66,7 +66,7 @@ SlurmctldHost=ctl($net.254)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket=$dir/run/munge.socket,cred_expire=${CRED_EXPIRE:-3}
+AuthInfo=socket=$dir/run/munge.socket,cred_expire=5
 CredType=cred/munge
 StateSaveLocation=$dir/state
 SlurmdSpoolDir=$dir/spool/%n
@@ -89,16 +89,16 @@ SlurmdParameters=config_overrides
 MpiDefault=pmix
 JobRequeue=1
 KillWait=5
-SlurmdTimeout=5
+SlurmdTimeout=8
 SlurmctldTimeout=5
-TCPTimeout=2
-MessageTimeout=3
+TCPTimeout=5
+MessageTimeout=10
 InactiveLimit=0
 WaitTime=0
 MinJobAge=3600
 ReturnToService=2
 UnkillableStepTimeout=10
-BatchStartTimeout=10
+BatchStartTimeout=30
 CompleteWait=0
 NodeName=DEFAULT CPUs=$1 RealMemory=2000 State=UNKNOWN
 $(for i in $(seq 1 "$nodes"); do echo "NodeName=n$i NodeAddr=$net.$i"; done)

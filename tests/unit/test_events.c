@@ -221,8 +221,9 @@ static void test_cannot_write(void **state)
     char *data;
     size_t size;
     assert_ok(lk_read_file(lk_events_path(events), 1 << 20, &data, &size));
-    assert_int_equal(size, STEP_1 + STEP_300 - STEP_2);
-    assert_record(data, STEP_1, 2.0, reference + STEP_2, STEP_300 - STEP_2);
+    assert_int_equal(size, STEP_300); /* nothing of the first try stays, and it comes late */
+    assert_record(data, STEP_1, 2.0, reference + STEP_1, STEP_2 - STEP_1);
+    assert_record(data, STEP_2, 2.0, reference + STEP_2, STEP_300 - STEP_2);
     free(data);
     lk_events_close(events);
 }

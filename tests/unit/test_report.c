@@ -51,8 +51,10 @@ static void put_judgement(const char *run, double accuracy, double majority, dou
 {
     char folder[LK_PATH_SIZE], text[512];
     snprintf(folder, sizeof folder, "%s/report", run);
-    snprintf(text, sizeof text, "{\"samples\":7,\"F\":9,\"F1\":1,\"F2\":%g,\"baseline_F2\":2,\"mae_ratio_20\":%g,\"accuracy\":{\"hair\":%g},"
-             "\"majority\":{\"hair\":%g},\"continuous\":[{\"name\":\"jaw\",\"mae_ratio\":0.5}]}", 2 * pixels, ratio, accuracy, majority);
+    snprintf(text, sizeof text, "{\"samples\":7,\"F\":9,\"F1\":1,"
+             "\"F2\":%g,\"baseline_F2\":2,\"mae_ratio_20\":%g,\"accuracy\":{\"hair\":%g},"
+             "\"majority\":{\"hair\":%g},\"continuous\":[{\"name\":\"jaw\",\"mae_ratio\":0.5}]}", 2 * pixels, ratio,
+             accuracy, majority);
     put(folder, "evaluation.json", text);
     put(run, "DONE", "");
 }
@@ -108,7 +110,8 @@ static void survives_damage(void **state)
     (void)state;
     lk_report_run run;
     put("broken", "config.yaml", "loss: {lambda: [oops\n");
-    put("broken", "metrics.jsonl", "not json\n[1]\n{\"kind\":\"val\",\"step\":7,\"F\":2}\n\n{\"kind\":3,\"step\":8}\n{\"kind\":\"val\",\"st");
+    put("broken", "metrics.jsonl",
+        "not json\n[1]\n{\"kind\":\"val\",\"step\":7,\"F\":2}\n\n{\"kind\":3,\"step\":8}\n{\"kind\":\"val\",\"st");
     put("broken/report", "evaluation.json", "{\"F\":");
     assert_ok(lk_report_run_read("broken", "n", time(NULL), &run));
     assert_null(run.config);

@@ -1,4 +1,4 @@
-/* likeness plan: a sweep's file into its points, each a run folder with a resolved configuration. launch/sweep starts them.
+/* likeness sweep plan: a sweep's file into its points, each a run folder with a resolved configuration. launch/sweep starts them.
  *
  *     base: configs/demo.yaml                 # what all points have in common
  *     dir: runs/sweep-lambda                  # a folder for each point in it
@@ -7,12 +7,12 @@
  *     points: [{optimizer.lr: 1e-3, model.encoder.width: 0.5}, ...]   # keys that change together; times the grid
  *     seeds: [1, 2]                           # times these
  *     at_once: 3                              # so many run at a time
- *     halving: {first_epoch: 2, keep: 0.5}    # stop points that fall behind (likeness halving)
+ *     halving: {first_epoch: 2, keep: 0.5}    # stop points that fall behind (likeness sweep halving)
  */
 #include "base/file.h"
 #include "configs/config.h"
 #include "configs/yaml.h"
-#include "launch/commands.h"
+#include "launch/sweep.h"
 
 #include <getopt.h>
 #include <stdbool.h>
@@ -21,12 +21,13 @@
 #include <string.h>
 
 static const char HELP[] =
-    "usage: likeness plan SWEEP.yaml [--set KEY=VALUE ...]\n"
+    "usage: likeness sweep plan SWEEP.yaml [--set KEY=VALUE ...] [--dry-run]\n"
     "\n"
     "Makes a folder with a resolved config.yaml for every point of a sweep, and prints what launch/sweep needs to start them:\n"
     "lines of 'dir FOLDER', 'at_once N', 'halving FIRST_EPOCH KEEP' and 'point FOLDER'. Points that are there already stay.\n"
     "\n"
-    "  --set KEY=VALUE   over the base configuration, for all points (may be repeated)";
+    "  --set KEY=VALUE   over the base configuration, for all points (may be repeated)\n"
+    "  --dry-run         check and print, make nothing";
 
 enum { MOST_SETS = 128, MOST_AXES = 16, MOST_POINTS = 10000, SET_SIZE = 1024, NAME_SIZE = 200 };
 
@@ -46,6 +47,7 @@ typedef struct sweep {
     double first_epoch, keep; /* of halving; first_epoch 0: none */
     const char *const *user_sets;
     int user_set_count;
+    bool dry_run;
 } sweep;
 
 /* ---- the file ---- */
@@ -297,11 +299,13 @@ static lk_status write_point(const sweep *s, const point *p)
     lk_config *config = NULL;
     LK_TRY(lk_config_load(s->base, p->sets, p->count, &config));
     lk_status status;
-    LK_TRY_OR(done, lk_make_folder(config->run.dir));
     LK_TRY_OR(done, lk_path_join(path, config->run.dir, "config.yaml"));
     LK_TRY_OR(done, check_existing(path, config));
-    LK_TRY_OR(done, lk_config_to_yaml(config, &yaml));
-    LK_TRY_OR(done, lk_write_file(path, yaml, strlen(yaml)));
+    if (!s->dry_run) {
+        LK_TRY_OR(done, lk_make_folder(config->run.dir));
+        LK_TRY_OR(done, lk_config_to_yaml(config, &yaml));
+        LK_TRY_OR(done, lk_write_file(path, yaml, strlen(yaml)));
+    }
     printf("point %s\n", config->run.dir);
 done:
     free(yaml);
@@ -334,43 +338,47 @@ done:
     return status;
 }
 
-static lk_status plan(const char *file, const char *const *sets, int set_count)
+static lk_status plan(sweep *s)
 {
     lk_yaml *document;
-    LK_TRY(lk_yaml_load(file, &document));
-    sweep s = {.file = file, .user_sets = sets, .user_set_count = set_count};
-    lk_status status = read_sweep(&s, lk_yaml_root(document));
+    LK_TRY(lk_yaml_load(s->file, &document));
+    lk_status status = read_sweep(s, lk_yaml_root(document));
     if (status == LK_OK) {
-        printf("dir %s\nat_once %lld\n", s.folder, (long long)s.at_once);
-        if (s.first_epoch > 0)
-            printf("halving %g %g\n", s.first_epoch, s.keep);
-        status = write_points(&s);
+        printf("dir %s\nat_once %lld\n", s->folder, (long long)s->at_once);
+        if (s->first_epoch > 0)
+            printf("halving %g %g\n", s->first_epoch, s->keep);
+        status = write_points(s);
     }
     lk_yaml_free(document);
     return status;
 }
 
-lk_status lk_command_plan(int argc, char **argv)
+lk_status lk_sweep_plan(int argc, char **argv)
 {
-    static const struct option options[] = {{"set", required_argument, NULL, 's'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option options[] = {
+        {"set", required_argument, NULL, 's'}, {"dry-run", no_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'}, {0}};
     const char *sets[MOST_SETS];
-    int set_count = 0;
+    sweep s = {.user_sets = sets};
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
         case 's':
-            if (set_count == MOST_SETS / 2)
+            if (s.user_set_count == MOST_SETS / 2)
                 return lk_fail(LK_USAGE, "more than %d --set; write them into the base configuration", MOST_SETS / 2);
-            sets[set_count++] = optarg;
+            sets[s.user_set_count++] = optarg;
+            break;
+        case 'd':
+            s.dry_run = true;
             break;
         case 'h':
             puts(HELP);
             return LK_OK;
         default:
-            return lk_fail(LK_USAGE, "likeness plan --help lists the options");
+            return lk_fail(LK_USAGE, "likeness sweep plan --help lists the options");
         }
     }
     if (argc - optind != 1)
-        return lk_fail(LK_USAGE, "likeness plan takes one sweep file; likeness plan --help says more");
-    LK_TRY(plan(argv[optind], sets, set_count));
+        return lk_fail(LK_USAGE, "likeness sweep plan takes one sweep file; likeness sweep plan --help says more");
+    s.file = argv[optind];
+    LK_TRY(plan(&s));
     return fflush(stdout) == 0 ? LK_OK : lk_fail(LK_IO, "plan: cannot write the result");
 }

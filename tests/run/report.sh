@@ -1,0 +1,164 @@
+# likeness report and sweep status on real runs: a decoder, encoders of two lambdas and two seeds, one damaged, one in training.
+set -u -o pipefail
+fail() { echo "failed: $1"; exit 1; }
+command -v gnuplot >/dev/null || { echo "no gnuplot"; exit 77; }
+export OMP_NUM_THREADS=1
+
+"$LIKENESS" render --random 64 --size 32 --view canonical -o train >/dev/null || fail "training faces"
+"$LIKENESS" render --random 16 --start 1000 --size 32 --view canonical -o val >/dev/null || fail "validation faces"
+cat >common.yaml <<'END'
+run: {dir: none}
+data: {train: [train], val: val, threads: 1}
+model: {size: 32, encoder: {width: 0.0625}, decoder: {width: 0.0625, weights: decoder}}
+optimizer: {warmup_steps: 0, lr: 1.0e-3}
+train: {global_batch: 8, micro_batch: 8, steps: 20, precision: f32, threads: 1}
+validate: {samples: 4}
+END
+train() { "$LIKENESS" train common.yaml "$@" >train.log 2>&1 || { cat train.log; fail "train $*"; }; }
+train --set train.stage=decoder --set model.decoder.weights=none --set run.dir=decoder
+for lambda in 0.5 2; do
+  for seed in 1 2; do
+    run="sweep/lambda-$lambda <&' \"/seed-$seed"
+    mkdir -p "$(dirname "$run")"
+    train --set loss.lambda=$lambda --set run.seed=$seed --set "run.dir=run"
+    mv run "$run"
+    "$LIKENESS" evaluate "$run" >/dev/null 2>&1 || fail "evaluate $run"
+  done
+done
+damaged="sweep/lambda-2 <&' \"/seed-2"
+rm "$damaged/DONE"
+printf '\0<script>alert(1)</script>\n{"kind":"tr' >>"$damaged/metrics.jsonl"
+touch -d 2000-01-01 "$damaged/metrics.jsonl"
+cp -r "$damaged" sweep/now # begun a moment ago
+sed -i 's/lambda: 2/lambda: 7/' sweep/now/config.yaml
+rm -r sweep/now/report
+touch sweep/now/metrics.jsonl
+
+"$LIKENESS" sweep status sweep >status.txt 2>status.log || { cat status.log; fail "sweep status"; }
+cat status.txt
+grep -q '^5 points: 3 done, 1 running, 1 unfinished$' status.txt || fail "the counts of the states"
+"$LIKENESS" report sweep decoder >report.log 2>&1 || { cat report.log; fail "report"; }
+grep -qx 'sweep/report.html' report.log || fail "the page is not named"
+[ "$(grep -c 'left out 1 damaged line' report.log)" = 2 ] || fail "the damaged lines are not named"
+"$LIKENESS" report "sweep/lambda-0.5 <&' \"/seed-1" -o one.html >/dev/null 2>one.log || fail "report of one run"
+
+cat >check.py <<'END'
+import glob, json, re, sys
+from html.parser import HTMLParser
+from xml.dom import minidom
+
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+SVG_NAMES = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+
+class Page(HTMLParser):  # every tag is closed in order; scripts, references and identifiers are collected
+    def __init__(self, text):
+        super().__init__()
+        self.stack, self.ids, self.links, self.scripts, self.text = [], [], [], 0, ""
+        self.feed(text); self.close()
+        assert not self.stack, self.stack
+    def handle_starttag(self, tag, attributes):
+        a = dict(attributes)
+        if "id" in a: self.ids.append(a["id"])
+        if "href" in a: self.links.append(a["href"])
+        assert "src" not in a and not any(k.startswith("on") for k in a), (tag, a)
+        self.scripts += tag == "script"
+        if tag not in VOID: self.stack.append(tag)
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID: self.stack.pop()
+    def handle_endtag(self, tag):
+        assert self.stack and self.stack[-1] == tag, (tag, self.stack, self.getpos())
+        self.stack.pop()
+    def handle_data(self, data):
+        self.text += data
+
+def check(path, runs, plots):
+    html = open(path, encoding="utf-8").read()  # strict
+    assert set(re.findall(r"https?://[^\"' )<]+", html)) <= SVG_NAMES
+    assert "@import" not in html and set(re.findall(r"url\(.(\w+:\w+/\w+)", html)) == {"data:image/png"}
+    page = Page(html)
+    assert page.scripts == 1, "a script came in from a file"
+    assert len(page.ids) == len(set(page.ids)), "identifiers are used twice"
+    assert all(l[0] == "#" and l[1:] in page.ids for l in page.links), page.links
+    drawings = re.findall(r"<svg.*?</svg>", html, re.S)
+    assert len(drawings) == plots, len(drawings)
+    for drawing in drawings:
+        svg = minidom.parseString(drawing).documentElement
+        assert svg.getAttribute("role") == "img" and svg.getElementsByTagName("title")[0].firstChild.data
+        assert svg.getElementsByTagName("desc")[0].firstChild.data and svg.getAttribute("viewBox")
+        paints = set(re.findall(r"\s(?:stroke|fill|color)=[\"']([^\"']+)", drawing))
+        fixed = {p for p in paints if p not in ("none", "currentColor", "white") and not p.startswith("var(--")}
+        assert not fixed, fixed  # white is what gnuplot erases with, it draws nothing
+        assert "'white'" not in drawing, "something is drawn in white"
+    for run in runs:
+        lines = open(run + "/metrics.jsonl", errors="replace")
+        best = min((json.loads(l) for l in lines if l.startswith('{"kind":"val"')), key=lambda line: line["F"])
+        for key in ("F", "F1", "F2"):
+            assert "%.4f" % best[key] in page.text, (run, key)
+    return page
+
+sweep = sorted(r for r in glob.glob("sweep/**/metrics.jsonl", recursive=True))
+sweep = [r[: -len("/metrics.jsonl")] for r in sweep]
+done = [r for r in sweep if glob.glob(glob.escape(r) + "/DONE")]
+page = check("sweep/report.html", sweep, 4 + 5 * 5 + 3)
+for run in done:  # the score, from its definition
+    e = json.load(open(run + "/report/evaluation.json"))
+    a, m = e["accuracy"], e["majority"]
+    score = (sum(1 - a[g] for g in a) / sum(1 - m[g] for g in a) + e["mae_ratio_20"] + e["F2"] / e["baseline_F2"]) / 3
+    assert "%.4f" % score in page.text, score
+for text in ("lambda 0.5", "lambda 7", "The rule.", "± ", "over 2 seeds", "left out 1 damaged line", "lambda-2 <&' \"/seed-2",
+             "of 20", "1 of 3 settings"):
+    assert text in page.text, text
+one = check("one.html", [done[0]], 5)
+e = json.load(open(done[0] + "/report/evaluation.json"))
+for group, value in e["accuracy"].items():
+    assert group in one.text and "%.3f" % value in one.text
+for p in e["continuous"]:
+    assert p["name"] in one.text
+print("the pages stand on their own, parse, and hold the numbers")
+END
+python3 check.py || fail "the pages"
+
+"$LIKENESS" report nowhere 2>err.log; [ $? = 65 ] || fail "a missing folder"
+"$LIKENESS" report train -o x.html 2>err.log; [ $? = 65 ] && [ ! -e x.html ] || fail "a folder without runs"
+"$LIKENESS" report 2>err.log; [ $? = 64 ] || fail "no folder"
+"$LIKENESS" sweep state sweep 2>err.log; [ $? = 64 ] || fail "an unknown subcommand"
+mkdir empty; PATH=$PWD/empty "$LIKENESS" report decoder -o x.html 2>err.log
+[ $? = 70 ] && grep -q gnuplot-nox err.log && ! ls x.html* 2>/dev/null || { cat err.log; fail "without gnuplot"; }
+
+# A browser: sorting works both ways, rows without a value stay last; curves and faces have colours in light and dark.
+browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
+[ -n "$browser" ] || { echo "no chromium: the page was not opened in a browser"; exit 0; }
+cp sweep/report.html probe.html
+cat >>probe.html <<'END'
+<script>
+function column(){var i=[].findIndex.call(runs.tHead.rows[0].cells,function(h){return h.textContent==='score'});
+  return [].map.call(runs.tBodies[0].rows,function(r){return r.cells[i].textContent})}
+var button=[].find.call(runs.querySelectorAll('th button'),function(b){return b.textContent==='score'});
+button.click();var up=column();button.click();var down=column();
+var dots=document.querySelector('svg path[stroke="var(--val)"],svg path[stroke=\'var(--val)\']');
+document.title='PROBE '+JSON.stringify({up:up,down:down,line:getComputedStyle(dots).stroke,
+  text:getComputedStyle(document.querySelector('svg text')).fill,paper:getComputedStyle(document.body).backgroundColor,
+  face:getComputedStyle(document.querySelector('.tile')).backgroundImage.slice(0,30),wide:document.documentElement.scrollWidth>innerWidth})
+</script>
+END
+probe() { # FILE FLAG...
+  local out=$1; shift
+  timeout 120 "$browser" --headless --no-sandbox --disable-gpu --user-data-dir="$PWD/profile" --virtual-time-budget=2000 "$@" --dump-dom \
+    "file://$PWD/probe.html" 2>/dev/null | grep -o '<title>PROBE .*</title>' | sed 's/<title>PROBE //;s/<\/title>//' >"$out"
+  [ -s "$out" ] || fail "the browser gave no answer"
+}
+probe light.json --window-size=420,2000 --blink-settings=preferredColorScheme=1
+probe dark.json --window-size=1400,2000 --blink-settings=preferredColorScheme=0
+python3 - <<'END' || fail "the page in the browser"
+import json
+light, dark = (json.load(open(n + ".json")) for n in ("light", "dark"))
+for page in light, dark:
+    up = [float(v) for v in page["up"] if v != "–"]
+    assert len(up) == 4 and up == sorted(up) and page["up"][4:] == page["down"][4:] == ["–"] * 2, page
+    assert [float(v) for v in page["down"][:4]] == up[::-1], page
+    assert page["face"].startswith('url("data:image/png;base64,') and not page["wide"], page
+for key in ("line", "text", "paper"):
+    assert light[key] != dark[key] and light[key].startswith("rgb"), (key, light[key], dark[key])
+print("sorting, colours in light and dark, and a narrow window are right in the browser")
+END

@@ -1,0 +1,32 @@
+#!/bin/bash
+# A rank stopped (SIGSTOP) in the middle of training: within stall.warn_s a warning names rank, host, step and phase; within
+# stall.abort_s + 10 s the job is gone everywhere, with exit code 75.
+set -u
+. "$LIKENESS_ROOT/tests/run/lib.bash"
+tiny_world 64
+warn=2 abort=6
+for victim in 1 0; do
+  run=stalled-$victim
+  likeness_on 2 train tiny.yaml --set run.dir=$run --set train.steps=1000000 --set train.micro_batch=2 --set stall.warn_s=$warn \
+    --set stall.abort_s=$abort &
+  job=$!
+  until lines_of $run/metrics.jsonl; [ "$lines" -ge 10 ]; do
+    kill -0 $job 2>/dev/null || fail "ended before step 10"
+    pause 0.05
+  done
+  for process in $(ranks_of_test); do
+    { tr '\0' '\n' <"/proc/$process/environ"; } 2>/dev/null | grep -qx "OMPI_COMM_WORLD_RANK=$victim" && kill -STOP "$process"
+  done
+  start=$SECONDS
+  wait $job
+  code=$?
+  took=$((SECONDS - start))
+  [ $code = 75 ] || fail "rank $victim stopped: exit $code instead of 75"
+  [ $took -le $((abort + 10)) ] || fail "rank $victim stopped: gone after $took s"
+  grep -Eq "warning: no progress for [23]\.[0-9] s; waiting for rank $victim on $(hostname) \(.*step [0-9]+, phase [a-z]+\)" err.log ||
+    fail "no warning that names rank $victim, host, step and phase"
+  none_left
+  echo "ok: rank $victim stopped, gone after $took s"
+done
+# What was saved before is good, and the run goes on from it.
+works 2 train tiny.yaml --set run.dir=stalled-0 --set train.steps=$(($(metric stalled-0 train step | tail -n 1) + 5)) --set train.micro_batch=2

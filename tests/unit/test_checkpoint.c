@@ -1,0 +1,339 @@
+/* Checkpoints: what is written comes back bit for bit, and no damage goes unseen. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/random.h"
+#include "trainer/checkpoint.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define assert_ok(call)                                                                                                \
+    do {                                                                                                               \
+        if ((call) != LK_OK)                                                                                           \
+            fail_msg("%s: %s", #call, lk_error_text());                                                                \
+    } while (0)
+
+enum { TRUNCATIONS = 20, FLIPS = 500 };
+
+static const char *const file_names[] = {"model.safetensors", "optimizer.safetensors", "state.json"};
+static const lk_checkpoint_texts texts = {
+    .config = "run: {dir: \"a \\\"b\\\" ä\"}\n", .schema = "name: small\n", .seed = 7, .sample_count = 640, .world = 4};
+
+/* ---- a small training ---- */
+
+typedef struct model {
+    lk_weights weights;
+    lk_training_buffers buffers;
+} model;
+
+static void fill(float *out, size_t count, uint64_t seed)
+{
+    lk_random random = lk_random_make(seed, 0);
+    for (size_t i = 0; i < count; i++)
+        out[i] = lk_random_normal(&random);
+}
+
+static void make_model(model *m, int buffer_count, uint64_t seed)
+{
+    lk_weights_init(&m->weights, LK_DTYPE_F32, LK_DTYPE_F32);
+    lk_weights_add(&m->weights, 4, (int64_t[]){6, 3, 3, 3}, "encoder.features.0.weight");
+    lk_weights_add(&m->weights, 1, (int64_t[]){6}, "encoder.features.0.bias");
+    lk_weights_add(&m->weights, 2, (int64_t[]){5, 24}, "encoder.continuous.weight");
+    assert_ok(lk_weights_finish(&m->weights));
+    m->buffers = (lk_training_buffers){.layout = &m->weights, .values = m->weights.values, .buffer_count = buffer_count};
+    fill(m->buffers.values, m->weights.total, seed);
+    for (int b = 0; b < buffer_count; b++) {
+        m->buffers.buffers[b] = malloc(m->weights.total * sizeof(float));
+        fill(m->buffers.buffers[b], m->weights.total, seed + 1 + (uint64_t)b);
+    }
+}
+
+static void free_model(model *m)
+{
+    for (int b = 0; b < m->buffers.buffer_count; b++)
+        free(m->buffers.buffers[b]);
+    lk_weights_free(&m->weights);
+}
+
+static lk_train_state state_at(int64_t step)
+{
+    return (lk_train_state){.step = step,
+                            .updates = step - 1,
+                            .best = 0.1 + 0.2, /* needs all 17 digits */
+                            .best_step = step - 2,
+                            .epochs_without_gain = 3,
+                            .skipped = 1,
+                            .restarts = 2};
+}
+
+static void save(const char *run, int64_t step, int buffer_count, const lk_train_state *state)
+{
+    char path[LK_PATH_SIZE];
+    int64_t bytes = 0;
+    model m;
+    make_model(&m, buffer_count, (uint64_t)step);
+    assert_ok(lk_checkpoint_path(run, step, path));
+    assert_ok(lk_checkpoint_write(path, &m.buffers, state, &texts, &bytes));
+    assert_true(bytes > (int64_t)((size_t)(1 + buffer_count) * m.weights.total * sizeof(float)));
+    free_model(&m);
+}
+
+/* A run "NAME" with checkpoints of steps 10 and 20. */
+static void make_run(const char *run)
+{
+    for (int64_t step = 10; step <= 20; step += 10) {
+        lk_train_state state = state_at(step);
+        save(run, step, 2, &state);
+    }
+}
+
+/* Which checkpoint a resume takes; the warnings go to `log`. */
+static int64_t found_step(const char *run, const char *log)
+{
+    char path[LK_PATH_SIZE];
+    lk_checkpoint_info info = {0};
+    fflush(stderr);
+    int kept = dup(STDERR_FILENO);
+    int file = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    dup2(file, STDERR_FILENO);
+    lk_status status = lk_checkpoint_find(run, path, &info);
+    fflush(stderr);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    close(file);
+    assert_ok(status);
+    int64_t step = path[0] ? info.state.step : -1;
+    if (path[0])
+        lk_checkpoint_info_free(&info);
+    return step;
+}
+
+/* The damage to this file of step 20 must be seen: one warning names the file, and step 10 is taken. */
+static void assert_seen(const char *run, const char *name, const char *what)
+{
+    char *log, wanted[LK_PATH_SIZE];
+    size_t size;
+    if (found_step(run, "log") != 10)
+        fail_msg("%s of %s: not seen", what, name);
+    assert_ok(lk_read_file("log", 1 << 16, &log, &size));
+    snprintf(wanted, sizeof wanted, "step-000000020/%s", name);
+    const char *newline = strchr(log, '\n');
+    if (!strstr(log, wanted) || !newline || newline[1] != '\0')
+        fail_msg("%s of %s: not one warning that names the file: %s", what, name, log);
+    free(log);
+}
+
+/* ---- what is written comes back ---- */
+
+static void test_round_trip(void **unused)
+{
+    (void)unused;
+    for (int count = 1; count <= 2; count++) {
+        lk_checkpoint_info info;
+        model wanted, got;
+        lk_train_state state = state_at(30);
+        save("round", 30, count, &state);
+        assert_ok(lk_checkpoint_verify("round/checkpoints/step-000000030", &info));
+        assert_memory_equal(&info.state, &state, sizeof state);
+        assert_int_equal(info.seed, 7);
+        assert_int_equal(info.sample_count, 640);
+        assert_int_equal(info.world, 4);
+        assert_string_equal(info.config, texts.config);
+        assert_string_equal(info.schema, texts.schema);
+        lk_checkpoint_info_free(&info);
+        make_model(&wanted, count, 30);
+        make_model(&got, count, 99);
+        assert_ok(lk_checkpoint_load("round/checkpoints/step-000000030", &got.buffers));
+        size_t bytes = wanted.weights.total * sizeof(float);
+        assert_memory_equal(got.buffers.values, wanted.buffers.values, bytes);
+        for (int b = 0; b < count; b++)
+            assert_memory_equal(got.buffers.buffers[b], wanted.buffers.buffers[b], bytes);
+        free_model(&wanted);
+        free_model(&got);
+    }
+    /* Of another optimizer: named, not taken. */
+    model sgd;
+    make_model(&sgd, 1, 1);
+    assert_int_equal(lk_checkpoint_load("round/checkpoints/step-000000030", &sgd.buffers), LK_BAD_DATA);
+    assert_non_null(strstr(lk_error_text(), "momentum.encoder."));
+    free_model(&sgd);
+}
+
+static void test_no_validation_yet(void **unused)
+{
+    (void)unused;
+    lk_checkpoint_info info;
+    lk_train_state state = {.step = 1, .updates = 1, .best = INFINITY};
+    save("early", 1, 1, &state);
+    assert_ok(lk_checkpoint_verify("early/checkpoints/step-000000001", &info));
+    assert_true(isinf(info.state.best) && info.state.best > 0);
+    lk_checkpoint_info_free(&info);
+}
+
+static void test_names(void **unused)
+{
+    (void)unused;
+    int64_t *steps;
+    size_t count;
+    make_run("names");
+    assert_ok(lk_make_folder("names/checkpoints/step-000000030.host-1.tmp"));
+    assert_ok(lk_make_folder("names/checkpoints/step-30x"));
+    assert_int_equal(symlink("step-000000010", "names/checkpoints/best"), 0);
+    assert_ok(lk_checkpoint_list("names", &steps, &count));
+    assert_int_equal(count, 2);
+    assert_int_equal(steps[0], 10);
+    assert_int_equal(steps[1], 20);
+    free(steps);
+    assert_int_equal(found_step("names", "log"), 20);
+    assert_ok(lk_checkpoint_remove("names", 20));
+    assert_int_equal(found_step("names", "log"), 10);
+    assert_ok(lk_checkpoint_remove("names", 10));
+    assert_int_equal(found_step("names", "log"), -1);
+    assert_int_equal(found_step("no-such-run", "log"), -1);
+    assert_int_equal(lk_checkpoint_remove("names", 10), LK_IO);
+}
+
+/* ---- damage ---- */
+
+static void path_of(const char *run, const char *name, char out[LK_PATH_SIZE])
+{
+    snprintf(out, LK_PATH_SIZE, "%s/checkpoints/step-000000020/%s", run, name);
+}
+
+static void put(const char *path, const char *data, size_t size)
+{
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(file >= 0 && write(file, data, size) == (ssize_t)size);
+    close(file);
+}
+
+/* Each file cut at 20 places, its last byte and its first among them; and taken away. */
+static void test_truncated(void **unused)
+{
+    (void)unused;
+    make_run("cut");
+    for (size_t f = 0; f < 3; f++) {
+        char path[LK_PATH_SIZE], what[64];
+        char *data;
+        size_t size;
+        path_of("cut", file_names[f], path);
+        assert_ok(lk_read_file(path, 1 << 20, &data, &size));
+        for (size_t i = 0; i < TRUNCATIONS; i++) {
+            size_t length = i * (size - 1) / (TRUNCATIONS - 1);
+            assert_int_equal(truncate(path, (off_t)length), 0);
+            snprintf(what, sizeof what, "cut to %zu of %zu bytes", length, size);
+            assert_seen("cut", file_names[f], what);
+            put(path, data, size);
+        }
+        unlink(path);
+        assert_seen("cut", file_names[f], "absence");
+        put(path, data, size);
+        free(data);
+    }
+    assert_int_equal(found_step("cut", "log"), 20);
+}
+
+/* Longer than it was. */
+static void test_appended(void **unused)
+{
+    (void)unused;
+    make_run("longer");
+    for (size_t f = 0; f < 3; f++) {
+        char path[LK_PATH_SIZE];
+        char *data;
+        size_t size;
+        path_of("longer", file_names[f], path);
+        assert_ok(lk_read_file(path, 1 << 20, &data, &size));
+        FILE *file = fopen(path, "ab");
+        assert_non_null(file);
+        fputc('\n', file);
+        fclose(file);
+        assert_seen("longer", file_names[f], "a byte more");
+        put(path, data, size);
+        free(data);
+    }
+}
+
+/* Bits anywhere in the three files; then every bit of state.json's end, where its own hash is. */
+static void test_flipped_bits(void **unused)
+{
+    (void)unused;
+    lk_random random = lk_random_make(2026, 4);
+    char path[3][LK_PATH_SIZE], what[64];
+    char *data[3];
+    size_t size[3];
+    make_run("flip");
+    for (size_t f = 0; f < 3; f++) {
+        path_of("flip", file_names[f], path[f]);
+        assert_ok(lk_read_file(path[f], 1 << 20, &data[f], &size[f]));
+    }
+    size_t tail = 8 * 64;
+    for (size_t i = 0; i < FLIPS + tail; i++) {
+        size_t f = i < FLIPS ? lk_random_below(&random, 3) : 2;
+        size_t bit = i < FLIPS ? lk_random_below(&random, (uint32_t)(8 * size[f])) : 8 * size[2] - tail + (i - FLIPS);
+        data[f][bit / 8] = (char)(data[f][bit / 8] ^ 1 << bit % 8);
+        put(path[f], data[f], size[f]);
+        snprintf(what, sizeof what, "bit %zu", bit);
+        assert_seen("flip", file_names[f], what);
+        data[f][bit / 8] = (char)(data[f][bit / 8] ^ 1 << bit % 8);
+        put(path[f], data[f], size[f]);
+    }
+    assert_int_equal(found_step("flip", "log"), 20);
+    for (size_t f = 0; f < 3; f++)
+        free(data[f]);
+}
+
+/* A file of another checkpoint is whole, and still not this one's. */
+static void test_mixed(void **unused)
+{
+    (void)unused;
+    make_run("mixed");
+    for (size_t f = 0; f < 2; f++) {
+        char path[LK_PATH_SIZE], other[LK_PATH_SIZE];
+        char *data, *others;
+        size_t size, others_size;
+        path_of("mixed", file_names[f], path);
+        snprintf(other, sizeof other, "mixed/checkpoints/step-000000010/%s", file_names[f]);
+        assert_ok(lk_read_file(path, 1 << 20, &data, &size));
+        assert_ok(lk_read_file(other, 1 << 20, &others, &others_size));
+        put(path, others, others_size);
+        assert_seen("mixed", file_names[f], "another's file");
+        put(path, data, size);
+        free(data);
+        free(others);
+    }
+}
+
+/* Nothing stays of a checkpoint that could not be written. */
+static void test_cannot_write(void **unused)
+{
+    (void)unused;
+    model m;
+    int64_t bytes = 0;
+    lk_train_state state = state_at(5);
+    make_model(&m, 2, 1);
+    put("a-file", "x", 1);
+    assert_int_equal(lk_checkpoint_write("a-file/step-000000005", &m.buffers, &state, &texts, &bytes), LK_IO);
+    assert_non_null(strstr(lk_error_text(), "a-file"));
+    free_model(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_no_validation_yet), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_truncated),    cmocka_unit_test(test_appended),          cmocka_unit_test(test_flipped_bits),
+        cmocka_unit_test(test_mixed),        cmocka_unit_test(test_cannot_write),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
