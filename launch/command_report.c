@@ -9,8 +9,8 @@ static void print_help(void)
 {
     puts("usage: likeness report DIR... [-o FILE]\n"
          "\n"
-         "Writes one HTML page about every run in or below the folders: curves, pictures and evaluation of each, and where there\n"
-         "are several, which setting is best and what the others trade for it. The page is one file that refers to no other.\n"
+         "Writes one HTML page about every run in or below the folders: curves, pictures and evaluation of each, and\n"
+         "where there are several, which setting is best and what the others trade for it. The page is one file.\n"
          "Runs that likeness evaluate has judged are ranked; runs in training are shown as far as they are.\n"
          "\n"
          "  -o FILE   where the page goes (default: report.html in the first DIR)");

@@ -1,6 +1,6 @@
 /* The report: what runs left in their folders, read, compared and written as one HTML page.
  *
- * A run is a folder with config.yaml and metrics.jsonl, trained or in training, here or copied from elsewhere. Nothing in it is
+ * A run is a folder with config.yaml, trained, in training or yet to begin, here or copied from elsewhere. Nothing in it is
  * trusted: damaged files become notes on the page and warnings, never a failure of the whole report.
  *
  *     lk_report report = {0};
@@ -55,9 +55,10 @@ typedef struct lk_score {
 } lk_score;
 lk_score lk_score_of(const lk_judgement *judgement);
 
-/* Without DONE a run counts as running while metrics.jsonl is younger than stall.abort_s: a run that stands still that long ends
- * itself. */
-typedef enum lk_report_state { LK_STATE_DONE, LK_STATE_RUNNING, LK_STATE_UNFINISHED } lk_report_state;
+/* Without metrics.jsonl a run has not begun. Without DONE it counts as running while metrics.jsonl is younger than
+ * stall.abort_s: a run that stands still that long ends itself. */
+typedef enum lk_report_state { LK_STATE_DONE, LK_STATE_RUNNING, LK_STATE_UNFINISHED, LK_STATE_NOT_BEGUN } lk_report_state;
+enum { LK_STATE_COUNT = LK_STATE_NOT_BEGUN + 1 };
 const char *lk_state_name(lk_report_state state);
 
 /* The curves read from metrics.jsonl; LOSS is F, or L1 of a decoder run. */

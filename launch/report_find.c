@@ -10,9 +10,8 @@ enum { DEEPEST = 8 };
 
 static bool is_run(const char *folder)
 {
-    char config[LK_PATH_SIZE], metrics[LK_PATH_SIZE];
-    return lk_path_join(config, folder, "config.yaml") == LK_OK && lk_path_exists(config) &&
-           lk_path_join(metrics, folder, "metrics.jsonl") == LK_OK && lk_path_exists(metrics);
+    char config[LK_PATH_SIZE];
+    return lk_path_join(config, folder, "config.yaml") == LK_OK && lk_path_exists(config);
 }
 
 static bool same_folder(const char *a, const char *b)
@@ -79,8 +78,8 @@ lk_status lk_report_add(lk_report *report, const char *folder)
     size_t top = !is_run(path) ? strlen(path) + 1 : slash && slash[1] ? (size_t)(slash + 1 - path) : 0;
     LK_TRY(walk(report, path, top, 0));
     if (report->count == before)
-        return lk_fail(LK_BAD_DATA, "%s: no run in it that was not given already: a run is a folder with config.yaml and "
-                       "metrics.jsonl", path);
+        return lk_fail(LK_BAD_DATA, "%s: no run in it that was not given already: a run is a folder with config.yaml",
+                       path);
     return LK_OK;
 }
 

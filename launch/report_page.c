@@ -19,12 +19,12 @@ static void write_head(FILE *page, const lk_report *report)
         fprintf(page, "%zu runs", report->count);
     fputs(" &ndash; likeness</title>\n", page);
     fputs(lk_html_style, page);
-    int states[3] = {0};
+    int states[LK_STATE_COUNT] = {0};
     for (size_t i = 0; i < report->count; i++)
         states[report->runs[i].state]++;
     fprintf(page, "</head>\n<body>\n<header><h1>likeness</h1><p class=\"soft\">%zu run%s", report->count,
             report->count == 1 ? "" : "s");
-    for (int s = 0; s < 3; s++)
+    for (int s = 0; s < LK_STATE_COUNT; s++)
         if (states[s] > 0)
             fprintf(page, ", %d %s", states[s], lk_state_name((lk_report_state)s));
     fprintf(page, "; written %s</p></header>\n<main>\n", date);

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const char *const state_names[] = {"done", "running", "unfinished"};
+static const char *const state_names[] = {"done", "running", "unfinished", "not begun"};
 
 const char *lk_state_name(lk_report_state state)
 {
@@ -57,8 +57,10 @@ static void read_metrics(lk_report_run *run)
         [LK_VAL_LOSS] = {.kind = "val", .key = loss},              [LK_VAL_F1] = {.kind = "val", .key = "F1"},
         [LK_VAL_F2] = {.kind = "val", .key = "F2"},
     };
-    if (!path_in(run, "metrics.jsonl", path) ||
-        lk_metrics_collect(path, wishes, LK_CURVE_COUNT, &run->damaged_lines) != LK_OK) {
+    bool known = path_in(run, "metrics.jsonl", path) != NULL;
+    if (known && !lk_path_exists(path))
+        return;
+    if (!known || lk_metrics_collect(path, wishes, LK_CURVE_COUNT, &run->damaged_lines) != LK_OK) {
         note(run, lk_error_text());
         return;
     }
@@ -112,7 +114,7 @@ static void find_state(lk_report_run *run, time_t now)
     char path[LK_PATH_SIZE];
     struct stat info;
     double patience = run->config ? run->config->stall.abort_s : 300;
-    run->state = LK_STATE_UNFINISHED;
+    run->state = path_in(run, "metrics.jsonl", path) && !lk_path_exists(path) ? LK_STATE_NOT_BEGUN : LK_STATE_UNFINISHED;
     if (path_in(run, "DONE", path) && lk_path_exists(path))
         run->state = LK_STATE_DONE;
     else if (path_in(run, "metrics.jsonl", path) && stat(path, &info) == 0 && difftime(now, info.st_mtime) <= patience)

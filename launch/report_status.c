@@ -14,7 +14,7 @@ static void print_loss(FILE *out, double value)
 
 void lk_report_print_status(const lk_report *report, FILE *out)
 {
-    int states[3] = {0}, width = (int)strlen("point");
+    int states[LK_STATE_COUNT] = {0}, width = (int)strlen("point");
     for (size_t i = 0; i < report->count; i++) {
         int length = (int)strlen(report->runs[i].name);
         width = length > width ? length : width;
@@ -35,6 +35,7 @@ void lk_report_print_status(const lk_report *report, FILE *out)
         print_loss(out, run->best);
         fputc('\n', out);
     }
-    fprintf(out, "%zu point%s: %d done, %d running, %d unfinished\n", report->count, report->count == 1 ? "" : "s",
-            states[LK_STATE_DONE], states[LK_STATE_RUNNING], states[LK_STATE_UNFINISHED]);
+    fprintf(out, "%zu point%s: %d done, %d running, %d unfinished, %d not begun\n", report->count, report->count == 1 ? "" : "s",
+            states[LK_STATE_DONE], states[LK_STATE_RUNNING], states[LK_STATE_UNFINISHED],
+            states[LK_STATE_NOT_BEGUN]);
 }

@@ -33,10 +33,12 @@ cp -r "$damaged" sweep/now # begun a moment ago
 sed -i 's/lambda: 2/lambda: 7/' sweep/now/config.yaml
 rm -r sweep/now/report
 touch sweep/now/metrics.jsonl
+mkdir sweep/waits # planned
+sed 's/seed: 2/seed: 3/' sweep/now/config.yaml >sweep/waits/config.yaml
 
 "$LIKENESS" sweep status sweep >status.txt 2>status.log || { cat status.log; fail "sweep status"; }
 cat status.txt
-grep -q '^5 points: 3 done, 1 running, 1 unfinished$' status.txt || fail "the counts of the states"
+grep -q '^6 points: 3 done, 1 running, 1 unfinished, 1 not begun$' status.txt || fail "the counts of the states"
 "$LIKENESS" report sweep decoder >report.log 2>&1 || { cat report.log; fail "report"; }
 grep -qx 'sweep/report.html' report.log || fail "the page is not named"
 [ "$(grep -c 'left out 1 damaged line' report.log)" = 2 ] || fail "the damaged lines are not named"
@@ -106,7 +108,7 @@ for run in done:  # the score, from its definition
     a, m = e["accuracy"], e["majority"]
     score = (sum(1 - a[g] for g in a) / sum(1 - m[g] for g in a) + e["mae_ratio_20"] + e["F2"] / e["baseline_F2"]) / 3
     assert "%.4f" % score in page.text, score
-for text in ("lambda 0.5", "lambda 7", "The rule.", "± ", "over 2 seeds", "left out 1 damaged line", "lambda-2 <&' \"/seed-2",
+for text in ("lambda 0.5", "lambda 7", "The rule.", "± ", "over 2 seeds", "not begun", "left out 1 damaged line", "lambda-2 <&' \"/seed-2",
              "of 20", "1 of 3 settings"):
     assert text in page.text, text
 one = check("one.html", [done[0]], 5)
@@ -155,7 +157,7 @@ import json
 light, dark = (json.load(open(n + ".json")) for n in ("light", "dark"))
 for page in light, dark:
     up = [float(v) for v in page["up"] if v != "–"]
-    assert len(up) == 4 and up == sorted(up) and page["up"][4:] == page["down"][4:] == ["–"] * 2, page
+    assert len(up) == 4 and up == sorted(up) and page["up"][4:] == page["down"][4:] == ["–"] * 3, page
     assert [float(v) for v in page["down"][:4]] == up[::-1], page
     assert page["face"].startswith('url("data:image/png;base64,') and not page["wide"], page
 for key in ("line", "text", "paper"):

@@ -99,6 +99,11 @@ static void tells_states_apart(void **state)
     assert_ok(lk_report_run_read("states", "n", 1000101, &run)); /* stall.abort_s is 100 */
     assert_int_equal(run.state, LK_STATE_UNFINISHED);
     lk_report_run_free(&run);
+    put_config("begins", "2", 1, "");
+    assert_ok(lk_report_run_read("begins", "n", 1000100, &run));
+    assert_int_equal(run.state, LK_STATE_NOT_BEGUN);
+    assert_null(run.note);
+    lk_report_run_free(&run);
     put("states", "DONE", "");
     assert_ok(lk_report_run_read("states", "n", 1000101, &run));
     assert_int_equal(run.state, LK_STATE_DONE);
@@ -167,7 +172,7 @@ static void finds_runs_in_order(void **state)
     put_run("found/lambda-16", "16", 1, 1, 1, "");
     put_run("found/lambda-2", "2", 1, 1, 1, "");
     put_run("found/lambda-2/checkpoints/inner", "2", 1, 1, 1, ""); /* a run is not searched */
-    put("found/no-run", "config.yaml", "");
+    put("found/no-run", "metrics.jsonl", "");
     assert_int_equal(symlink("..", "found/no-run/circle"), 0);
     assert_ok(lk_report_add(&report, "found//"));
     assert_int_equal(report.count, 2);
