@@ -84,32 +84,4 @@ refuses_data "2 samples" data.train=faces/varied/two train.global_batch=3 train.
 # ---- a training that explodes ----
 refuses_data "not finite" optimizer.name=sgd optimizer.lr=100 optimizer.warmup_steps=0 train.steps=24
 
-# ---- a full disk: while metrics are written, and while the weights are ----
-mkdir small
-if mount -t tmpfs -o size=64k tmpfs small 2>/dev/null; then
-  trap 'umount small' EXIT
-  for ranks in 1 3; do
-    rm -rf small/*
-    likeness_on $ranks train encoder.yaml --set run.dir=small/run --set train.steps=2000 --set validate.samples=0 \
-      --set checkpoint.every_steps=0
-    code=$?
-    [ $code = 70 ] || fail "metrics on a full disk, $ranks ranks: exit $code"
-    [ "$(grep -c 'error: ' err.log)" = 1 ] && grep -q 'error: .*small/run/.*disk is full' err.log || fail "metrics on a full disk: the error"
-    [ ! -e small/run/DONE ] && [ ! -e small/run/model.safetensors ] || fail "a finished run on a full disk"
-    python3 -c 'import json; [json.loads(line) for line in open("small/run/metrics.jsonl")]' || fail "half a line in metrics.jsonl"
-    none_left
-  done
-  mount -o remount,size=1m small
-  for ranks in 1 3; do
-    rm -rf small/*
-    likeness_on $ranks train encoder.yaml --set run.dir=small/run --set train.steps=2 --set validate.samples=0 --set checkpoint.every_steps=0
-    code=$?
-    [ $code = 70 ] || fail "weights on a full disk, $ranks ranks: exit $code"
-    [ "$(grep -c 'error: ' err.log)" = 1 ] || fail "weights on a full disk: the error"
-    [ ! -e small/run/DONE ] && [ -z "$(find small -name '*.safetensors*')" ] || fail "left on the full disk: $(find small)"
-    none_left
-  done
-else
-  echo "a full disk was not tried: no right to mount a tmpfs"
-fi
 echo "bad input is refused on 1 and 3 ranks"
