@@ -41,6 +41,8 @@ static lk_status open_all(lk_evaluator *e, const char *run, const char *data)
 {
     char path[LK_PATH_SIZE];
     LK_TRY(lk_path_join(path, run, "config.yaml"));
+    if (!lk_path_exists(path))
+        return lk_fail(LK_BAD_DATA, "%s: is not a run: there is no config.yaml in it", run);
     LK_TRY(lk_config_load(path, NULL, 0, &e->config));
     e->is_encoder = e->config->train.stage == LK_STAGE_ENCODER;
     LK_TRY(lk_tensor_start(e->config->train.threads > 0 ? e->config->train.threads : lk_core_count()));

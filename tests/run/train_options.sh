@@ -70,7 +70,8 @@ assert abs(distance("fresh", "clipped") / (1e-3 * 0.5) - 1) < 1e-2, distance("fr
 # The first step of AdamW moves every weight by lr, whatever its gradient, except those far below eps and those that see none.
 a, b = tensors("adamw"), tensors("fresh")
 moved = sorted(abs(x - y) for name in a for x, y in zip(a[name], b[name]))
-assert abs(moved[len(moved) // 2] / 1e-4 - 1) < 1e-2 and moved[-1] < 1.01e-4, (moved[len(moved) // 2], moved[-1])
+moved = [m for m in moved if m > 0]  # weights behind a ReLU that never opens do not move
+assert len(moved) > 1000 and abs(moved[len(moved) // 2] / 1e-4 - 1) < 1e-2 and moved[-1] < 1.01e-4, (moved[len(moved) // 2], moved[-1])
 assert all(math.isfinite(f) for f in trace("momentum", "F"))'
 
 # ---- schedules ----
