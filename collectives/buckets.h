@@ -30,7 +30,8 @@ typedef struct lk_buckets_options {
 /* sizes[i]: floats of gradient i, in the order in which backward finishes them. `group` is only used during the call: the
  * buckets own a duplicate. The buffer starts as zeros. LK_BAD_CONFIG if `reproducible` does not go with the number of ranks.
  * Every rank must call with the same arguments. */
-lk_status lk_buckets_create(lk_process_group *group, const size_t *sizes, int count, lk_buckets_options options, lk_buckets **out);
+lk_status lk_buckets_create(lk_process_group *group, const size_t *sizes, int count, lk_buckets_options options,
+                            lk_buckets **out);
 /* Not between begin and wait. NULL is fine. Every rank must call. */
 void lk_buckets_free(lk_buckets *buckets);
 

@@ -38,8 +38,10 @@ static lk_status open_under_srun(lk_process_group *group)
     lk_log_set_rank(number_in_environment("SLURM_PROCID"), tasks);
     if (!has_process_manager()) {
         if (tasks > 1)
-            return lk_fail(LK_BAD_CONFIG, "srun started %d tasks that cannot find each other; start them with srun --mpi=pmix "
-                                          "(srun --mpi=list shows what this site has), or with mpirun inside the allocation", tasks);
+            return lk_fail(LK_BAD_CONFIG,
+                           "srun started %d tasks that cannot find each other; start them with srun --mpi=pmix "
+                           "(srun --mpi=list shows what this site has), or with mpirun inside the allocation",
+                           tasks);
         lk_solo_open(group);
         return LK_OK;
     }
@@ -48,8 +50,10 @@ static lk_status open_under_srun(lk_process_group *group)
         return LK_OK;
     int size = group->size;
     lk_group_close(group);
-    return lk_fail(LK_BAD_CONFIG, "srun started %d tasks, but MPI sees %d: this MPI does not understand srun's --mpi; use srun "
-                                  "--mpi=pmix (srun --mpi=list shows what this site has), or mpirun inside the allocation", tasks, size);
+    return lk_fail(LK_BAD_CONFIG,
+                   "srun started %d tasks, but MPI sees %d: this MPI does not understand srun's --mpi; use srun "
+                   "--mpi=pmix (srun --mpi=list shows what this site has), or mpirun inside the allocation",
+                   tasks, size);
 }
 
 lk_status lk_group_open(lk_process_group *group)

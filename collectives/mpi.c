@@ -98,7 +98,8 @@ static void barrier(lk_process_group *group)
 static void reduce(lk_process_group *group, void *buffer, size_t count, size_t item, MPI_Datatype type, MPI_Op operation)
 {
     for (size_t done = 0; done < count; done += at_most(count - done))
-        MPI_Allreduce(MPI_IN_PLACE, (char *)buffer + done * item, (int)at_most(count - done), type, operation, communicator(group));
+        MPI_Allreduce(MPI_IN_PLACE, (char *)buffer + done * item, (int)at_most(count - done), type, operation,
+                      communicator(group));
 }
 
 static void sum_f32(lk_process_group *group, float *buffer, size_t count)
@@ -138,7 +139,8 @@ static void exchange(lk_process_group *group, int peer, const void *send, size_t
     do {
         size_t out = at_most(send_size);
         size_t in = at_most(receive_size);
-        MPI_Sendrecv(send, (int)out, MPI_BYTE, peer, 0, receive, (int)in, MPI_BYTE, peer, 0, communicator(group), MPI_STATUS_IGNORE);
+        MPI_Sendrecv(send, (int)out, MPI_BYTE, peer, 0, receive, (int)in, MPI_BYTE, peer, 0, communicator(group),
+                     MPI_STATUS_IGNORE);
         send = (const char *)send + out;
         receive = (char *)receive + in;
         send_size -= out;

@@ -174,8 +174,10 @@ static lk_status accept_all(int listener, const invitation *call, lk_star_link *
         first++;
     char where[512];
     describe(call, where, sizeof where);
-    return lk_fail(LK_INTERNAL, "%d ranks, the first of them rank %d, cannot reach rank 0 by TCP at %s for the stall watchdog; allow TCP "
-                                "between the nodes, or run without it (stall.warn_s: 0 and stall.abort_s: 0)", missing, first, where);
+    return lk_fail(LK_INTERNAL,
+                   "%d ranks, the first of them rank %d, cannot reach rank 0 by TCP at %s for the stall watchdog; allow TCP "
+                   "between the nodes, or run without it (stall.warn_s: 0 and stall.abort_s: 0)",
+                   missing, first, where);
 }
 
 static int try_address(const struct sockaddr_storage *address, uint64_t token, int rank)
@@ -212,8 +214,10 @@ static lk_status connect_to_centre(const invitation *call, int rank, lk_star_lin
     }
     char where[512];
     describe(call, where, sizeof where);
-    return lk_fail(LK_INTERNAL, "cannot reach rank 0 by TCP at %s for the stall watchdog; allow TCP between the nodes, or run without "
-                                "it (stall.warn_s: 0 and stall.abort_s: 0)", where);
+    return lk_fail(LK_INTERNAL,
+                   "cannot reach rank 0 by TCP at %s for the stall watchdog; allow TCP between the nodes, or run without "
+                   "it (stall.warn_s: 0 and stall.abort_s: 0)",
+                   where);
 }
 
 lk_status lk_star_open(lk_process_group *group, lk_star_link *links)
@@ -231,7 +235,8 @@ lk_status lk_star_open(lk_process_group *group, lk_star_link *links)
     }
     LK_TRY_OR(done, lk_group_agree(group, status));
     lk_group_broadcast(group, &call, sizeof call, 0);
-    status = group->rank == 0 ? accept_all(listener, &call, links, group->size) : connect_to_centre(&call, group->rank, &links[0]);
+    status =
+        group->rank == 0 ? accept_all(listener, &call, links, group->size) : connect_to_centre(&call, group->rank, &links[0]);
     status = lk_group_agree(group, status);
     if (status != LK_OK)
         lk_star_close(links, group->size);

@@ -92,7 +92,8 @@ static lk_status name_outputs(align_run *run)
         const char *dot = strrchr(name, '.');
         size_t length = dot && dot > name ? (size_t)(dot - name) : strlen(name);
         if (length == 0 || length >= STEM_SIZE)
-            return lk_fail(LK_USAGE, "align: '%.80s' is no photo, or its name is longer than %d bytes", run->photos[i], STEM_SIZE - 1);
+            return lk_fail(LK_USAGE, "align: '%.80s' is no photo, or its name is longer than %d bytes", run->photos[i],
+                           STEM_SIZE - 1);
         memcpy(run->stems[i], name, length);
         for (int k = 0; k < i; k++)
             if (strcmp(run->stems[i], run->stems[k]) == 0)
@@ -119,9 +120,9 @@ static lk_status write_faces(align_run *run, int i, lk_image *photo, lk_aligned 
         char tail[16] = "";
         if (run->options.faces == LK_FACE_ALL)
             snprintf(tail, sizeof tail, "-%d", k + 1);
-        fprintf(line, "%s%s%s: %s (enlarged %.2f times, turned %.0f degrees, rolled %.0f, sharpness %.4f, %.0f %% outside)", k ? "\n" : "",
-                run->stems[i], tail, face->rejected ? face->rejected : "taken", face->enlarge, face->turn, face->roll, face->sharpness,
-                100 * face->outside);
+        fprintf(line, "%s%s%s: %s (enlarged %.2f times, turned %.0f degrees, rolled %.0f, sharpness %.4f, %.0f %% outside)",
+                k ? "\n" : "", run->stems[i], tail, face->rejected ? face->rejected : "taken", face->enlarge, face->turn,
+                face->roll, face->sharpness, 100 * face->outside);
         if (!face->rejected) {
             LK_TRY(save(run, run->stems[i], tail, &(lk_image){run->options.size, run->options.size, face->crop}));
             run->crops[i]++;
@@ -221,8 +222,9 @@ lk_status lk_command_align(int argc, char **argv)
     run.lines = calloc((size_t)run.count, sizeof *run.lines);
     run.crops = calloc((size_t)run.count, sizeof *run.crops);
     run.aligners = calloc((size_t)run.threads, sizeof *run.aligners);
-    lk_status status = run.stems && run.lines && run.crops && run.aligners ? align_all(&run)
-                                                                           : lk_fail(LK_INTERNAL, "out of memory for %d photos", run.count);
+    lk_status status = run.stems && run.lines && run.crops && run.aligners
+                           ? align_all(&run)
+                           : lk_fail(LK_INTERNAL, "out of memory for %d photos", run.count);
     for (int i = 0; run.lines && i < run.count; i++)
         free(run.lines[i]);
     for (int i = 0; run.aligners && i < run.threads; i++)

@@ -37,7 +37,8 @@ static void print_encoder(const lk_schema *schema, const lk_evaluation *e)
     printf("%-34s %9.4f %9.4f %7.3f   true discrete + mean continuous\n", "F2", e->f2, e->baseline_f2, e->f2 / e->baseline_f2);
     printf("\n%-34s %9s %9s\n", "accuracy", "encoder", "majority");
     for (int g = 0; g < e->group_count; g++)
-        printf("%-34s %9.3f %9.3f   %d choices\n", schema->groups[g].name, e->accuracy[g], e->majority[g], schema->groups[g].count);
+        printf("%-34s %9.3f %9.3f   %d choices\n", schema->groups[g].name, e->accuracy[g], e->majority[g],
+               schema->groups[g].count);
     printf("\nmean absolute error over that of predicting the mean: 10 strongest %.3f, 20 strongest %.3f, all %d %.3f\n\n",
            mean_ratio(e, 10), mean_ratio(e, 20), e->continuous_count, mean_ratio(e, e->continuous_count));
     printf("%-40s %9s %7s %7s %7s\n", "continuous, strongest first", "strength", "MAE", "ratio", "corr.");
@@ -67,9 +68,9 @@ static lk_status write_json(const char *path, const lk_schema *schema, const lk_
     }
     for (int k = 0; e->has_parts && k < e->continuous_count; k++) {
         const lk_parameter_score *p = &e->parameters[k];
-        json_array_append_new(parameters, json_pack("{s:s, s:f, s:f, s:f, s:f}", "name", schema->continuous[p->index].name, "strength",
-                                                    p->strength, "mae", p->mae, "mae_ratio", p->mae_ratio, "correlation",
-                                                    p->correlation));
+        json_array_append_new(parameters,
+                              json_pack("{s:s, s:f, s:f, s:f, s:f}", "name", schema->continuous[p->index].name, "strength",
+                                        p->strength, "mae", p->mae, "mae_ratio", p->mae_ratio, "correlation", p->correlation));
     }
     if (e->has_parts) {
         json_object_set_new(root, "F1", json_real(e->f1));

@@ -131,7 +131,8 @@ static lk_status describe(const lk_dataset *set, const char *const *paths, int c
     char hash[LK_HEX_SIZE], schema_hash[LK_HEX_SIZE];
     lk_hash_hex(lk_dataset_content_hash(set), hash);
     lk_hash_hex(schema->hash, schema_hash);
-    printf("samples: %" PRId64 "\npicture size: %d\nschema: %s (%d continuous, %d groups with %d choices), hash %s\ncontent hash: %s\n",
+    printf("samples: %" PRId64
+           "\npicture size: %d\nschema: %s (%d continuous, %d groups with %d choices), hash %s\ncontent hash: %s\n",
            lk_dataset_count(set), lk_dataset_size(set), schema->name, schema->continuous_count, schema->group_count,
            schema->choice_count, schema_hash, hash);
     for (int i = 0; i < count; i++) {

@@ -76,8 +76,8 @@ static lk_status parse_scaled(const char *option, const char *text, int64_t high
 static lk_status parse_options(int argc, char **argv, lk_pack_options *o, bool *help)
 {
     enum {
-        SCHEMA = 256, SIZE, SPLIT, SHARD_SIZE, JPEG, EXPECT, RESUME, THREADS, ALIGN, FACES, ENLARGE, TURN, SHARPNESS, OUTSIDE, LANDMARKS,
-        PIXELS, ENTRY, TOTAL, ENTRIES, WAITING
+        SCHEMA = 256, SIZE, SPLIT, SHARD_SIZE, JPEG, EXPECT, RESUME, THREADS, ALIGN, FACES,
+        ENLARGE, TURN, SHARPNESS, OUTSIDE, LANDMARKS, PIXELS, ENTRY, TOTAL, ENTRIES, WAITING
     };
     static const struct option LONG[] = {
         {"output", required_argument, NULL, 'o'},       {"schema", required_argument, NULL, SCHEMA},

@@ -57,8 +57,8 @@ static lk_status print_schema(const char *text, const char *origin)
 static lk_status print_checkpoint(const char *path, const lk_checkpoint_info *info, bool config)
 {
     const lk_train_state *s = &info->state;
-    printf("checkpoint: %s, whole\nstep: %" PRId64 " (%" PRId64 " updates, %" PRId64 " skipped), restarts: %" PRId64 "\n", path, s->step,
-           s->updates, s->skipped, s->restarts);
+    printf("checkpoint: %s, whole\nstep: %" PRId64 " (%" PRId64 " updates, %" PRId64 " skipped), restarts: %" PRId64 "\n", path,
+           s->step, s->updates, s->skipped, s->restarts);
     if (isfinite(s->best))
         printf("best validation: %.9g at step %" PRId64 ", %" PRId64 " validations without gain since\n", s->best, s->best_step,
                s->epochs_without_gain);
@@ -97,7 +97,8 @@ static lk_status list_checkpoints(const char *run)
             damaged++;
             continue;
         }
-        printf("%s: whole, by %d rank%s, restarts %" PRId64 "\n", path, info.world, info.world == 1 ? "" : "s", info.state.restarts);
+        printf("%s: whole, by %d rank%s, restarts %" PRId64 "\n", path, info.world, info.world == 1 ? "" : "s",
+               info.state.restarts);
         lk_checkpoint_info_free(&info);
     }
     if (damaged > 0)

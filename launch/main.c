@@ -35,7 +35,8 @@ static void print_help(FILE *out)
     fputs("usage: likeness COMMAND [OPTIONS]     (likeness COMMAND --help says more)\n\n", out);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
-    fputs("\nExit codes: 0 done, 64 usage, 65 bad data, 70 internal, 75 stopped and saved (run again), 78 bad configuration.\n", out);
+    fputs("\nExit codes: 0 done, 64 usage, 65 bad data, 70 internal, 75 stopped and saved (run again), 78 bad configuration.\n",
+          out);
 }
 
 int main(int argc, char **argv)

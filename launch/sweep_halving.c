@@ -141,8 +141,8 @@ static lk_status decide(const char *sweep, const char *point, double rung, doubl
     LK_TRY_OR(done, status);
     judgement j = judge(all, count, mine, keep);
     *stop = j.better >= j.kept;
-    int size = snprintf(line, sizeof line, "%s at epoch %g: %s; F1 %.6g, F2 %.6g, %d of %d points are better, %d go on\n", point, rung,
-                        *stop ? "stop" : "go on", mine.f1, mine.f2, j.better, j.points, j.kept);
+    int size = snprintf(line, sizeof line, "%s at epoch %g: %s; F1 %.6g, F2 %.6g, %d of %d points are better, %d go on\n", point,
+                        rung, *stop ? "stop" : "go on", mine.f1, mine.f2, j.better, j.points, j.kept);
     LK_TRY_OR(done, open_log(sweep, log, &fd));
     LK_TRY_OR(done, lk_append(fd, log, line, (size_t)size));
     fputs(line, stdout);

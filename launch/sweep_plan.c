@@ -140,7 +140,8 @@ static lk_status read_sweep(sweep *s, const lk_yaml_node *root)
         for (size_t k = 0; k < sizeof known / sizeof *known; k++)
             found |= strcmp(root->items[i]->key, known[k]) == 0;
         if (!found)
-            return refuse(s, root->items[i], "there is no such key; a sweep has base, dir, set, grid, points, seeds, at_once, halving");
+            return refuse(s, root->items[i],
+                          "there is no such key; a sweep has base, dir, set, grid, points, seeds, at_once, halving");
     }
     LK_TRY(read_text(s, root, "base", &s->base));
     LK_TRY(read_text(s, root, "dir", &s->folder));
@@ -220,7 +221,8 @@ static lk_status add_to_name(const sweep *s, point *p, const char *set)
     while (start > set && start[-1] != '.')
         start--;
     size_t used = strlen(p->name);
-    int more = snprintf(p->name + used, sizeof p->name - used, "%s%.*s-%s", used ? "-" : "", (int)(equals - start), start, equals + 1);
+    int more =
+        snprintf(p->name + used, sizeof p->name - used, "%s%.*s-%s", used ? "-" : "", (int)(equals - start), start, equals + 1);
     if (used + (size_t)more >= sizeof p->name)
         return lk_fail(LK_BAD_CONFIG, "%s: the name of a point would be too long: %s...", s->file, p->name);
     for (char *c = p->name + used; *c; c++)

@@ -30,7 +30,7 @@ typedef struct lk_block {
     lk_tensor *indices;  /* of the pool's maxima */
 } lk_block;
 
-/* Group norm's groups: 32, and half the channels below 64 (DESIGN of the encoder). */
+/* Group norm's groups: 32, and half the channels below 64. */
 int lk_group_count(int channels);
 #define LK_NORM_EPS 1e-5
 

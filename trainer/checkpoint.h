@@ -62,8 +62,8 @@ typedef struct lk_checkpoint_info {
 
 /* state.json alone: written into `folder` with the hashes of the two files beside it; read, where `origin` names it in errors
  * (LK_BAD_DATA). Every byte of it is under a hash of its own. */
-lk_status lk_checkpoint_write_state(const char *folder, const lk_train_state *state, const lk_checkpoint_texts *texts, uint64_t model,
-                                    uint64_t optimizer);
+lk_status lk_checkpoint_write_state(const char *folder, const lk_train_state *state, const lk_checkpoint_texts *texts,
+                                    uint64_t model, uint64_t optimizer);
 lk_status lk_checkpoint_parse_state(const char *text, size_t size, const char *origin, lk_checkpoint_info *out);
 /* The whole folder: state.json, and both files against their hashes. */
 lk_status lk_checkpoint_verify(const char *path, lk_checkpoint_info *out);

@@ -36,8 +36,8 @@ static json_t *state_object(const lk_train_state *s, const lk_checkpoint_texts *
 }
 
 /* state.json ends with a hash of its own bytes: a flipped digit in it would otherwise read as another state. */
-lk_status lk_checkpoint_write_state(const char *folder, const lk_train_state *state, const lk_checkpoint_texts *texts, uint64_t model,
-                                    uint64_t optimizer)
+lk_status lk_checkpoint_write_state(const char *folder, const lk_train_state *state, const lk_checkpoint_texts *texts,
+                                    uint64_t model, uint64_t optimizer)
 {
     char path[LK_PATH_SIZE], hashes[2][LK_HEX_SIZE], own[LK_HEX_SIZE];
     LK_TRY(lk_path_join(path, folder, "state.json"));

@@ -208,7 +208,8 @@ static lk_status allocate_sums(const lk_evaluator *e, encoder_sums *s)
 
 static void free_sums(encoder_sums *s)
 {
-    void *all[] = {s->hits, s->error, s->mean_error, s->x, s->y, s->xx, s->yy, s->xy, s->continuous, s->mean, s->logits, s->discrete};
+    void *all[] = {s->hits, s->error, s->mean_error, s->x,    s->y,      s->xx,
+                   s->yy,   s->xy,    s->continuous, s->mean, s->logits, s->discrete};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }

@@ -42,8 +42,8 @@ static lk_status take_over(lk_run *run)
     char path[LK_PATH_SIZE], before[CLAIM_SIZE], host[64] = "";
     LK_TRY(read_claim(run, before));
     gethostname(host, sizeof host - 1);
-    snprintf(run->claim, sizeof run->claim, "%lld, process %ld on %s at %.6f\n", strtoll(before, NULL, 10) + 1, (long)getpid(), host,
-             lk_wall_clock());
+    snprintf(run->claim, sizeof run->claim, "%lld, process %ld on %s at %.6f\n", strtoll(before, NULL, 10) + 1, (long)getpid(),
+             host, lk_wall_clock());
     LK_TRY(lk_run_path(run, "generation", path));
     return lk_write_file(path, run->claim, strlen(run->claim));
 }
@@ -57,8 +57,8 @@ lk_status lk_run_still_ours(const lk_run *run)
     if (strcmp(now, run->claim) == 0)
         return LK_OK;
     now[strcspn(now, "\n")] = '\0';
-    return lk_fail(LK_INTERNAL, "%s: another job has taken this run over (generation %s, ours was %lld); this one ends", run->folder,
-                   now[0] ? now : "removed", strtoll(run->claim, NULL, 10));
+    return lk_fail(LK_INTERNAL, "%s: another job has taken this run over (generation %s, ours was %lld); this one ends",
+                   run->folder, now[0] ? now : "removed", strtoll(run->claim, NULL, 10));
 }
 
 /* ---- opening ---- */

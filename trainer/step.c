@@ -125,12 +125,13 @@ static lk_status check_finite(lk_training *t, const lk_step_report *r, bool *ski
     if (c->train.nonfinite == LK_NONFINITE_SKIP && t->state.skipped < c->train.max_skips) {
         t->state.skipped++;
         *skip = true;
-        lk_warn("step %" PRId64 ": not finite (%s %g, gradient of %s); skipped, %" PRId64 " of at most %d", step, t->task->loss_name,
-                r->mean.f, name ? name : "none", t->state.skipped, c->train.max_skips);
+        lk_warn("step %" PRId64 ": not finite (%s %g, gradient of %s); skipped, %" PRId64 " of at most %d", step,
+                t->task->loss_name, r->mean.f, name ? name : "none", t->state.skipped, c->train.max_skips);
         return LK_OK;
     }
     return lk_fail(LK_BAD_DATA,
-                   "step %" PRId64 ": not finite: %s is %g, first bad gradient: %s; lower optimizer.lr, set optimizer.clip_norm, or "
+                   "step %" PRId64
+                   ": not finite: %s is %g, first bad gradient: %s; lower optimizer.lr, set optimizer.clip_norm, or "
                    "look at the data",
                    step, t->task->loss_name, r->mean.f, name ? name : "none");
 }

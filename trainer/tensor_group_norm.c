@@ -51,7 +51,8 @@ static bool prepare(norm_job *job, const lk_tensor *x, const lk_tensor *scale, c
     job->pixels = lk_tensor_dim(x, 2) * lk_tensor_dim(x, 3);
     job->groups = groups;
     job->out_of_memory = failed;
-    size_t per_channel = (size_t)job->channels, per_group = (size_t)(samples * groups), per_sample = (size_t)samples * per_channel;
+    size_t per_channel = (size_t)job->channels, per_group = (size_t)(samples * groups),
+           per_sample = (size_t)samples * per_channel;
     double *memory = calloc(2 * per_channel + 2 * per_group + 2 * per_sample, sizeof *memory);
     if (!memory) {
         lk_tensor_fail(LK_INTERNAL, "group norm: out of memory");

@@ -57,8 +57,8 @@ static lk_status commit(lk_training *t)
         lk_warn("step %" PRId64 ": no checkpoint: %s", r.step, lk_error_text());
         return LK_OK;
     }
-    const lk_metric items[] = {lk_metric_float("stall_ms", (float)(1e3 * r.stall_s)), lk_metric_float("write_s", (float)r.write_s),
-                               lk_metric_integer("bytes", r.bytes)};
+    const lk_metric items[] = {lk_metric_float("stall_ms", (float)(1e3 * r.stall_s)),
+                               lk_metric_float("write_s", (float)r.write_s), lk_metric_integer("bytes", r.bytes)};
     return lk_run_record(t->run, "checkpoint", r.step, (r.step - 1) / t->order.steps_per_epoch + 1, items, 3);
 }
 
@@ -99,8 +99,9 @@ static lk_status save_now(lk_training *t)
         take(t);
     LK_TRY(settle(t));
     bool saved = !t->saver || lk_saver_last(t->saver) == t->state.step;
-    return lk_group_agree(t->group,
-                          saved ? LK_OK : lk_fail(LK_IO, "step %" PRId64 " could not be saved; the checkpoint before it stays", t->state.step));
+    return lk_group_agree(
+        t->group,
+        saved ? LK_OK : lk_fail(LK_IO, "step %" PRId64 " could not be saved; the checkpoint before it stays", t->state.step));
 }
 
 static bool checkpoint_due(const lk_training *t)
@@ -146,7 +147,8 @@ static lk_status validate(lk_training *t)
         status = draw_samples(t);
     LK_TRY(lk_group_agree(t->group, status));
     if (t->task->has_parts)
-        lk_info("epoch %" PRId64 ", step %" PRId64 ": validation F %.4f, F1 %.4f, F2 %.4f", epoch, step, mean.f, mean.f1, mean.f2);
+        lk_info("epoch %" PRId64 ", step %" PRId64 ": validation F %.4f, F1 %.4f, F2 %.4f", epoch, step, mean.f, mean.f1,
+                mean.f2);
     else
         lk_info("epoch %" PRId64 ", step %" PRId64 ": validation L1 %.5f", epoch, step, mean.f);
     note_validation(t, mean.f);
@@ -196,8 +198,8 @@ static lk_status run_steps(lk_training *t, lk_progress *bar)
         }
     }
     if (has_converged(t))
-        lk_info("converged: %s has not improved by %g for %d validations", t->task->loss_name, t->config->train.converge.min_delta,
-                t->config->train.converge.patience);
+        lk_info("converged: %s has not improved by %g for %d validations", t->task->loss_name,
+                t->config->train.converge.min_delta, t->config->train.converge.patience);
     return lk_group_agree(t->group, t->deferred.status == LK_OK ? LK_OK : lk_error_put(&t->deferred));
 }
 
@@ -249,8 +251,9 @@ static void introduce(const lk_training *t)
     int threads = lk_training_threads(t->config, t->group);
     lk_info("%s: %" PRId64 " steps of %d samples on %d rank%s x %d thread%s, %zu weights, %" PRId64 " training and %" PRId64
             " validation faces",
-            t->config->run.dir, t->total_steps, t->config->train.global_batch, t->group->size, t->group->size == 1 ? "" : "s", threads,
-            threads == 1 ? "" : "s", t->task->weights->total, lk_dataset_count(t->train_set), lk_dataset_count(t->validation_set));
+            t->config->run.dir, t->total_steps, t->config->train.global_batch, t->group->size, t->group->size == 1 ? "" : "s",
+            threads, threads == 1 ? "" : "s", t->task->weights->total, lk_dataset_count(t->train_set),
+            lk_dataset_count(t->validation_set));
 }
 
 static lk_status train(lk_training *t)

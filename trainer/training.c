@@ -39,8 +39,8 @@ static lk_status open_data(lk_training *t)
     const char *names[2] = {c->data.train.items[0], c->data.val.items[0]};
     for (int i = 0; i < 2; i++)
         if (lk_dataset_size(sets[i]) != c->model.size)
-            return lk_fail(LK_BAD_DATA, "%s: pictures are %d px, but model.size is %d; render or pack them at that size", names[i],
-                           lk_dataset_size(sets[i]), c->model.size);
+            return lk_fail(LK_BAD_DATA, "%s: pictures are %d px, but model.size is %d; render or pack them at that size",
+                           names[i], lk_dataset_size(sets[i]), c->model.size);
     if (lk_dataset_count(t->train_set) < c->train.global_batch)
         return lk_fail(LK_BAD_DATA, "%s: has %" PRId64 " samples, fewer than train.global_batch %d over %d ranks", names[0],
                        lk_dataset_count(t->train_set), c->train.global_batch, t->group->size);
@@ -76,10 +76,11 @@ static lk_status plan_steps(lk_training *t)
     };
     t->total_steps = c->train.steps > 0 ? c->train.steps : c->train.epochs * t->order.steps_per_epoch;
     if (c->train.reproducible && !sums_in_tree(t))
-        return lk_fail(LK_BAD_CONFIG,
-                       "train.reproducible sums in a binary tree: the number of ranks (%d) and of micro-batches a rank (%d) must be "
-                       "powers of two",
-                       t->group->size, t->order.accumulation);
+        return lk_fail(
+            LK_BAD_CONFIG,
+            "train.reproducible sums in a binary tree: the number of ranks (%d) and of micro-batches a rank (%d) must be "
+            "powers of two",
+            t->group->size, t->order.accumulation);
     return LK_OK;
 }
 
@@ -132,7 +133,8 @@ static lk_status open_optimizer(lk_training *t)
 
 static lk_training_buffers live_buffers(lk_training *t)
 {
-    lk_training_buffers b = {.layout = t->task->weights, .values = t->task->weights->values, .buffer_count = t->optimizer.buffer_count};
+    lk_training_buffers b = {
+        .layout = t->task->weights, .values = t->task->weights->values, .buffer_count = t->optimizer.buffer_count};
     for (int i = 0; i < b.buffer_count; i++)
         b.buffers[i] = t->optimizer.buffers[i];
     return b;
@@ -247,7 +249,8 @@ static lk_status look_at_run(const lk_training *t, const char *resume, bool *fin
     if (t->group->rank == 0) {
         done = (char)(strcmp(resume, "auto") == 0 && lk_run_is_done(folder));
         if (strcmp(resume, "never") == 0 && lk_run_is_begun(folder))
-            status = lk_fail(LK_BAD_CONFIG, "%s: holds a run already and --resume never was given; choose another run.dir", folder);
+            status =
+                lk_fail(LK_BAD_CONFIG, "%s: holds a run already and --resume never was given; choose another run.dir", folder);
     }
     LK_TRY(lk_group_agree(t->group, status));
     lk_group_broadcast(t->group, &done, sizeof done, 0);

@@ -1,5 +1,5 @@
-/* Internal to trainer/: everything a training holds, how it is opened, resumed and closed. The loop is train.c, one step is
- * step.c.
+/* A training in its parts, for those who run the loop themselves: train.c, and likeness bench. What it holds, how it is opened,
+ * resumed and closed; one step (step.c).
  */
 #ifndef LK_TRAINER_TRAINING_H
 #define LK_TRAINER_TRAINING_H

@@ -63,7 +63,8 @@ lk_status lk_draw_samples(lk_task *task, const lk_dataset *dataset, int count, l
     if (count > lk_dataset_count(dataset))
         count = (int)lk_dataset_count(dataset);
     lk_validation_order order = lk_validation_order_make(count, count, 0, 1);
-    lk_loader_options options = {.batch_size = count, .threads = 1, .prefetch = 1, .order = lk_validation_batch, .context = &order};
+    lk_loader_options options = {
+        .batch_size = count, .threads = 1, .prefetch = 1, .order = lk_validation_batch, .context = &order};
     lk_loader *loader = NULL;
     const lk_batch *batch = NULL;
     LK_TRY(lk_loader_start(dataset, &options, &loader));

@@ -67,8 +67,8 @@ static lk_status load_one(lk_weight *w, const lk_safetensors *file, const char *
         char theirs[64], ours[64];
         format_shape(theirs, sizeof theirs, tensor->dims, tensor->shape);
         format_shape(ours, sizeof ours, w->dims, w->sizes);
-        return lk_fail(LK_BAD_DATA, "%s: the tensor %s is %s, the model needs %s; check model.size, the widths and the schema", path,
-                       name, theirs, ours);
+        return lk_fail(LK_BAD_DATA, "%s: the tensor %s is %s, the model needs %s; check model.size, the widths and the schema",
+                       path, name, theirs, ours);
     }
     if (tensor->dtype != LK_DTYPE_F32)
         return lk_fail(LK_BAD_DATA, "%s: the tensor %s is %s, but weights are kept as F32", path, name,

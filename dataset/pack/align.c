@@ -301,7 +301,8 @@ lk_status lk_align(lk_aligner *aligner, const lk_image *photo, lk_aligned faces[
         return LK_OK;
     }
     if (found > 1 && aligner->options.faces == LK_FACE_ERROR)
-        return lk_fail(LK_BAD_DATA, "has %d faces, one is allowed; take the picture out or choose --faces central, all or one", found);
+        return lk_fail(LK_BAD_DATA, "has %d faces, one is allowed; take the picture out or choose --faces central, all or one",
+                       found);
     int wanted = aligner->options.faces == LK_FACE_ALL ? found : 1;
     for (int i = 0; i < wanted; i++) {
         faces[i] = (lk_aligned){.box = boxes[i]};

@@ -21,7 +21,7 @@ typedef struct lk_align_options {
     int size;             /* edge of the crop in pixels */
     lk_face_choice faces;
     double max_enlarge;   /* "too small": a crop pixel may show no less than 1 / max_enlarge photo pixels */
-    double max_turn;      /* "turned away": degrees between the face's axis and the camera; roll is corrected and does not count */
+    double max_turn; /* "turned away": degrees between the face's axis and the camera; roll is corrected and does not count */
     double min_sharpness; /* "blurred": see lk_sharpness */
     double max_outside;   /* "cut off": share of the crop that lies outside the photo and is its reflection */
 } lk_align_options;

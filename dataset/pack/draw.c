@@ -12,7 +12,8 @@ static const lk_colour black = {0, 0, 0}, grey = {170, 170, 170}, pale = {225, 2
 
 void lk_draw_rectangle(lk_image *image, int x, int y, int width, int height, lk_colour colour)
 {
-    int right = x + width < image->width ? x + width : image->width, bottom = y + height < image->height ? y + height : image->height;
+    int right = x + width < image->width ? x + width : image->width,
+        bottom = y + height < image->height ? y + height : image->height;
     for (int row = y < 0 ? 0 : y; row < bottom; row++) {
         for (int column = x < 0 ? 0 : x; column < right; column++) {
             uint8_t *p = image->pixels + ((size_t)row * (size_t)image->width + (size_t)column) * 3;
@@ -65,8 +66,8 @@ void lk_draw_aligned(lk_image *photo, const lk_aligned *face, int size)
     lk_eye_centres(face->landmarks, &left, &right);
     lk_draw_line(photo, left, right, thick, red);
     char text[96];
-    snprintf(text, sizeof text, "%s x%.2f turn %.0f sharp %.3f", face->rejected ? face->rejected : "taken", face->enlarge, face->turn,
-             face->sharpness);
+    snprintf(text, sizeof text, "%s x%.2f turn %.0f sharp %.3f", face->rejected ? face->rejected : "taken", face->enlarge,
+             face->turn, face->sharpness);
     lk_draw_text(photo, (int)b->left + 2, (int)b->top + 3, thick, text, face->rejected ? red : green);
 }
 

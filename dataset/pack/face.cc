@@ -53,8 +53,8 @@ extern "C" lk_status lk_face_model_open(const char *path, lk_face_model **out)
         *out = model.release();
         return LK_OK;
     } catch (const std::exception &e) {
-        return lk_fail(LK_BAD_DATA, "%s: cannot read the face landmark model (%s); install libdlib-data or give --landmarks FILE", from,
-                       e.what());
+        return lk_fail(LK_BAD_DATA, "%s: cannot read the face landmark model (%s); install libdlib-data or give --landmarks FILE",
+                       from, e.what());
     } catch (...) {
         return lk_fail(LK_BAD_DATA, "%s: cannot read the face landmark model", from);
     }

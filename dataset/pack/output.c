@@ -93,7 +93,8 @@ static lk_status load_pack_json(const char *path, json_t **out)
     *out = json_loadb(text, size, 0, &error);
     free(text);
     if (!*out)
-        return lk_fail(LK_BAD_DATA, "%s:%d: not JSON: %s; the folder cannot be packed into further", path, error.line, error.text);
+        return lk_fail(LK_BAD_DATA, "%s:%d: not JSON: %s; the folder cannot be packed into further", path, error.line,
+                       error.text);
     return LK_OK;
 }
 
@@ -106,8 +107,9 @@ static lk_status compare_settings(const lk_output *o, json_t *earlier)
         if (json_equal(before, value))
             continue;
         char *now = json_dumps(value, JSON_ENCODE_ANY), *then = before ? json_dumps(before, JSON_ENCODE_ANY) : NULL;
-        lk_status status = lk_fail(LK_USAGE, "%s was begun with %s = %.100s, not %.100s; go on with the same settings, or choose another folder",
-                                   o->options->folder, name, then ? then : "nothing", now ? now : "?");
+        lk_status status =
+            lk_fail(LK_USAGE, "%s was begun with %s = %.100s, not %.100s; go on with the same settings, or choose another folder",
+                    o->options->folder, name, then ? then : "nothing", now ? now : "?");
         free(now);
         free(then);
         return status;
@@ -192,7 +194,8 @@ static lk_status open_folder(lk_output *o, lk_existing_function *existing, void 
         shards += o->parts[i].shards;
     bool begun = lk_path_exists(o->pack_json);
     if (begun && !options->resume)
-        return lk_fail(LK_USAGE, "%s was packed into already; --resume goes on with it, or choose another folder", options->folder);
+        return lk_fail(LK_USAGE, "%s was packed into already; --resume goes on with it, or choose another folder",
+                       options->folder);
     if (shards > 0 && !begun)
         return lk_fail(LK_USAGE, "%s holds shards that likeness pack has not begun; choose another folder", options->folder);
     LK_TRY(remove_unfinished(options->folder));
@@ -264,8 +267,8 @@ lk_status lk_output_add(lk_output *o, int number, const lk_sample *sample, const
         char name[32], path[LK_PATH_SIZE];
         snprintf(name, sizeof name, "shard-%05d.h5", p->shards);
         LK_TRY(lk_path_join(path, p->folder, name));
-        LK_TRY(lk_shard_create(path, options->schema, options->size, options->shard_size, options->jpeg_quality, options->provenance,
-                               &p->writer));
+        LK_TRY(lk_shard_create(path, options->schema, options->size, options->shard_size, options->jpeg_quality,
+                               options->provenance, &p->writer));
     }
     LK_TRY(jpeg ? lk_shard_append_jpeg(p->writer, sample, jpeg, jpeg_size) : lk_shard_append(p->writer, sample));
     return ++p->in_writer == options->shard_size ? commit(p) : LK_OK;

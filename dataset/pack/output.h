@@ -31,7 +31,8 @@ typedef struct lk_output_options {
 extern const char *const lk_part_names[LK_MAX_PARTS];
 
 /* A sample that an earlier run has written. */
-typedef lk_status lk_existing_function(void *context, int part, const char *key, const float *continuous, const uint8_t *discrete);
+typedef lk_status lk_existing_function(void *context, int part, const char *key, const float *continuous,
+                                       const uint8_t *discrete);
 
 typedef struct lk_output lk_output;
 /* `options` and what it points to must outlive the output. A folder that holds shards already is refused (LK_USAGE) unless

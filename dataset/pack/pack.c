@@ -95,7 +95,8 @@ static lk_status store_oldest(packing *p)
         status = lk_error_put(&job->error);
     else if (job->refused)
         status = lk_pack_report_refuse(p->report, job->refused,
-                                  strcmp(job->refused, "bad parameters") == 0 ? job->labels.name : job->picture.name, job->detail);
+                                       strcmp(job->refused, "bad parameters") == 0 ? job->labels.name : job->picture.name,
+                                       job->detail);
     for (int i = 0; i < job->face_count && status == LK_OK && !job->refused; i++)
         status = store_face(p, job, i);
     lk_job_free(job);
@@ -280,10 +281,11 @@ static lk_status check_counts(const packing *p)
 {
     int64_t expect = p->options->expect;
     if (expect > 0 && p->pictures != expect)
-        return lk_fail(LK_BAD_DATA, "%" PRId64 " pictures came, %" PRId64 " were expected; is a source cut short?", p->pictures, expect);
+        return lk_fail(LK_BAD_DATA, "%" PRId64 " pictures came, %" PRId64 " were expected; is a source cut short?", p->pictures,
+                       expect);
     if (lk_pack_report_taken(p->report) == 0)
-        return lk_fail(LK_BAD_DATA, "%s: nothing could be taken out of %" PRId64 " pictures; see why in the report", p->options->folder,
-                       p->pictures);
+        return lk_fail(LK_BAD_DATA, "%s: nothing could be taken out of %" PRId64 " pictures; see why in the report",
+                       p->options->folder, p->pictures);
     return LK_OK;
 }
 
@@ -327,9 +329,10 @@ static lk_status make_settings(packing *p)
     json_t *split = json_array();
     for (int i = 0; i < o->part_count; i++)
         json_array_append_new(split, json_real(o->shares[i]));
-    p->settings = json_pack("{s:s, s:s, s:i, s:i, s:I, s:o, s:b, s:f, s:I}", "schema", p->schema->name, "schema_hash", hash, "size",
-                            o->alignment.size, "jpeg", o->jpeg_quality, "shard_size", (json_int_t)o->shard_size, "split", split,
-                            "align", o->align, "max_enlarge", o->alignment.max_enlarge, "max_pixels", (json_int_t)o->max_pixels);
+    p->settings =
+        json_pack("{s:s, s:s, s:i, s:i, s:I, s:o, s:b, s:f, s:I}", "schema", p->schema->name, "schema_hash", hash, "size",
+                  o->alignment.size, "jpeg", o->jpeg_quality, "shard_size", (json_int_t)o->shard_size, "split", split, "align",
+                  o->align, "max_enlarge", o->alignment.max_enlarge, "max_pixels", (json_int_t)o->max_pixels);
     if (p->settings && o->align) {
         json_t *rules = json_pack("{s:i, s:f, s:f, s:f}", "faces", (int)o->alignment.faces, "max_turn", o->alignment.max_turn,
                                   "min_sharpness", o->alignment.min_sharpness, "max_outside", o->alignment.max_outside);

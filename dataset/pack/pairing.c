@@ -139,10 +139,11 @@ static lk_status let_wait(lk_pairing *p, slot *s, const char *key, lk_half *half
     p->waiting_count++;
     p->waiting_bytes += weight(w);
     if (p->waiting_bytes > p->waiting_limit)
-        return lk_fail(LK_BAD_DATA,
-                       "%zu files of %lld bytes wait for the picture or the parameters that belong to them; put the two beside each "
-                       "other or the parameters first, or raise --max-waiting",
-                       p->waiting_count, (long long)p->waiting_bytes);
+        return lk_fail(
+            LK_BAD_DATA,
+            "%zu files of %lld bytes wait for the picture or the parameters that belong to them; put the two beside each "
+            "other or the parameters first, or raise --max-waiting",
+            p->waiting_count, (long long)p->waiting_bytes);
     return LK_OK;
 }
 

@@ -61,8 +61,9 @@ static lk_status read_labels(const lk_schema *schema, lk_job *job)
 static bool may_pass(const lk_prepare_options *options, const lk_half *picture)
 {
     int size = options->alignment.size, width, height, sampling, colours;
-    if (options->align || options->jpeg_quality == 0 || picture->size < 4 || picture->data[0] != 0xff || picture->data[1] != 0xd8 ||
-        picture->size > tjBufSize(size, size, TJSAMP_444) || lk_exif_orientation(picture->data, picture->size) != 1)
+    if (options->align || options->jpeg_quality == 0 || picture->size < 4 || picture->data[0] != 0xff ||
+        picture->data[1] != 0xd8 || picture->size > tjBufSize(size, size, TJSAMP_444) ||
+        lk_exif_orientation(picture->data, picture->size) != 1)
         return false;
     tjhandle decoder = tjInitDecompress();
     int edge = (size + 7) / 8;

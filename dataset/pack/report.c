@@ -204,7 +204,8 @@ static void print_unusual(const lk_pack_report *r)
     double n = (double)lk_pack_report_taken(r);
     for (int i = 0; i < r->schema->continuous_count && n > 1; i++)
         if (r->spreads[i].low == r->spreads[i].high)
-            printf("  note: '%s' has the same value in every sample; nothing can be learned about it\n", r->schema->continuous[i].name);
+            printf("  note: '%s' has the same value in every sample; nothing can be learned about it\n",
+                   r->schema->continuous[i].name);
 }
 
 void lk_pack_report_print(const lk_pack_report *r, const char *const *part_names, int part_count)

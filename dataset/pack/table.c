@@ -43,7 +43,8 @@ static lk_status next_line(table *t, char **line, size_t *length)
             t->have -= t->at;
             t->at = 0;
             if (t->have == MAX_LINE)
-                return lk_fail(LK_BAD_DATA, "%s: line %lld is longer than %d bytes", t->name, (long long)t->line_number + 1, MAX_LINE);
+                return lk_fail(LK_BAD_DATA, "%s: line %lld is longer than %d bytes", t->name, (long long)t->line_number + 1,
+                               MAX_LINE);
             LK_TRY(lk_source_read_some(t->source, t->buffer + t->have, MAX_LINE - t->have, &got));
             t->have += got;
             if (got > 0)
@@ -166,8 +167,8 @@ static lk_status take_header(table *t, char *record)
     char *fields[MAX_COLUMNS];
     int count = split_record(record, fields), keys = 0;
     if (count < 0)
-        return lk_fail(LK_BAD_DATA, "%s: is no row of a CSV table: a quote is not closed, or there are more than %d columns", t->origin,
-                       MAX_COLUMNS);
+        return lk_fail(LK_BAD_DATA, "%s: is no row of a CSV table: a quote is not closed, or there are more than %d columns",
+                       t->origin, MAX_COLUMNS);
     for (int i = 0; i < count; i++) {
         int number = lk_schema_find_continuous(t->schema, fields[i]), group = lk_schema_find_group(t->schema, fields[i]);
         column *c = &t->columns[i];
@@ -180,8 +181,8 @@ static lk_status take_header(table *t, char *record)
         else if (strcmp(fields[i], "identity") == 0)
             *c = (column){IDENTITY, "identity"};
         else
-            return lk_fail(LK_BAD_DATA, "%s: the schema '%s' has nothing for the column '%.*s'", t->origin, t->schema->name, LK_MAX_NAME,
-                           fields[i]);
+            return lk_fail(LK_BAD_DATA, "%s: the schema '%s' has nothing for the column '%.*s'", t->origin, t->schema->name,
+                           LK_MAX_NAME, fields[i]);
         for (int k = 0; k < i; k++)
             if (strcmp(t->columns[k].name, c->name) == 0)
                 return lk_fail(LK_BAD_DATA, "%s: the column '%s' stands there twice", t->origin, c->name);

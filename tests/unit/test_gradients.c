@@ -149,11 +149,12 @@ static void blocks(void **state)
     check_block("convolution, relu", (lk_block){.in = 3, .out = 5, .kernel = 3, .convolution = plain, .relu = true}, 2, 6);
     check_block("convolution, relu, pool",
                 (lk_block){.in = 3, .out = 5, .kernel = 3, .convolution = plain, .relu = true, .pool = true}, 2, 6);
-    check_block("group norm, relu, pool",
-                (lk_block){.in = 3, .out = 8, .kernel = 3, .convolution = plain, .norm = LK_GROUP_NORMED, .relu = true, .pool = true},
-                2, 6);
-    check_block("group norm, 64 channels", (lk_block){.in = 3, .out = 64, .kernel = 3, .convolution = plain, .norm = LK_GROUP_NORMED},
-                2, 4);
+    check_block(
+        "group norm, relu, pool",
+        (lk_block){.in = 3, .out = 8, .kernel = 3, .convolution = plain, .norm = LK_GROUP_NORMED, .relu = true, .pool = true}, 2,
+        6);
+    check_block("group norm, 64 channels",
+                (lk_block){.in = 3, .out = 64, .kernel = 3, .convolution = plain, .norm = LK_GROUP_NORMED}, 2, 4);
     check_block("transposed, stride 1",
                 (lk_block){.in = 7, .out = 5, .kernel = 4, .convolution = {.transposed = true, .stride = 1}, .relu = true}, 3, 1);
     check_block("transposed, stride 2",
@@ -203,7 +204,8 @@ static void losses(void **state)
     (void)state;
     lk_group groups[2] = {{.count = 3}, {.count = 5}};
     const uint8_t labels[6] = {0, 4, 2, 1, 1, 0};
-    loss_case c = {.schema = {.group_count = 2, .groups = groups, .choice_count = 8}, .n = 3, .labels = labels, .sizes = {2, 3, 4, 4}};
+    loss_case c = {
+        .schema = {.group_count = 2, .groups = groups, .choice_count = 8}, .n = 3, .labels = labels, .sizes = {2, 3, 4, 4}};
     double logits[24], pixels[96], target[96];
     fill(logits, 24, 2);
     check_gradient("discrete loss", discrete_value, &c, logits, 24);
@@ -277,7 +279,8 @@ static void check_encoder(bool group_norm)
     m.x = malloc(2 * 3 * 64 * 64 * sizeof(double));
     fill(m.x, 2 * 3 * 64 * 64, 1);
     const char *names[] = {"encoder.continuous.weight", "encoder.discrete.weight", "encoder.residual.1.conv1.weight",
-                           "encoder.residual.2.conv2.bias", group_norm ? "encoder.features.49.weight" : "encoder.features.34.weight"};
+                           "encoder.residual.2.conv2.bias",
+                           group_norm ? "encoder.features.49.weight" : "encoder.features.34.weight"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         m.varied = lk_weights_find(&m.encoder.weights, names[i]);
         assert_true(m.varied >= 0);
@@ -312,7 +315,8 @@ static double decoder_value(void *context, const double *at, double *gradient)
     if (gradient) {
         for (int i = 0; i < 2 * 3 * 32 * 32; i++)
             values[i] = (i % 7) - 3;
-        lk_tensor *dp = lk_decoder_backward(&m->decoder, lk_tensor_from_doubles(values, LK_DTYPE_F64, 4, (int64_t[]){2, 3, 32, 32}));
+        lk_tensor *dp =
+            lk_decoder_backward(&m->decoder, lk_tensor_from_doubles(values, LK_DTYPE_F64, 4, (int64_t[]){2, 3, 32, 32}));
         lk_tensor_to_doubles(dp, gradient);
         lk_tensor_free(&dp);
     }

@@ -81,8 +81,10 @@ static void open_stage(stage *s, const char *kind, const char *norm, const char 
              "loss: {lambda: 0.25}\n"
              "optimizer: {%s, schedule: constant, warmup_steps: 0, continuous_head_lr: 1.0}\n"
              "train: {stage: %s, global_batch: 4, micro_batch: 4, steps: 3, precision: f32, device: cpu}\n",
-             fixture(strcmp(kind, "decoder") == 0 ? "decoder" : strcmp(norm, "group") == 0 ? "encoder-group" : "encoder-none"), norm,
-             fixture("decoder"), optimizer, kind);
+             fixture(strcmp(kind, "decoder") == 0 ? "decoder"
+                     : strcmp(norm, "group") == 0 ? "encoder-group"
+                                                  : "encoder-none"),
+             norm, fixture("decoder"), optimizer, kind);
     *s = (stage){0};
     assert_int_equal(lk_write_file("oracle.yaml", yaml, strlen(yaml)), LK_OK);
     double mean[7] = {.5, .5, .5, .5, .5, .5, .5};
@@ -230,7 +232,8 @@ static void decoder(void **state)
 }
 
 /* Losses before each of three steps and after them. */
-static void check_trace(const char *kind, const char *norm, const char *optimizer, const char *expected_name, const char *trace_name)
+static void check_trace(const char *kind, const char *norm, const char *optimizer, const char *expected_name,
+                        const char *trace_name)
 {
     stage s;
     lk_optimizer o;

@@ -254,9 +254,11 @@ static char *csv_table(int count)
         small_sample_make(i, 8, &s);
         double v[SMALL_NC];
         for (int k = 0; k < SMALL_NC; k++)
-            v[k] = schema->continuous[k].min + (double)s.continuous[k] * ((double)schema->continuous[k].max - schema->continuous[k].min);
-        fprintf(out, "faces/%04d.jpg,%s,%.9g,%.9g,\"%.9g\",%.9g,%.9g,%s,person %d\r\n", i, schema->groups[0].choices[s.discrete[0]], v[0],
-                v[1], v[2], v[3], v[4], schema->groups[1].choices[s.discrete[1]], i / 5);
+            v[k] = schema->continuous[k].min +
+                   (double)s.continuous[k] * ((double)schema->continuous[k].max - schema->continuous[k].min);
+        fprintf(out, "faces/%04d.jpg,%s,%.9g,%.9g,\"%.9g\",%.9g,%.9g,%s,person %d\r\n", i,
+                schema->groups[0].choices[s.discrete[0]], v[0], v[1], v[2], v[3], v[4], schema->groups[1].choices[s.discrete[1]],
+                i / 5);
     }
     fclose(out);
     lk_schema_free(schema);
@@ -596,7 +598,8 @@ static void a_full_disk_is_one_error(void **state)
 {
     (void)state;
     bool mounted = lk_make_folder("full") == LK_OK && (unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) &&
-                   mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 && mount("none", "full", "tmpfs", 0, "size=500k") == 0;
+                   mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+                   mount("none", "full", "tmpfs", 0, "size=500k") == 0;
     if (!mounted) {
         print_message("skipped: no small file system can be mounted here\n");
         skip();

@@ -112,8 +112,8 @@ static void absurd_crops_are_refused(void **state)
 /* Puts an orientation into a JPEG, as a camera does. */
 static uint8_t *with_orientation(const uint8_t *jpeg, size_t size, int orientation, bool big, size_t *out_size)
 {
-    uint8_t app1[] = {0xff, 0xe1, 0, 34, 'E', 'x', 'i', 'f', 0, 0, 'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 0x01, 3, 0, 1, 0, 0, 0,
-                      0, 0, 0, 0, 0, 0, 0, 0};
+    uint8_t app1[] = {0xff, 0xe1, 0,    34,   'E', 'x', 'i', 'f', 0, 0, 'I', 'I', 42, 0, 8, 0, 0, 0,
+                      1,    0,    0x12, 0x01, 3,   0,   1,   0,   0, 0, 0,   0,   0,  0, 0, 0, 0, 0};
     if (big) {
         static const uint8_t tiff[] = {'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1};
         memcpy(app1 + 10, tiff, sizeof tiff);
@@ -283,7 +283,8 @@ static void eyes_of_photos_land_at_their_places(void **state)
         lk_aligned face;
         assert_null(align_one(&photo, &options, &face));
         double off = eyes_off(face.crop);
-        print_message("%s: eyes %.2f %% of the crop off, turned %.0f, sharpness %.3f\n", frontal[i], 100 * off, face.turn, face.sharpness);
+        print_message("%s: eyes %.2f %% of the crop off, turned %.0f, sharpness %.3f\n", frontal[i], 100 * off, face.turn,
+                      face.sharpness);
         assert_true(off >= 0 && off < 0.02);
         worst = fmax(worst, off);
         lk_aligned_free(&face, 1);
@@ -338,8 +339,8 @@ static void turning_and_scaling_change_little(void **state)
             double difference = 0;
             for (int k = 0; k < SIZE * SIZE * 3; k++)
                 difference += abs(again.crop[k] - face.crop[k]) / (SIZE * SIZE * 3.0);
-            print_message("%s turned %+.0f scaled %.1f: mean absolute difference %.2f\n", frontal[i], ways[w].degrees, ways[w].scale,
-                          difference);
+            print_message("%s turned %+.0f scaled %.1f: mean absolute difference %.2f\n", frontal[i], ways[w].degrees,
+                          ways[w].scale, difference);
             worst = fmax(worst, difference);
             sum += difference;
             count++;
@@ -359,7 +360,8 @@ static void faces_break_rules(void **state)
     NEED_PHOTOS();
     static const struct {
         const char *photo, *rule;
-    } cases[] = {{"45-m7-di-ph.jpg", "turned away"}, {"free-mountain-vector-01.jpg", "no face"}, {"obama_partial_face.jpg", "cut off"}};
+    } cases[] = {
+        {"45-m7-di-ph.jpg", "turned away"}, {"free-mountain-vector-01.jpg", "no face"}, {"obama_partial_face.jpg", "cut off"}};
     lk_align_options options = lenient();
     lk_aligned face;
     for (int i = 0; i < 3; i++) {
