@@ -27,14 +27,27 @@ pass_on() {
 trap 'pass_on USR1' USR1
 trap 'pass_on TERM' TERM
 
-# What the controller says of this job: its state; TAKEN where it was started again elsewhere because this node was out of reach;
-# nothing where it cannot be asked.
+seconds_of() { # [DAYS-]HOURS:MINUTES:SECONDS
+  local days=0 time=$1 h m s
+  [[ $time = *-* ]] && days=${time%%-*} time=${time#*-}
+  IFS=: read -r h m s <<<"$time"
+  echo $((((10#$days * 24 + 10#$h) * 60 + 10#$m) * 60 + 10#$s))
+}
+
+# What the controller says of this job, nothing where it cannot be asked: RUNNING; TIMEOUT; ENDED where someone cancelled or requeued
+# it; TAKEN where it was started again elsewhere because this node was out of reach.
 state() {
-  local line
+  local line state
   line=$(scontrol --oneliner show job "$job" 2>/dev/null | head -n 1)
   [[ $line =~ \ JobState=([A-Z_]+) ]] || return
-  local state=${BASH_REMATCH[1]}
-  [[ $line =~ \ Restarts=([0-9]+) ]] && [ "${BASH_REMATCH[1]}" = "${SLURM_RESTART_COUNT:-0}" ] || [ "$state" = PENDING ] || state=TAKEN
+  state=${BASH_REMATCH[1]}
+  if [ "$state" != RUNNING ]; then # on its way out, which hides why; short of its time limit it is someone's wish
+    state=ENDED
+    [[ $line =~ \ RunTime=([-0-9:]+)\ TimeLimit=([-0-9:]+) ]] &&
+      [ "$(seconds_of "${BASH_REMATCH[1]}")" -ge "$(seconds_of "${BASH_REMATCH[2]}")" ] && state=TIMEOUT
+  elif [[ $line =~ \ Restarts=([0-9]+) ]] && [ "${BASH_REMATCH[1]}" != "${SLURM_RESTART_COUNT:-0}" ]; then
+    state=TAKEN
+  fi
   echo "$state"
 }
 
@@ -43,15 +56,16 @@ requeue() { # RUN: does not return
   local next state
   state=$(state)
   case $state in
-    CANCELLED) say "job $job was cancelled; submit again to go on"; exit 1 ;;
+    ENDED) say "job $job was cancelled, or was requeued and comes back by itself; saved at step $(newest_step "$1")"; exit 1 ;;
     TAKEN) say "job $job was started again elsewhere; this start ends"; exit 1 ;;
+    RUNNING | TIMEOUT)
+      if scontrol requeue "$job"; then
+        say "job $job: back into the queue, on from step $(newest_step "$1")"
+        sleep 600 # SLURM ends this script
+      fi
+      ;;
   esac
-  # PENDING: someone requeued it already, which is why the ranks ended.
-  if [ "$state" = PENDING ] || { [ -n "$state" ] && scontrol requeue "$job"; }; then
-    say "job $job: back into the queue, on from step $(newest_step "$1")"
-    sleep 600 # SLURM ends this script
-  fi
-  if [ -z "$state" ] && command -v scontrol >/dev/null; then
+  if [ -z "$state" ] && [ -x "$(command -v scontrol)" ]; then
     say "error: job $job: the controller is out of reach of $(hostname); it requeues the job if it gave this node up, else submit again"
     exit 1
   fi

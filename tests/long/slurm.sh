@@ -3,8 +3,7 @@
 set -u
 . "$LIKENESS_ROOT/tests/slurm/setup.sh"
 say() { echo "$SECONDS s: $*"; }
-starts() { grep -c ' start ' "$run/job/attempts"; }
-ranks_of() { pgrep -f "likeness train $1/config.yaml"; }
+starts() { grep -cE '^[^ ]+ start ' "$run/job/attempts"; }
 small_training encoder plain >encoder.yaml
 
 # ---- undisturbed: by mpirun on this machine, and by SLURM over two hosts ----
@@ -62,13 +61,13 @@ kill -9 "$(ranks_of "$run" | tail -n 1)"
 hurry "$job"
 comes_to_the_same
 
-# The time limit: all ranks are held until SLURM has sent its signal, or the run would be over before a minute is.
+# The time limit: all ranks are held until SLURM has sent its signal (which may wake them), or the run would be over before a minute is.
 begin time-limit --time 1 --grace 30
-got_signal() { local rank=$1 mask; mask=$(sed -n 's/^ShdPnd:\s*//p' "/proc/$rank/status"); [ $((0x$mask & 0x200)) != 0 ]; }
+got_signal() { ! grep -q "^State:.T" "/proc/$1/status" || ! grep -q "^ShdPnd:.0*$" "/proc/$1/status"; } 2>/dev/null
 held=$(ranks_of "$run")
 kill -STOP $held
 for rank in $held; do poll 70 "the signal before the time limit" got_signal "$rank"; done
-kill -CONT $held
+kill -CONT $held 2>/dev/null
 hurry "$job"
 grep -q 'end step=.* code=75: again' "$run/job/attempts" || fail "the ranks did not save: $(cat "$run/job/attempts")"
 on_login scontrol update "jobid=$job" TimeLimit=10
@@ -91,7 +90,8 @@ comes_to_the_same
 find "$run" -type f ! -path '*/job/*' -exec sha256sum {} + | sort >before
 "$cluster" heal "$here/cluster" n1
 poll 60 "n1 comes back" is_idle n1
-sleep 2
+srun_ended() { ! pgrep -f "train $run/config.yaml" >/dev/null; }
+poll 60 "srun on n1 ends" srun_ended
 find "$run" -type f ! -path '*/job/*' -exec sha256sum {} + | sort >after
 diff before after || fail "the isolated ranks wrote into the run"
 [ "$(job_field "$job" Restarts)" = 1 ] || fail "the isolated batch script requeued the job"

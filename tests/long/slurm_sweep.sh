@@ -14,7 +14,7 @@ at_once: 3
 END
 sweep=$here/runs/sweep
 done_points() { ls "$sweep"/*/DONE 2>/dev/null | wc -l; }
-started_points() { grep -c ' start ' "$sweep"/*/job/attempts | awk -F: '{ n += $2 } END { print n }'; }
+started_points() { grep -cE '^[^ ]+ start ' "$sweep"/*/job/attempts | awk -F: '{ n += $2 } END { print n }'; }
 at_least_done() { [ "$(done_points)" -ge "$1" ]; }
 start_sweep() { on_login "$launch/sweep" sweep.yaml --ranks-per-node 2 --time 10; }
 

@@ -97,7 +97,7 @@ InactiveLimit=0
 WaitTime=0
 MinJobAge=3600
 ReturnToService=2
-UnkillableStepTimeout=10
+UnkillableStepTimeout=60
 BatchStartTimeout=30
 CompleteWait=0
 NodeName=DEFAULT CPUs=$1 RealMemory=2000 State=UNKNOWN

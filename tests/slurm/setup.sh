@@ -97,9 +97,10 @@ same_run() { # RUN AS
   cmp "$1/model.safetensors" "$2/model.safetensors" || fail "$1: other weights than $2"
   cmp "$1/DONE" "$2/DONE" || fail "$1: ended otherwise than $2"
 }
+ranks_of() { pgrep -f "^[^ ]*likeness train $1/config.yaml"; } # RUN: not srun, whose arguments these are too
 no_ranks_left() { # RUN
   local left
-  left=$(pgrep -f "train $1/config.yaml") && fail "$1: ranks are left: $left"
+  left=$(ranks_of "$1") && fail "$1: ranks are left: $left"
   return 0
 }
 restarts() { # RUN: as the newest checkpoint counts them
