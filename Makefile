@@ -3,7 +3,6 @@
 #   make deps [CUDA=1]    install what it is built on (apt packages; wheels into .deps/)
 #   make                  build/likeness
 #   make test [SAN=1]     the test suite; SAN=1: under AddressSanitizer and UBSan, SAN=thread: ThreadSanitizer
-#   make test-long         the SLURM cluster of three nodes and the storm of kills; wants a machine of its own
 #   make demo             data, decoder, encoder on two ranks, a report, in runs/demo and runs/demo-decoder
 #   make bench            speed and memory
 #   make oracle           regenerate tests/oracle/fixtures with PyTorch in a throw-away environment
@@ -53,7 +52,7 @@ archive = $(build)/liblikeness.a
 # test_* are run as they are; mpi_* are run on several ranks by tests/run.
 unit_tests := $(patsubst tests/unit/%.c,$(build)/tests/%,$(wildcard tests/unit/test_*.c tests/unit/mpi_*.c))
 
-.PHONY: all deps test test-long demo bench oracle fuzz install clean unit-tests
+.PHONY: all deps test demo bench oracle fuzz install clean unit-tests
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -106,10 +105,6 @@ compile_commands.json: Makefile $(sources)
 test: deps
 	+$(MAKE) --no-print-directory all unit-tests
 	tests/run-all $(build) $(program)
-
-test-long: deps
-	+$(MAKE) --no-print-directory all
-	LONG=1 tests/run-all $(build) $(program)
 
 demo: deps
 	+$(MAKE) --no-print-directory all

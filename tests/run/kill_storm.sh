@@ -1,16 +1,18 @@
 #!/bin/bash
 # A storm of SIGKILLs: of one rank, of all ranks, of mpirun, at random times, also while a checkpoint is written; the run is resumed
-# after each. It comes to the same losses and weights as a run that nobody disturbed, and no checkpoint that does not verify is ever
-# resumed from. KILLS=50 for the full storm, SEED=N to repeat one.
+# after each. Every run comes to the same losses and weights as one that nobody disturbed, and no checkpoint that does not verify is
+# ever resumed from. A run that got through is judged, and the next one begins. KILLS=N for another number, SEED=N to repeat one.
 set -u
 . "$LIKENESS_ROOT/tests/run/lib.bash"
-kills=${KILLS:-6} seed=${SEED:-$RANDOM}
+sanitized && usual=6 || usual=50
+kills=${KILLS:-$usual} seed=${SEED:-$RANDOM}
 echo "seed $seed (SEED=$seed KILLS=$kills repeats it)"
 RANDOM=$seed
+declare -A count
 export OMP_NUM_THREADS=1
 tiny_world 64
 # A checkpoint every third step: most kills meet one under way.
-set -- train tiny.yaml --set train.steps=$((40 + 10 * kills)) --set train.micro_batch=2 --set checkpoint.every_steps=3 \
+set -- train tiny.yaml --set train.steps=200 --set train.micro_batch=2 --set checkpoint.every_steps=3 \
   --set validate.every_epochs=2
 works 2 "$@" --set run.dir=calm
 
@@ -22,11 +24,22 @@ wait_or_kill() { # JOB: what is left of it after a minute is a failure
   done
   wait "$1"
 }
-done_kills=0 resumes=0
+finish_storm() { # to the end of this run, which is as the calm one
+  works 2 "$@" --set run.dir=storm
+  ! grep -q 'skipped a damaged checkpoint' err.log || fail "a damaged checkpoint"
+  same_run calm storm
+  runs=$((runs + 1))
+}
+
+done_kills=0 runs=0 torn=0
 while [ $done_kills -lt $kills ]; do
+  if [ -e storm/DONE ]; then
+    finish_storm "$@"
+    rm -r storm
+  fi
   lines_of storm/metrics.jsonl
   # Some lines from here, and a part of a step; now and then at once, while it starts.
-  goal=$((RANDOM % 8 == 0 ? 0 : lines + 1 + RANDOM % 12)) delay=0.0$((RANDOM % 100))
+  goal=$((RANDOM % 8 == 0 ? 0 : lines + 1 + RANDOM % 12)) delay=0.0$((RANDOM % 100)) # of a second
   likeness_on 2 "$@" --set run.dir=storm &
   job=$!
   # Metrics are cut at the resume: the goal counts from whatever is left.
@@ -41,7 +54,10 @@ while [ $done_kills -lt $kills ]; do
     1) how="all ranks" ;;
     2) how=mpirun; victims=$(pgrep -P $job -x mpirun || pgrep -P $job || echo $job) ;;
   esac
-  [ ! -e storm/DONE ] || { wait_or_kill $job; break; }
+  if [ -e storm/DONE ]; then # too late
+    wait_or_kill $job
+    continue
+  fi
   [ -z "$victims" ] || kill -KILL $victims 2>/dev/null
   wait_or_kill $job
   deadline=$((SECONDS + 60)) # the watchdog ends ranks that lost their launcher or a peer
@@ -50,12 +66,13 @@ while [ $done_kills -lt $kills ]; do
     pause 0.1
   done
   done_kills=$((done_kills + 1))
+  ! compgen -G 'storm/checkpoints/*.tmp' >/dev/null || torn=$((torn + 1))
+  count[${how// /_}]=$((${count[${how// /_}]:-0} + 1))
   # Whatever has a final name is whole.
   if [ -n "$(compgen -G 'storm/checkpoints/step-?????????')" ]; then
     "$LIKENESS" inspect storm >inspected.log 2>&1 || { cat inspected.log; fail "a damaged checkpoint after killing $how"; }
   fi
 done
-works 2 "$@" --set run.dir=storm
-! grep -q 'skipped a damaged checkpoint' err.log || fail "a damaged checkpoint"
-same_run calm storm
-echo "ok: $done_kills kills, weights $(weights_hash storm) as without them"
+finish_storm "$@"
+echo "ok: seed $seed, $done_kills kills (${count[one_rank]:-0} of one rank, ${count[all_ranks]:-0} of all, ${count[mpirun]:-0} of mpirun;" \
+  "$torn while a checkpoint was written) over $runs runs, each to the weights $(weights_hash storm) as without them"
