@@ -8,7 +8,7 @@
 
 /* The upright view in which landmarks are placed again: its edge, its scale beside the crop's, and where dlib's box lies round
  * the eyes on average, in eye distances (the mean over the detections of upright photos). */
-enum { VIEW = 256, REFINEMENTS = 3, BOXES = 3 };
+enum { VIEW = 256, REFINEMENTS = 2, BOXES = 3 };
 static const double view_zoom = 0.66;
 static const double box_side = 2.45, box_drop = 0.49;
 /* Photos are halved for the detector while their longer edge stays above this. */
@@ -199,7 +199,7 @@ static lk_status place(lk_aligner *aligner, const lk_image *photo, const lk_simi
 {
     int size = aligner->options.size;
     lk_similarity view = view_of(frame, size);
-    LK_TRY(lk_warp(photo, &view, VIEW, aligner->view));
+    LK_TRY(lk_warp_rough(photo, &view, VIEW, aligner->view));
     lk_luma(aligner->view, VIEW * VIEW, aligner->view_grey);
     double unit = view_zoom * VIEW; /* pixels of the view to one crop edge */
     double eye = (1.0 - 2.0 * LK_EYE_LEFT_X) * unit;

@@ -158,7 +158,8 @@ static void draw_row(const window *w, lk_point start, lk_point across, lk_point 
     }
 }
 
-lk_status lk_warp(const lk_image *picture, const lk_similarity *map, int size, uint8_t *crop)
+/* Up to a shrinkage of `sharp`, one bilinear sample a pixel is taken, above it 2 x 2. */
+static lk_status warp(const lk_image *picture, const lk_similarity *map, int size, double sharp, uint8_t *crop)
 {
     double scale = lk_similarity_scale(map);
     if (!(scale > 1e-6 && scale * size < 1e6) || !(fabs(map->x) < 1e7 && fabs(map->y) < 1e7))
@@ -167,7 +168,7 @@ lk_status lk_warp(const lk_image *picture, const lk_similarity *map, int size, u
     int halvings = 0;
     while (scale / (1 << halvings) >= 2.0)
         halvings++;
-    int grid = scale / (1 << halvings) > 1.25 ? 2 : 1; /* between 1 and that, bilinear samples miss next to nothing */
+    int grid = scale / (1 << halvings) > sharp ? 2 : 1;
     window w;
     LK_TRY(take_window(picture, map, size, halvings, &w));
     double shrink = 1.0 / (1 << halvings);
@@ -179,6 +180,16 @@ lk_status lk_warp(const lk_image *picture, const lk_similarity *map, int size, u
     }
     free(w.pixels);
     return LK_OK;
+}
+
+lk_status lk_warp(const lk_image *picture, const lk_similarity *map, int size, uint8_t *crop)
+{
+    return warp(picture, map, size, 1.25, crop); /* between 1 and that, bilinear samples miss next to nothing */
+}
+
+lk_status lk_warp_rough(const lk_image *picture, const lk_similarity *map, int size, uint8_t *crop)
+{
+    return warp(picture, map, size, 2.0, crop);
 }
 
 lk_status lk_resize(const lk_image *picture, int size, uint8_t *out)

@@ -23,6 +23,9 @@ double lk_similarity_scale(const lk_similarity *map);
  * the picture is its reflection. */
 lk_status lk_warp(const lk_image *picture, const lk_similarity *map, int size, uint8_t *crop);
 
+/* The same by one sample a pixel after the halving, in half the time: for detectors, not for eyes. */
+lk_status lk_warp_rough(const lk_image *picture, const lk_similarity *map, int size, uint8_t *crop);
+
 /* The whole picture stretched to size x size with the same filters; for pictures that are square already. */
 lk_status lk_resize(const lk_image *picture, int size, uint8_t *out);
 

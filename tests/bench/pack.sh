@@ -1,9 +1,10 @@
 #!/bin/bash
 # Throughput and memory of likeness pack beside the same job in Python (dlib, Pillow, h5py, two processes), in one run: photos of
 # 640 x 480 with alignment, pictures of 512 x 512 stored as they are and as raw pixels.
-# usage: tests/bench/pack.sh PROGRAM [COUNT [THREADS]]      COUNT 20000 shows that memory stays flat
+# usage: tests/bench/pack.sh PROGRAM [COUNT [THREADS]]      COUNT 20000 shows that memory stays flat; Python gets at most 2000 of them
 set -eu
 program=$(realpath "$1") count=${2:-400} threads=${3:-2}
+fewer=$((count < 2000 ? count : 2000))
 cd "$(dirname "$0")/../.."
 root=$PWD
 photos=$(tests/photos) || { echo "bench pack: no photos, the package registry cannot be reached"; exit 77; }
@@ -19,8 +20,8 @@ trap 'rm -rf "$work"' EXIT
 "$peer/bin/python" tests/bench/pack_peer.py make "$photos" configs/client-schema.yaml "$work" "$count"
 
 rate=0
-measure() { # NAME COMMAND...: seconds and the most memory of a command and its children together
-  local name=$1 start=$EPOCHREALTIME peak=0; shift
+measure() { # NAME COUNT COMMAND...: seconds and the most memory of a command and its children together
+  local name=$1 count=$2 start=$EPOCHREALTIME peak=0; shift 2
   "$@" >"$work/out" 2>"$work/err" &
   local pid=$!
   while kill -0 $pid 2>/dev/null; do
@@ -38,9 +39,9 @@ measure() { # NAME COMMAND...: seconds and the most memory of a command and its 
 }
 compare() { # NAME SOURCE PEER-MODE OPTIONS...
   local name=$1 source=$2 mode=$3 ours; shift 3
-  measure "$name: likeness" "$program" pack "$source" -o "$work/ours-$mode" --schema configs/client-schema.yaml --threads "$threads" "$@"
+  measure "$name: likeness" "$count" "$program" pack "$source" -o "$work/ours-$mode" --schema configs/client-schema.yaml --threads "$threads" "$@"
   ours=$rate
-  measure "$name: Python" "$peer/bin/python" tests/bench/pack_peer.py "$mode" "$source" configs/client-schema.yaml "$work/peer-$mode.h5" "$threads"
+  measure "$name: Python" "$fewer" "$peer/bin/python" tests/bench/pack_peer.py "$mode" "$source" configs/client-schema.yaml "$work/peer-$mode.h5" "$threads" "$fewer"
   awk -v a="$ours" -v b="$rate" -v name="$name" 'BEGIN {printf "%-34s %8.2f times as fast\n", name, a / b}'
   rm -rf "$work/ours-$mode" "$work/peer-$mode.h5"
 }

@@ -1,9 +1,10 @@
 """What likeness pack is measured against: the same job as people write it in Python. Also makes the pictures for both.
 
 usage: pack_peer.py make PHOTOS SCHEMA OUT COUNT      OUT/photos.tar (640 x 480), OUT/square.tar (512 x 512), with parameters
-       pack_peer.py align|jpeg|raw TAR SCHEMA OUT.h5 PROCESSES
+       pack_peer.py align|jpeg|raw TAR SCHEMA OUT.h5 PROCESSES COUNT      packs the first COUNT
 """
 import io
+import itertools
 import json
 import math
 import multiprocessing
@@ -142,7 +143,7 @@ def pairs(path):
                 waiting[key] = data
 
 
-def pack(mode, path, schema, out, processes):
+def pack(mode, path, schema, out, processes, count):
     continuous, discrete = read_schema(schema)
     with multiprocessing.Pool(processes, start_worker, (mode, schema)) as pool, h5py.File(out, "w", libver="latest") as file:
         c = file.create_dataset("continuous", (0, len(continuous)), "f4", maxshape=(None, len(continuous)), chunks=(1024, len(continuous)))
@@ -152,7 +153,7 @@ def pack(mode, path, schema, out, processes):
         else:
             images = file.create_dataset("jpeg", (0,), h5py.vlen_dtype(np.uint8), maxshape=(None,))
         n = 0
-        for key, picture, (values, choices) in pool.imap(work, pairs(path), chunksize=4):
+        for key, picture, (values, choices) in pool.imap(work, itertools.islice(pairs(path), count), chunksize=4):
             if picture is None:
                 continue
             for dataset, value in ((c, values), (d, choices), (images, picture if mode == "raw" else np.frombuffer(picture, np.uint8))):
@@ -168,4 +169,4 @@ def pack(mode, path, schema, out, processes):
 if sys.argv[1] == "make":
     make(sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]))
 else:
-    pack(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]))
+    pack(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]), int(sys.argv[6]))
