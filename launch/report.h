@@ -55,10 +55,16 @@ typedef struct lk_score {
 } lk_score;
 lk_score lk_score_of(const lk_judgement *judgement);
 
-/* Without metrics.jsonl a run has not begun. Without DONE it counts as running while metrics.jsonl is younger than
- * stall.abort_s: a run that stands still that long ends itself. */
-typedef enum lk_report_state { LK_STATE_DONE, LK_STATE_RUNNING, LK_STATE_UNFINISHED, LK_STATE_NOT_BEGUN } lk_report_state;
-enum { LK_STATE_COUNT = LK_STATE_NOT_BEGUN + 1 };
+/* Without metrics.jsonl a run has not begun; with STOPPED the halving of a sweep ended it. Without DONE it counts as running while
+ * metrics.jsonl is younger than stall.abort_s: a run that stands still that long ends itself. */
+typedef enum lk_report_state {
+    LK_STATE_DONE,
+    LK_STATE_STOPPED,
+    LK_STATE_RUNNING,
+    LK_STATE_UNFINISHED,
+    LK_STATE_NOT_BEGUN,
+    LK_STATE_COUNT
+} lk_report_state;
 const char *lk_state_name(lk_report_state state);
 
 /* The curves read from metrics.jsonl; LOSS is F, or L1 of a decoder run. */

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const char *const state_names[] = {"done", "running", "unfinished", "not begun"};
+static const char *const state_names[] = {"done", "stopped", "running", "unfinished", "not begun"};
 
 const char *lk_state_name(lk_report_state state)
 {
@@ -117,6 +117,8 @@ static void find_state(lk_report_run *run, time_t now)
     run->state = path_in(run, "metrics.jsonl", path) && !lk_path_exists(path) ? LK_STATE_NOT_BEGUN : LK_STATE_UNFINISHED;
     if (path_in(run, "DONE", path) && lk_path_exists(path))
         run->state = LK_STATE_DONE;
+    else if (path_in(run, "STOPPED", path) && lk_path_exists(path))
+        run->state = LK_STATE_STOPPED;
     else if (path_in(run, "metrics.jsonl", path) && stat(path, &info) == 0 && difftime(now, info.st_mtime) <= patience)
         run->state = LK_STATE_RUNNING;
 }

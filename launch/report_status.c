@@ -35,7 +35,13 @@ void lk_report_print_status(const lk_report *report, FILE *out)
         print_loss(out, run->best);
         fputc('\n', out);
     }
-    fprintf(out, "%zu point%s: %d done, %d running, %d unfinished, %d not begun\n", report->count, report->count == 1 ? "" : "s",
-            states[LK_STATE_DONE], states[LK_STATE_RUNNING], states[LK_STATE_UNFINISHED],
-            states[LK_STATE_NOT_BEGUN]);
+    fprintf(out, "%zu point%s", report->count, report->count == 1 ? "" : "s");
+    const char *between = ": ";
+    for (int s = 0; s < LK_STATE_COUNT; s++) {
+        if (states[s] > 0) {
+            fprintf(out, "%s%d %s", between, states[s], lk_state_name((lk_report_state)s));
+            between = ", ";
+        }
+    }
+    fputc('\n', out);
 }

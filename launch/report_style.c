@@ -19,7 +19,7 @@ const char *const lk_html_style =
     ".best{border-left:4px solid var(--good);background:var(--card);padding:.6rem .9rem;font-size:1.05rem}\n"
     ".note{border-left:4px solid var(--bad);background:var(--card);padding:.5rem .9rem;overflow-wrap:anywhere}\n"
     ".state{display:inline-block;padding:0 .5em;border:1px solid;border-radius:1em;font-size:.85rem;font-weight:600}\n"
-    ".done{color:var(--good)}.running{color:var(--busy)}.unfinished{color:var(--bad)}\n"
+    ".done{color:var(--good)}.stopped{color:var(--soft)}.running{color:var(--busy)}.unfinished{color:var(--bad)}\n"
     ".grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,25rem),1fr));gap:1rem;margin:.8rem 0}\n"
     ".large{grid-template-columns:repeat(auto-fill,minmax(min(100%,36rem),1fr))}\n"
     "figure{margin:0;padding:.6rem;background:var(--card);border-radius:8px;min-width:0}figure svg{display:block;width:100%;"

@@ -297,8 +297,8 @@ void lk_html_runs(FILE *page, const lk_report *report, const lk_comparison *comp
     head(page, "run", "folder");
     head_keys(page, comparison);
     head(page, "seed", "run.seed");
-    head(page, "state", "done: has DONE; running: wrote a number within stall.abort_s; unfinished: neither; "
-               "not begun: no metrics.jsonl");
+    head(page, "state", "done: has DONE; stopped: by the sweep's halving; running: wrote a number within stall.abort_s; "
+                         "unfinished: neither; not begun: no metrics.jsonl");
     head(page, "step", "the last one");
     head(page, "best at", "step of the validation with the lowest F, L1 for a decoder");
     head(page, "F1", "at the best validation");
