@@ -86,4 +86,24 @@ static inline bool small_sample_is(int64_t number, int edge, const uint8_t *imag
            memcmp(want.discrete, discrete, sizeof want.discrete) == 0;
 }
 
+static inline lk_dataset *open_set(const char *path)
+{
+    lk_dataset *set;
+    lk_status status = lk_dataset_open(&path, 1, &set);
+    if (status != LK_OK)
+        fail_msg("%s", lk_error_text());
+    return set;
+}
+
+/* Opening fails with LK_BAD_DATA and a sentence that holds `part`. */
+static inline void assert_refused(const char *path, const char *part)
+{
+    lk_dataset *set;
+    assert_int_equal(lk_dataset_open(&path, 1, &set), LK_BAD_DATA);
+    assert_null(set);
+    if (!strstr(lk_error_text(), part))
+        fail_msg("'%s' does not hold '%s'", lk_error_text(), part);
+    assert_null(strchr(lk_error_text(), '\n'));
+}
+
 #endif
