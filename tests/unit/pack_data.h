@@ -222,4 +222,36 @@ static inline uint64_t content_hash(const char *folder)
     return hash;
 }
 
+static inline void assert_packs(lk_status status)
+{
+    if (status != LK_OK)
+        fail_msg("%s", lk_error_text());
+}
+
+static inline void split_in_two(lk_pack_options *o)
+{
+    o->part_count = 2;
+    o->shares[0] = 0.7;
+    o->shares[1] = 0.3;
+}
+
+/* In memory where that can be: shards are fsynced, which on a busy disk takes most of the time. */
+static char in_memory[] = "/dev/shm/likeness-test-pack-XXXXXX";
+
+static inline int prepare(void **state)
+{
+    (void)state;
+    if (mkdtemp(in_memory) && chdir(in_memory) == 0)
+        print_message("in %s\n", in_memory);
+    write_schema();
+    return 0;
+}
+
+static inline int clean(void **state)
+{
+    (void)state;
+    lk_remove_tree(in_memory);
+    return 0;
+}
+
 #endif

@@ -489,24 +489,6 @@ static void nothing_was_written_elsewhere(void **state)
         assert_false(lk_path_exists(wrong[i]));
 }
 
-static char in_memory[] = "/dev/shm/likeness-test-hostile-XXXXXX";
-
-static int prepare(void **state)
-{
-    (void)state;
-    if (mkdtemp(in_memory) && chdir(in_memory) == 0)
-        print_message("in %s\n", in_memory);
-    write_schema();
-    return 0;
-}
-
-static int clean(void **state)
-{
-    (void)state;
-    lk_remove_tree(in_memory);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
