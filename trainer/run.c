@@ -63,31 +63,10 @@ lk_status lk_run_still_ours(const lk_run *run)
 
 /* ---- opening ---- */
 
-lk_status lk_run_open(const lk_config *config, bool writer, lk_run **out)
-{
-    *out = NULL;
-    lk_run *run = calloc(1, sizeof *run);
-    if (!run)
-        return lk_fail(LK_INTERNAL, "out of memory");
-    run->writer = writer;
-    snprintf(run->folder, sizeof run->folder, "%s", config->run.dir);
-    lk_status status = writer ? lk_make_folder(run->folder) : LK_OK;
-    if (status == LK_OK && writer)
-        status = take_over(run);
-    if (status != LK_OK) {
-        lk_run_close(run);
-        return status;
-    }
-    *out = run;
-    return LK_OK;
-}
-
-lk_status lk_run_begin(lk_run *run, const lk_config *config, int64_t step)
+static lk_status begin(lk_run *run, const lk_config *config, int64_t step)
 {
     char path[LK_PATH_SIZE];
     char *yaml = NULL;
-    if (!run->writer)
-        return LK_OK;
     LK_TRY(lk_run_path(run, "DONE", path)); /* of a run that is taken up again from an earlier checkpoint */
     unlink(path);
     LK_TRY(lk_run_path(run, "samples", path));
@@ -103,6 +82,27 @@ lk_status lk_run_begin(lk_run *run, const lk_config *config, int64_t step)
         status = lk_write_file(path, yaml, strlen(yaml));
     free(yaml);
     return status;
+}
+
+lk_status lk_run_open(const lk_config *config, bool writer, int64_t step, lk_run **out)
+{
+    *out = NULL;
+    lk_run *run = calloc(1, sizeof *run);
+    if (!run)
+        return lk_fail(LK_INTERNAL, "out of memory");
+    run->writer = writer;
+    snprintf(run->folder, sizeof run->folder, "%s", config->run.dir);
+    lk_status status = writer ? lk_make_folder(run->folder) : LK_OK;
+    if (status == LK_OK && writer)
+        status = take_over(run);
+    if (status == LK_OK && writer)
+        status = begin(run, config, step);
+    if (status != LK_OK) {
+        lk_run_close(run);
+        return status;
+    }
+    *out = run;
+    return LK_OK;
 }
 
 static bool holds(const char *folder, const char *name)

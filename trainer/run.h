@@ -19,13 +19,12 @@
 
 typedef struct lk_run lk_run;
 
-/* Makes the folder and takes it over. `writer`: this is rank 0. */
-lk_status lk_run_open(const lk_config *config, bool writer, lk_run **out);
+/* Makes the folder, takes it over and begins to record after `step`: what metrics and events hold of later steps is cut,
+ * config.yaml written. Whoever works in it ends at its next write, so only once this job is sure to go on. `writer`: this is
+ * rank 0. */
+lk_status lk_run_open(const lk_config *config, bool writer, int64_t step, lk_run **out);
 /* NULL is fine. */
 void lk_run_close(lk_run *run);
-
-/* Begins to record after `step`: what metrics and events hold of later steps is cut, config.yaml written. */
-lk_status lk_run_begin(lk_run *run, const lk_config *config, int64_t step);
 
 /* LK_INTERNAL if another job has taken the run over. */
 lk_status lk_run_still_ours(const lk_run *run);

@@ -156,20 +156,6 @@ static lk_status check_same_run(const lk_training *t, const char *path, const lk
     return LK_OK;
 }
 
-/* Checkpoints later than the one resumed from would be taken for the newest next time. */
-static lk_status remove_later_checkpoints(const lk_training *t)
-{
-    int64_t *steps = NULL;
-    size_t count = 0;
-    LK_TRY(lk_checkpoint_list(t->config->run.dir, &steps, &count));
-    lk_status status = LK_OK;
-    for (size_t i = 0; status == LK_OK && i < count; i++)
-        if (steps[i] > t->state.step)
-            status = lk_checkpoint_remove(t->config->run.dir, steps[i]);
-    free(steps);
-    return status;
-}
-
 /* Rank 0's part: finds the checkpoint and loads it. */
 static lk_status load_checkpoint(lk_training *t, const char *resume)
 {
@@ -182,7 +168,7 @@ static lk_status load_checkpoint(lk_training *t, const char *resume)
         LK_TRY(lk_checkpoint_verify(path, &info));
     }
     if (!path[0])
-        return remove_later_checkpoints(t); /* damaged ones, or none */
+        return LK_OK;
     lk_training_buffers live = live_buffers(t);
     lk_status status = check_same_run(t, path, &info);
     if (status == LK_OK)
@@ -190,11 +176,28 @@ static lk_status load_checkpoint(lk_training *t, const char *resume)
     if (status == LK_OK) {
         t->state = info.state;
         t->state.restarts++;
-        status = remove_later_checkpoints(t);
         lk_info("resumed from %s (written by %d rank%s), restart %" PRId64, path, info.world, info.world == 1 ? "" : "s",
                 t->state.restarts);
     }
     lk_checkpoint_info_free(&info);
+    return status;
+}
+
+/* Takes the run over, now that nothing speaks against going on. Checkpoints later than the one resumed from, damaged or given up,
+ * would be taken for the newest next time. */
+static lk_status take_over(lk_training *t)
+{
+    LK_TRY(lk_run_open(t->config, t->group->rank == 0, t->state.step, &t->run));
+    if (t->group->rank != 0)
+        return LK_OK;
+    int64_t *steps = NULL;
+    size_t count = 0;
+    LK_TRY(lk_checkpoint_list(t->config->run.dir, &steps, &count));
+    lk_status status = LK_OK;
+    for (size_t i = 0; status == LK_OK && i < count; i++)
+        if (steps[i] > t->state.step)
+            status = lk_checkpoint_remove(t->config->run.dir, steps[i]);
+    free(steps);
     return status;
 }
 
@@ -272,10 +275,9 @@ lk_status lk_training_open(lk_training *t, const lk_config *config, lk_process_g
     LK_TRY(lk_group_agree(group, open_task(t)));
     LK_TRY(lk_group_agree(group, open_buckets(t)));
     LK_TRY(lk_group_agree(group, open_optimizer(t)));
-    LK_TRY(lk_group_agree(group, lk_run_open(config, group->rank == 0, &t->run)));
     LK_TRY(lk_group_agree(group, group->rank == 0 ? load_checkpoint(t, resume) : LK_OK));
     share_state(t);
-    LK_TRY(lk_group_agree(group, lk_run_begin(t->run, config, t->state.step)));
+    LK_TRY(lk_group_agree(group, take_over(t)));
     LK_TRY(lk_group_agree(group, start_saver(t)));
     LK_TRY(lk_group_agree(group, start_loader(t)));
     return lk_watchdog_start(group, config->stall.warn_s, config->stall.abort_s, &t->dog);

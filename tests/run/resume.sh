@@ -48,12 +48,12 @@ echo "ok reproducible: 1 = 2 = 4 ranks = a run over 4, 2, 1; weights $(weights_h
 
 refused() { # CODE TEXT ARGUMENTS...: one line of error, the run folder as it was
   local code=$1 text=$2 before got; shift 2
-  before=$(ls elastic/checkpoints; cat elastic/metrics.jsonl | md5sum)
+  before=$(ls elastic/checkpoints; md5sum elastic/{metrics.jsonl,generation})
   likeness_on 1 "$@"
   got=$?
   [ $got = "$code" ] || fail "exit $got, not $code: $*"
   [ "$(grep -c 'error: ' err.log)" = 1 ] && grep 'error: ' err.log | grep -qF -- "$text" || fail "no line of error with '$text': $*"
-  [ "$before" = "$(ls elastic/checkpoints; cat elastic/metrics.jsonl | md5sum)" ] || fail "a refused resume changed the run: $*"
+  [ "$before" = "$(ls elastic/checkpoints; md5sum elastic/{metrics.jsonl,generation})" ] || fail "a refused resume changed the run: $*"
 }
 
 # A finished run is left alone; a begun one is refused by --resume never; a key that matters is named with both values.
