@@ -29,4 +29,5 @@ for victim in 1 0; do
   echo "ok: rank $victim stopped, gone after $took s"
 done
 # What was saved before is good, and the run goes on from it.
-works 2 train tiny.yaml --set run.dir=stalled-0 --set train.steps=$(($(metric stalled-0 train step | tail -n 1) + 5)) --set train.micro_batch=2
+likeness_on 2 train tiny.yaml --set run.dir=stalled-0 --set train.steps=1000000 --set train.micro_batch=2 --set train.max_minutes=0.001
+[ $? = 75 ] && grep -q ', saved; the same command goes on' err.log || fail "the run does not go on"
