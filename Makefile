@@ -38,16 +38,20 @@ optimize = -O3 -g
 arch = -march=native
 
 CFLAGS = -std=c11 -Wall -Wextra -Werror -Wno-unknown-warning-option -Wno-format-truncation -Wshadow -Wstrict-prototypes -Wvla $(optimize) $(arch) $(sanitize) -pthread
-CPPFLAGS = -D_GNU_SOURCE -I. -isystem $(DEPS)/include -I$(build) $(lib_cflags) $(mpi_cflags)
+CPPFLAGS = -D_GNU_SOURCE -I. -I$(build) $(lib_cflags) $(room_cflags)
+# Only the tensors see libtorch's headers, only the collectives MPI's.
+$(build)/trainer/tensor/%.o: room_cflags = -isystem $(DEPS)/include
+$(build)/collectives/mpi.o: room_cflags = $(mpi_cflags)
 CXXFLAGS = -std=c++17 -Wall -Wextra -O3 $(arch) $(sanitize)
 LDFLAGS = $(sanitize) -pthread -rdynamic -L$(DEPS)/lib -Wl,-rpath,'$$ORIGIN/../lib/likeness' -Wl,-rpath,$(abspath $(DEPS))/lib
 LDLIBS = -ltorch_cpu -lc10 $(lib_libs) $(mpi_libs) $(dlib_libs) -lstdc++ -lm -ldl
 
-rooms = base configs dataset dataset/client dataset/pack collectives trainer launch
-sources := $(filter-out launch/main.c,$(wildcard $(rooms:=/*.c)))
-cxx_sources := $(wildcard dataset/pack/*.cc)
+rooms = base configs dataset dataset/client dataset/align dataset/pack collectives \
+  trainer/tensor trainer/model trainer/record trainer/evaluate trainer launch/command launch/report launch/bench
+sources := $(wildcard $(rooms:=/*.c))
+cxx_sources := $(wildcard dataset/align/*.cc)
 objects = $(sources:%.c=$(build)/%.o) $(cxx_sources:%.cc=$(build)/%.o)
-generated = $(patsubst %.proto,$(build)/%.pb-c.o,$(wildcard trainer/*.proto))
+generated = $(patsubst %.proto,$(build)/%.pb-c.o,$(wildcard $(rooms:=/*.proto)))
 archive = $(build)/liblikeness.a
 # test_* are run as they are; mpi_* are run on several ranks by tests/run.
 unit_tests := $(patsubst tests/unit/%.c,$(build)/tests/%,$(wildcard tests/unit/test_*.c tests/unit/mpi_*.c))
@@ -59,15 +63,15 @@ unit_tests := $(patsubst tests/unit/%.c,$(build)/tests/%,$(wildcard tests/unit/t
 all: $(program) compile_commands.json
 
 deps:
-	launch/dependencies.sh $(DEPS) $(if $(CUDA),cuda)
+	launch/setup/dependencies.sh $(DEPS) $(if $(CUDA),cuda)
 
 $(program): $(build)/launch/main.o $(archive)
 	$(say) LINK $@
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-# Made anew each time: ar would keep members whose source is gone.
+# Made anew each time: ar would keep members whose source is gone. Appended: rooms have files of the same name.
 $(archive): $(objects) $(generated)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar qcs $@ $^
 
 $(build)/%.o: %.c
 	@mkdir -p $(@D)
@@ -108,7 +112,7 @@ test: deps
 
 demo: deps
 	+$(MAKE) --no-print-directory all
-	tests/demo
+	launch/setup/demo.sh
 
 bench: deps
 	+$(MAKE) --no-print-directory all
@@ -121,12 +125,12 @@ fuzz: deps
 	tests/fuzz/run $(SECONDS)
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/likeness $(DESTDIR)$(PREFIX)/share/likeness/launch
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/likeness $(DESTDIR)$(PREFIX)/share/likeness/launch/job
 	install build/likeness $(DESTDIR)$(PREFIX)/bin/
 	cp -L $(DEPS)/lib/lib{torch_cpu,c10}.so $(DEPS)/lib/libgomp.so.1 $(DEPS)/lib/libcudart.so.13 $(DEPS)/lib/libcupti.so.13 $(DESTDIR)$(PREFIX)/lib/likeness/
 	cp -r configs/*.yaml $(DEPS)/client $(DESTDIR)$(PREFIX)/share/likeness/
 	install launch/submit launch/local launch/sweep $(DESTDIR)$(PREFIX)/share/likeness/launch/
-	install -m 644 launch/functions.sh launch/batch.sh launch/job.sh $(DESTDIR)$(PREFIX)/share/likeness/launch/
+	install -m 644 launch/job/*.sh $(DESTDIR)$(PREFIX)/share/likeness/launch/job/
 
 clean:
 	rm -rf build compile_commands.json

@@ -1,6 +1,6 @@
 /* likeness: one program with git-like commands. Only this file exits, and only here is an error printed. */
 #include "base/log.h"
-#include "launch/commands.h"
+#include "launch/command/commands.h"
 
 #include <malloc.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 #include "trainer/optimizer.h"
 
-#include "trainer/decoder.h"
+#include "trainer/model/decoder.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "configs/config.h"
-#include "trainer/weights.h"
+#include "trainer/model/weights.h"
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 #include "trainer/task.h"
 
-#include "trainer/weights_file.h"
+#include "trainer/model/weights_file.h"
 
 #include <stdlib.h>
 #include <string.h>

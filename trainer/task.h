@@ -12,7 +12,7 @@
 #include "dataset/image.h"
 #include "dataset/loader.h"
 #include "dataset/schema.h"
-#include "trainer/weights.h"
+#include "trainer/model/weights.h"
 
 /* Sums over samples. The decoder has F alone. */
 typedef struct lk_losses {

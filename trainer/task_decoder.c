@@ -1,8 +1,8 @@
 /* The decoder's stage: parameters drawn uniformly at random, the client's canonical pictures, L1. */
-#include "trainer/decoder.h"
-#include "trainer/loss.h"
+#include "trainer/model/decoder.h"
+#include "trainer/model/loss.h"
 #include "trainer/task.h"
-#include "trainer/weights_file.h"
+#include "trainer/model/weights_file.h"
 
 #include <stdlib.h>
 

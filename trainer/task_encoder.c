@@ -1,7 +1,7 @@
 #include "trainer/task_encoder.h"
 
-#include "trainer/loss.h"
-#include "trainer/weights_file.h"
+#include "trainer/model/loss.h"
+#include "trainer/model/weights_file.h"
 
 #include <stdlib.h>
 #include <string.h>

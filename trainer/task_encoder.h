@@ -1,9 +1,9 @@
-/* The encoder's stage opened up, for those who use an encoder without training it (trainer/evaluate.c). */
+/* The encoder's stage opened up, for those who use an encoder without training it (trainer/evaluate/evaluate.c). */
 #ifndef LK_TRAINER_TASK_ENCODER_H
 #define LK_TRAINER_TASK_ENCODER_H
 
-#include "trainer/decoder.h"
-#include "trainer/encoder.h"
+#include "trainer/model/decoder.h"
+#include "trainer/model/encoder.h"
 #include "trainer/task.h"
 
 /* The frozen decoder of the configuration, loaded and folded, for this schema. */

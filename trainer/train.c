@@ -6,7 +6,7 @@
 #include "base/progress.h"
 #include "trainer/training.h"
 #include "trainer/validate.h"
-#include "trainer/weights_file.h"
+#include "trainer/model/weights_file.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

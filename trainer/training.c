@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
-#include "trainer/labels.h"
+#include "trainer/evaluate/labels.h"
 #include "trainer/stop.h"
 
 #include <inttypes.h>

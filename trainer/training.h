@@ -13,8 +13,8 @@
 #include "dataset/shard.h"
 #include "trainer/optimizer.h"
 #include "trainer/order.h"
-#include "trainer/run.h"
-#include "trainer/saver.h"
+#include "trainer/record/run.h"
+#include "trainer/record/saver.h"
 #include "trainer/task.h"
 
 #include <stdbool.h>

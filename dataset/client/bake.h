@@ -1,8 +1,8 @@
 /* What painting needs to know about the neutral face, worked out once: normals, ambient occlusion, where skin flushes and
  * darkens, where the eyeballs are, and a texture of noise. Immutable after making.
  */
-#ifndef LK_CLIENT_BAKE_H
-#define LK_CLIENT_BAKE_H
+#ifndef LK_DATASET_CLIENT_BAKE_H
+#define LK_DATASET_CLIENT_BAKE_H
 
 #include "dataset/client/mesh.h"
 

@@ -4,7 +4,7 @@
 #include "base/random.h"
 #include "base/thread.h"
 #include "dataset/client/develop.h"
-#include "dataset/client/face.h"
+#include "dataset/client/drawing.h"
 #include "dataset/client/morph.h"
 
 #include <stdlib.h>

@@ -6,8 +6,8 @@
  * canonical (fixed light, plain background, fixed camera) for the decoder, varied (light, background, small yaw and pitch,
  * blur, noise, compression) for the encoder. Both put the eyes where dataset/crop.h says.
  */
-#ifndef LK_DATASET_CLIENT_H
-#define LK_DATASET_CLIENT_H
+#ifndef LK_DATASET_CLIENT_CLIENT_H
+#define LK_DATASET_CLIENT_CLIENT_H
 
 #include "base/error.h"
 #include "base/file.h"

@@ -1,6 +1,6 @@
 /* Developing: from samples in linear light to a picture of bytes, with the faults that a scene's camera has. */
-#ifndef LK_CLIENT_DEVELOP_H
-#define LK_CLIENT_DEVELOP_H
+#ifndef LK_DATASET_CLIENT_DEVELOP_H
+#define LK_DATASET_CLIENT_DEVELOP_H
 
 #include "base/error.h"
 #include "dataset/client/raster.h"

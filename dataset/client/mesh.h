@@ -3,8 +3,8 @@
  * Vertices outside the picture are dropped and the rest renumbered, so that a face costs 5,000 vertices and not 19,000;
  * targets, which speak in base.obj's numbers, are translated through `kept`. Immutable after loading.
  */
-#ifndef LK_CLIENT_MESH_H
-#define LK_CLIENT_MESH_H
+#ifndef LK_DATASET_CLIENT_MESH_H
+#define LK_DATASET_CLIENT_MESH_H
 
 #include "base/error.h"
 #include "dataset/client/vector.h"

@@ -8,8 +8,8 @@
  * macrodetails/African, Asian, Caucasian (nonnegative, only their proportions count), macrodetails-universal/Muscle (0.5
  * average). What a schema does not name stays average.
  */
-#ifndef LK_CLIENT_MORPH_H
-#define LK_CLIENT_MORPH_H
+#ifndef LK_DATASET_CLIENT_MORPH_H
+#define LK_DATASET_CLIENT_MORPH_H
 
 #include "dataset/client/mesh.h"
 #include "dataset/schema.h"

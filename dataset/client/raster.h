@@ -3,8 +3,8 @@
  * Triangles are drawn first and leave what shading needs (which triangle, where in it); shading fills `colour`; lashes and
  * strands then draw over it with depth and opacity.
  */
-#ifndef LK_CLIENT_RASTER_H
-#define LK_CLIENT_RASTER_H
+#ifndef LK_DATASET_CLIENT_RASTER_H
+#define LK_DATASET_CLIENT_RASTER_H
 
 #include "base/error.h"
 #include "dataset/client/mesh.h"

@@ -1,8 +1,8 @@
 /* The neutral head as a ground for hair: random points on the skin, how far the head reaches in each direction, and which
  * vertices carry a point in the air beside it. Immutable after making.
  */
-#ifndef LK_CLIENT_SCALP_H
-#define LK_CLIENT_SCALP_H
+#ifndef LK_DATASET_CLIENT_SCALP_H
+#define LK_DATASET_CLIENT_SCALP_H
 
 #include "base/random.h"
 #include "dataset/client/mesh.h"

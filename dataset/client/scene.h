@@ -1,6 +1,6 @@
 /* Scenes: everything about a picture that is not the face: light, background, how the head is turned, the camera's faults. */
-#ifndef LK_CLIENT_SCENE_H
-#define LK_CLIENT_SCENE_H
+#ifndef LK_DATASET_CLIENT_SCENE_H
+#define LK_DATASET_CLIENT_SCENE_H
 
 #include "dataset/client/bake.h"
 #include "dataset/client/vector.h"

@@ -1,4 +1,4 @@
-#include "dataset/client/face.h"
+#include "dataset/client/drawing.h"
 
 /* A sample of the face, interpolated over its triangle. */
 typedef struct lk_point {

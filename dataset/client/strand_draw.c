@@ -1,4 +1,4 @@
-#include "dataset/client/face.h"
+#include "dataset/client/drawing.h"
 
 enum { SET_WHOLE = 1000, THINNEST = 6, COARSEST = 3 };
 

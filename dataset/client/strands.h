@@ -1,6 +1,6 @@
 /* Strands: hair, brows and beards as thin lines, grown once on the neutral head and carried along by its vertices. */
-#ifndef LK_CLIENT_STRANDS_H
-#define LK_CLIENT_STRANDS_H
+#ifndef LK_DATASET_CLIENT_STRANDS_H
+#define LK_DATASET_CLIENT_STRANDS_H
 
 #include "dataset/client/scalp.h"
 #include "dataset/client/styles.h"

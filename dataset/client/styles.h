@@ -2,8 +2,8 @@
  *
  * Shapes are functions of a point on the neutral face (the space of vector.h), so that they follow every morph.
  */
-#ifndef LK_CLIENT_STYLES_H
-#define LK_CLIENT_STYLES_H
+#ifndef LK_DATASET_CLIENT_STYLES_H
+#define LK_DATASET_CLIENT_STYLES_H
 
 #include "base/random.h"
 #include "dataset/client/vector.h"

@@ -1,6 +1,6 @@
 /* Small arithmetic of the client. Space: decimetres, origin between the eyes, x to the viewer's right, y up, z to the viewer. */
-#ifndef LK_CLIENT_VECTOR_H
-#define LK_CLIENT_VECTOR_H
+#ifndef LK_DATASET_CLIENT_VECTOR_H
+#define LK_DATASET_CLIENT_VECTOR_H
 
 #include <math.h>
 

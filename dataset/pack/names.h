@@ -3,8 +3,8 @@
  * A name out of an archive never becomes a path. It only becomes a key: the name without "./", double slashes and its ending, so
  * that a/0001.jpg and a/0001.json have the key a/0001, in every kind of archive and in a folder.
  */
-#ifndef LK_PACK_NAMES_H
-#define LK_PACK_NAMES_H
+#ifndef LK_DATASET_PACK_NAMES_H
+#define LK_DATASET_PACK_NAMES_H
 
 #include "dataset/shard.h"
 

@@ -5,11 +5,11 @@
  * ("complete": true). Shards are full but for the last of each part, and appear only when complete. One thread; one process at
  * a time in OUT (flock).
  */
-#ifndef LK_PACK_OUTPUT_H
-#define LK_PACK_OUTPUT_H
+#ifndef LK_DATASET_PACK_OUTPUT_H
+#define LK_DATASET_PACK_OUTPUT_H
 
 #include "base/error.h"
-#include "dataset/pack/report.h"
+#include "dataset/pack/tally.h"
 #include "dataset/shard.h"
 
 #include <jansson.h>

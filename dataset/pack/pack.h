@@ -1,10 +1,10 @@
 /* Packing: archives, folders and tables in, shards and a report out. docs/packing.md is the manual for users. */
-#ifndef LK_PACK_PACK_H
-#define LK_PACK_PACK_H
+#ifndef LK_DATASET_PACK_PACK_H
+#define LK_DATASET_PACK_PACK_H
 
 #include "base/error.h"
 #include "dataset/pack/prepare.h"
-#include "dataset/pack/report.h"
+#include "dataset/pack/tally.h"
 #include "dataset/pack/source.h"
 
 #include <stdbool.h>

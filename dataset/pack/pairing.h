@@ -4,8 +4,8 @@
  * second picture or second parameters of a key are seen as duplicates however late they come (24 bytes a key; two keys of one
  * 64-bit hash would be taken for one: 3 in 10^8 for a million keys). One thread at a time.
  */
-#ifndef LK_PACK_PAIRING_H
-#define LK_PACK_PAIRING_H
+#ifndef LK_DATASET_PACK_PAIRING_H
+#define LK_DATASET_PACK_PAIRING_H
 
 #include "base/error.h"
 #include "dataset/pack/names.h"

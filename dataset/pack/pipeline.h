@@ -8,8 +8,8 @@
  * giver chooses so, never because it happened to be ready: so what the giver does, and in which order, depends on the jobs alone
  * and not on the number of threads.
  */
-#ifndef LK_PACK_PIPELINE_H
-#define LK_PACK_PIPELINE_H
+#ifndef LK_DATASET_PACK_PIPELINE_H
+#define LK_DATASET_PACK_PIPELINE_H
 
 #include "base/error.h"
 

@@ -1,6 +1,6 @@
 #include "dataset/pack/prepare.h"
 
-#include "dataset/pack/exif.h"
+#include "dataset/align/exif.h"
 #include "dataset/parameters.h"
 
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* Preparing: one picture and its parameters, from the bytes of two files to what a shard stores. Runs on the pipeline's threads. */
-#ifndef LK_PACK_PREPARE_H
-#define LK_PACK_PREPARE_H
+#ifndef LK_DATASET_PACK_PREPARE_H
+#define LK_DATASET_PACK_PREPARE_H
 
 #include "base/error.h"
-#include "dataset/pack/align.h"
+#include "dataset/align/align.h"
 #include "dataset/pack/pairing.h"
 #include "dataset/schema.h"
 #include "dataset/shard.h"

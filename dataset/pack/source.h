@@ -13,8 +13,8 @@
  * A damaged archive ends with LK_BAD_DATA: a gzip or zip checksum that does not fit, a file that ends within an entry, a tar
  * without its end marker. One thread at a time.
  */
-#ifndef LK_PACK_SOURCE_H
-#define LK_PACK_SOURCE_H
+#ifndef LK_DATASET_PACK_SOURCE_H
+#define LK_DATASET_PACK_SOURCE_H
 
 #include "base/error.h"
 

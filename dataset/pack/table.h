@@ -5,8 +5,8 @@
  * "identity", and every continuous parameter and discrete group of the schema; values in client units, choices by name. Keys are
  * the pictures' paths, with or without ending, from the folder in which the table stands.
  */
-#ifndef LK_PACK_TABLE_H
-#define LK_PACK_TABLE_H
+#ifndef LK_DATASET_PACK_TABLE_H
+#define LK_DATASET_PACK_TABLE_H
 
 #include "dataset/pack/names.h"
 #include "dataset/pack/pairing.h"

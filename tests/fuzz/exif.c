@@ -1,5 +1,5 @@
 /* EXIF orientation of any bytes, and turning a small picture by it. */
-#include "dataset/pack/exif.h"
+#include "dataset/align/exif.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -2,8 +2,8 @@
  *
  * A target must survive any input, and checks what a successful parse promises. tests/fuzz/run builds and runs them all.
  */
-#ifndef LK_TESTS_FUZZ_H
-#define LK_TESTS_FUZZ_H
+#ifndef LK_TESTS_FUZZ_FUZZ_H
+#define LK_TESTS_FUZZ_FUZZ_H
 
 #include "base/error.h"
 #include "base/file.h"

@@ -1,5 +1,5 @@
 #include "tests/fuzz/fuzz.h"
-#include "trainer/safetensors.h"
+#include "trainer/model/safetensors.h"
 
 /* What opens has tensors that lie within the file and can all be read. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "dataset/image.h"
 #include "dataset/shard.h"
-#include "trainer/safetensors.h"
+#include "trainer/model/safetensors.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "base/hash.h"
 #include "tests/fuzz/fuzz.h"
-#include "trainer/checkpoint.h"
+#include "trainer/record/checkpoint.h"
 
 /* A state that parses has counts in their ranges and both texts; any byte after it or missing is seen. Most inputs fail at the hash
  * of the whole, so each is tried once more with its hash put right. */

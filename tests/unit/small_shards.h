@@ -1,7 +1,7 @@
 /* Small shards for tests: a schema with 5 continuous parameters and 2 groups, and samples that follow from their number, so that
  * any reader can be checked against them. Include after <cmocka.h>. */
-#ifndef LK_TESTS_SMALL_SHARDS_H
-#define LK_TESTS_SMALL_SHARDS_H
+#ifndef LK_TESTS_UNIT_SMALL_SHARDS_H
+#define LK_TESTS_UNIT_SMALL_SHARDS_H
 
 #include "base/random.h"
 #include "dataset/shard.h"

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
-#include "trainer/checkpoint.h"
+#include "trainer/record/checkpoint.h"
 
 #include <fcntl.h>
 #include <math.h>

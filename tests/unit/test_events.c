@@ -4,7 +4,7 @@
  *     python3 -m venv /tmp/tb && /tmp/tb/bin/pip install tensorboard
  *     /tmp/tb/bin/tensorboard --logdir tensorboard      # a curve train/F of 3 points, a picture of a red and a blue pixel
  */
-#include "trainer/events.h"
+#include "trainer/record/events.h"
 
 #include "base/file.h"
 #include "base/log.h"

@@ -1,9 +1,9 @@
 /* Every layer's backward against central differences in float64: relative error under 1e-6. */
 #include "base/random.h"
-#include "trainer/block.h"
-#include "trainer/decoder.h"
-#include "trainer/encoder.h"
-#include "trainer/loss.h"
+#include "trainer/model/block.h"
+#include "trainer/model/decoder.h"
+#include "trainer/model/encoder.h"
+#include "trainer/model/loss.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* metrics.jsonl: exact text and numbers, cutting for resume, torn and damaged lines, a disk that fills. */
-#include "trainer/metrics.h"
+#include "trainer/record/metrics.h"
 
 #include "base/file.h"
 

@@ -2,7 +2,7 @@
  * and group, and of the decoder's own stage, within 1e-5 in float32; loss traces over optimizer steps. */
 #include "base/file.h"
 #include "trainer/optimizer.h"
-#include "trainer/safetensors.h"
+#include "trainer/model/safetensors.h"
 #include "trainer/task.h"
 
 #include <math.h>

@@ -8,8 +8,8 @@
 
 #include "base/file.h"
 #include "dataset/crop.h"
-#include "dataset/pack/align.h"
-#include "dataset/pack/exif.h"
+#include "dataset/align/align.h"
+#include "dataset/align/exif.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* The report: reading runs that are whole, damaged or missing, the score, the grouping by setting, escaping, thinning. */
-#include "launch/report.h"
-#include "launch/report_html.h"
+#include "launch/report/report.h"
+#include "launch/report/html.h"
 
 #include "base/file.h"
 

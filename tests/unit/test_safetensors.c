@@ -1,6 +1,6 @@
 /* Files of our own writer come back; a file of Python's safetensors is read; every damage is found and named.
  * written.safetensors is left in the current folder for tests/run/safetensors.sh, which loads it in Python. */
-#include "trainer/safetensors.h"
+#include "trainer/model/safetensors.h"
 
 #include "base/file.h"
 #include "base/hash.h"

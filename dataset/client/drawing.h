@@ -1,0 +1,59 @@
+/* One face being drawn: geometry, look, scene and samples. The scratch memory of a renderer; one thread. */
+#ifndef LK_DATASET_CLIENT_DRAWING_H
+#define LK_DATASET_CLIENT_DRAWING_H
+
+#include "dataset/client/bake.h"
+#include "dataset/client/raster.h"
+#include "dataset/client/scene.h"
+#include "dataset/client/strands.h"
+
+/* The discrete choices as colours and styles. */
+typedef struct lk_look {
+    int hair, brows, beard;
+    lk_vec3 skin, lips, hair_colour, brow_colour, beard_colour, iris;
+    float lip_gloss;
+    float cap; /* how much of the scalp is painted */
+} lk_look;
+
+lk_look lk_look_of(const int choices[LK_GROUP_IDS]);
+
+/* A turn of the head around the point between the eyes. */
+typedef struct lk_turn {
+    lk_vec3 x, y, z; /* rows */
+} lk_turn;
+
+static inline lk_vec3 lk_turn_apply(const lk_turn *turn, lk_vec3 p)
+{
+    return lk_v3(lk_dot(turn->x, p), lk_dot(turn->y, p), lk_dot(turn->z, p));
+}
+
+typedef struct lk_face {
+    const lk_mesh *mesh;
+    const lk_bake *bake;
+    const lk_vec3 *neutral;
+    lk_scene scene;
+    lk_look look;
+    lk_turn turn;
+    lk_camera camera;
+    lk_vec3 halfway;    /* between the main light and the viewer */
+    lk_vec3 *positions; /* [mesh->count] morphed, then turned */
+    lk_vec3 *moves;     /* [mesh->count] morphed minus neutral, not turned */
+    lk_vec3 *normals;   /* [mesh->count] turned */
+    lk_vec3 *screen;    /* [mesh->count] projected */
+    lk_raster raster;
+} lk_face;
+
+/* Light from all around on a surface of this normal. */
+static inline lk_vec3 lk_ambient(const lk_scene *scene, lk_vec3 normal)
+{
+    return lk_mix(scene->ground, scene->sky, 0.5f + 0.5f * normal.y);
+}
+
+/* shade.c: colours every sample that the raster's triangles cover. */
+void lk_shade(lk_face *face);
+/* shade.c: lashes over the eyes. */
+void lk_draw_lashes(lk_face *face);
+/* strand_draw.c: brows, beard and hair in this order, then the hair's shadow on the skin. */
+void lk_draw_strands(lk_face *face, const lk_strand_set *brows, const lk_strand_set *beard, const lk_strand_set *hair);
+
+#endif

@@ -1,0 +1,152 @@
+#include "base/file.h"
+#include "launch/command/commands.h"
+#include "trainer/evaluate/evaluate.h"
+
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void print_help(void)
+{
+    puts("usage: likeness evaluate RUN [--data FOLDER] [-o FOLDER]\n"
+         "\n"
+         "Judges a finished run on its validation set, against what a guess without looking would reach, and writes\n"
+         "evaluation.json and triptych.png (input | D(p) | the client's render of p) into RUN/report.\n"
+         "\n"
+         "  --data FOLDER   another set of shards of the same schema\n"
+         "  -o FOLDER       where the report goes");
+}
+
+static double mean_ratio(const lk_evaluation *e, int strongest)
+{
+    double sum = 0;
+    int n = strongest < e->continuous_count ? strongest : e->continuous_count;
+    for (int i = 0; i < n; i++)
+        sum += e->parameters[i].mae_ratio;
+    return n ? sum / n : 0;
+}
+
+static void print_encoder(const lk_schema *schema, const lk_evaluation *e)
+{
+    printf("faces %lld\n", (long long)e->samples);
+    printf("%-34s %9s %9s %7s\n", "", "encoder", "baseline", "ratio");
+    printf("%-34s %9.4f %9.4f %7.3f\n", "F", e->f, e->baseline_f, e->f / e->baseline_f);
+    printf("%-34s %9.4f %9.4f %7.3f   class frequencies\n", "F1", e->f1, e->baseline_f1, e->f1 / e->baseline_f1);
+    printf("%-34s %9.4f %9.4f %7.3f   true discrete + mean continuous\n", "F2", e->f2, e->baseline_f2, e->f2 / e->baseline_f2);
+    printf("\n%-34s %9s %9s\n", "accuracy", "encoder", "majority");
+    for (int g = 0; g < e->group_count; g++)
+        printf("%-34s %9.3f %9.3f   %d choices\n", schema->groups[g].name, e->accuracy[g], e->majority[g],
+               schema->groups[g].count);
+    printf("\nmean absolute error over that of predicting the mean: 10 strongest %.3f, 20 strongest %.3f, all %d %.3f\n\n",
+           mean_ratio(e, 10), mean_ratio(e, 20), e->continuous_count, mean_ratio(e, e->continuous_count));
+    printf("%-40s %9s %7s %7s %7s\n", "continuous, strongest first", "strength", "MAE", "ratio", "corr.");
+    for (int k = 0; k < e->continuous_count; k++) {
+        const lk_parameter_score *p = &e->parameters[k];
+        printf("%-40s %9.3f %7.4f %7.3f %7.3f\n", schema->continuous[p->index].name, p->strength, p->mae, p->mae_ratio,
+               p->correlation);
+    }
+}
+
+static void print_decoder(const lk_evaluation *e)
+{
+    printf("faces %lld\n", (long long)e->samples);
+    printf("%-34s %9s %9s %7s\n", "", "decoder", "baseline", "ratio");
+    printf("%-34s %9.5f %9.5f %7.3f   mean picture\n", "L1", e->f, e->baseline_f, e->f / e->baseline_f);
+}
+
+static lk_status write_json(const char *path, const lk_schema *schema, const lk_evaluation *e)
+{
+    json_t *root = json_pack("{s:I, s:f, s:f}", "samples", (json_int_t)e->samples, "F", e->f, "baseline_F", e->baseline_f);
+    json_t *accuracy = json_object();
+    json_t *majority = json_object();
+    json_t *parameters = json_array();
+    for (int g = 0; e->has_parts && g < e->group_count; g++) {
+        json_object_set_new(accuracy, schema->groups[g].name, json_real(e->accuracy[g]));
+        json_object_set_new(majority, schema->groups[g].name, json_real(e->majority[g]));
+    }
+    for (int k = 0; e->has_parts && k < e->continuous_count; k++) {
+        const lk_parameter_score *p = &e->parameters[k];
+        json_array_append_new(parameters,
+                              json_pack("{s:s, s:f, s:f, s:f, s:f}", "name", schema->continuous[p->index].name, "strength",
+                                        p->strength, "mae", p->mae, "mae_ratio", p->mae_ratio, "correlation", p->correlation));
+    }
+    if (e->has_parts) {
+        json_object_set_new(root, "F1", json_real(e->f1));
+        json_object_set_new(root, "F2", json_real(e->f2));
+        json_object_set_new(root, "baseline_F1", json_real(e->baseline_f1));
+        json_object_set_new(root, "baseline_F2", json_real(e->baseline_f2));
+        json_object_set_new(root, "mae_ratio_10", json_real(mean_ratio(e, 10)));
+        json_object_set_new(root, "mae_ratio_20", json_real(mean_ratio(e, 20)));
+    }
+    json_object_set_new(root, "accuracy", accuracy);
+    json_object_set_new(root, "majority", majority);
+    json_object_set_new(root, "continuous", parameters);
+    char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
+    lk_status status =
+        text ? lk_write_file(path, text, strlen(text)) : lk_fail(LK_INTERNAL, "%s: cannot write the evaluation as JSON", path);
+    free(text);
+    json_decref(root);
+    return status;
+}
+
+static lk_status report(lk_evaluator *evaluator, const char *folder)
+{
+    char path[LK_PATH_SIZE];
+    lk_evaluation e;
+    lk_faces faces;
+    const lk_schema *schema = lk_evaluator_schema(evaluator);
+    LK_TRY(lk_make_folder(folder));
+    LK_TRY(lk_evaluate(evaluator, &e));
+    if (e.has_parts)
+        print_encoder(schema, &e);
+    else
+        print_decoder(&e);
+    lk_status status = lk_path_join(path, folder, "evaluation.json");
+    if (status == LK_OK)
+        status = write_json(path, schema, &e);
+    lk_evaluation_free(&e);
+    LK_TRY(status);
+    LK_TRY(lk_predict_faces(evaluator, 16, &faces));
+    status = lk_path_join(path, folder, "triptych.png");
+    if (status == LK_OK)
+        status = lk_draw_triptych(schema, &faces, LK_TRIPTYCH_COLUMNS, path);
+    lk_faces_free(&faces);
+    if (status == LK_OK)
+        printf("\n%s\n", path);
+    return status;
+}
+
+lk_status lk_command_evaluate(int argc, char **argv)
+{
+    static const struct option options[] = {{"data", required_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'}, {0}};
+    const char *data = NULL;
+    const char *folder = NULL;
+    for (int option; (option = getopt_long(argc, argv, "o:", options, NULL)) != -1;) {
+        switch (option) {
+        case 'd':
+            data = optarg;
+            break;
+        case 'o':
+            folder = optarg;
+            break;
+        case 'h':
+            print_help();
+            return LK_OK;
+        default:
+            return lk_fail(LK_USAGE, "likeness evaluate --help lists the options");
+        }
+    }
+    if (argc - optind != 1)
+        return lk_fail(LK_USAGE, "likeness evaluate takes one run folder; likeness evaluate --help says more");
+    char own[LK_PATH_SIZE];
+    LK_TRY(lk_path_join(own, argv[optind], "report"));
+    lk_evaluator *evaluator = NULL;
+    LK_TRY(lk_evaluator_open(argv[optind], data, &evaluator));
+    lk_status status = report(evaluator, folder ? folder : own);
+    lk_error error;
+    lk_error_take(&error, status);
+    lk_evaluator_close(evaluator);
+    return lk_error_put(&error);
+}

@@ -1,0 +1,126 @@
+/* likeness export: the weights of a checkpoint or a run as one file for other programs. */
+#include "base/file.h"
+#include "base/log.h"
+#include "launch/command/commands.h"
+#include "launch/command/options.h"
+#include "trainer/record/checkpoint.h"
+#include "trainer/record/run.h"
+#include "trainer/model/safetensors.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char HELP[] =
+    "usage: likeness export CHECKPOINT|RUN -o FILE.safetensors\n"
+    "\n"
+    "Writes the weights of a checkpoint (runs/demo/checkpoints/best, ...) as one safetensors file, with the schema as the note\n"
+    "\"schema\". Of a run: its final weights, or while it goes on those of its newest checkpoint. All hashes are checked first.\n"
+    "docs/load_encoder.py shows how to load the file in PyTorch.\n"
+    "\n"
+    "  -o, --output FILE   where to\n";
+
+/* What is exported and where it comes from. */
+typedef struct source {
+    char path[LK_PATH_SIZE]; /* of the safetensors file */
+    char *schema;            /* NULL: as the file's own note says */
+    int64_t step;            /* -1: unknown */
+} source;
+
+static lk_status take_checkpoint(const char *path, lk_checkpoint_info *info, source *out)
+{
+    out->schema = info->schema;
+    out->step = info->state.step;
+    info->schema = NULL;
+    lk_checkpoint_info_free(info);
+    return lk_path_join(out->path, path, "model.safetensors");
+}
+
+static lk_status find_source(const char *path, source *out)
+{
+    char found[LK_PATH_SIZE];
+    lk_checkpoint_info info = {0};
+    *out = (source){.step = -1};
+    LK_TRY(lk_path_join(found, path, "state.json"));
+    if (lk_path_exists(found)) {
+        LK_TRY(lk_checkpoint_verify(path, &info));
+        return take_checkpoint(path, &info, out);
+    }
+    if (lk_run_is_done(path))
+        return lk_path_join(out->path, path, "model.safetensors");
+    LK_TRY(lk_checkpoint_find(path, found, &info));
+    if (!found[0])
+        return lk_fail(LK_BAD_DATA, "%s: is neither a checkpoint nor a run that has one", path);
+    return take_checkpoint(found, &info, out);
+}
+
+/* Reads all tensors; *tensors and what they point to is the caller's. */
+static lk_status read_tensors(const lk_safetensors *file, lk_safetensor **tensors, char **data)
+{
+    size_t count = lk_safetensors_count(file), bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += lk_safetensor_bytes(lk_safetensors_at(file, i));
+    *tensors = calloc(count + 1, sizeof **tensors);
+    *data = malloc(bytes + 1);
+    if (!*tensors || !*data)
+        return lk_fail(LK_INTERNAL, "%s: out of memory for %zu bytes", lk_safetensors_path(file), bytes);
+    size_t used = 0;
+    for (size_t i = 0; i < count; i++) {
+        (*tensors)[i] = *lk_safetensors_at(file, i);
+        LK_TRY(lk_safetensors_read(file, lk_safetensors_at(file, i), *data + used));
+        (*tensors)[i].data = *data + used;
+        used += lk_safetensor_bytes(&(*tensors)[i]);
+    }
+    return LK_OK;
+}
+
+static lk_status write_export(const source *from, const char *output)
+{
+    lk_safetensors *file = NULL;
+    lk_safetensor *tensors = NULL;
+    char *data = NULL, step[32];
+    LK_TRY(lk_safetensors_open(from->path, &file));
+    size_t count = lk_safetensors_count(file), notes_used = 0;
+    lk_safetensors_note notes[3] = {{"format", "pt"}};
+    const char *schema = from->schema ? from->schema : lk_safetensors_note_of(file, "schema");
+    notes_used++;
+    if (schema)
+        notes[notes_used++] = (lk_safetensors_note){"schema", schema};
+    snprintf(step, sizeof step, "%" PRId64, from->step);
+    if (from->step >= 0)
+        notes[notes_used++] = (lk_safetensors_note){"step", step};
+    lk_status status = read_tensors(file, &tensors, &data);
+    if (status == LK_OK)
+        status = lk_safetensors_write(output, tensors, count, notes, notes_used, NULL);
+    if (status == LK_OK)
+        printf("%s: %zu tensors from %s\n", output, count, from->path);
+    free(data);
+    free(tensors);
+    lk_safetensors_close(file);
+    return status;
+}
+
+lk_status lk_command_export(int argc, char **argv)
+{
+    static const struct option options[] = {{"output", required_argument, NULL, 'o'}, {"help", no_argument, NULL, 'h'}, {0}};
+    const char *output = NULL;
+    optind = 1;
+    opterr = 0;
+    for (int c; (c = getopt_long(argc, argv, ":o:h", options, NULL)) != -1;) {
+        switch (c) {
+        case 'o': output = optarg; break;
+        case 'h': fputs(HELP, stdout); return LK_OK;
+        default: return lk_option_unknown("export", c, argv, optind);
+        }
+    }
+    if (argc - optind != 1 || !output)
+        return lk_fail(LK_USAGE, "export: needs a checkpoint or a run, and -o FILE; likeness export --help says more");
+    source from;
+    lk_status status = find_source(argv[optind], &from);
+    if (status == LK_OK)
+        status = write_export(&from, output);
+    free(from.schema);
+    return status;
+}

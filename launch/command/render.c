@@ -1,0 +1,400 @@
+/* likeness render: one face from a parameter file, data sets of random faces, contact sheets. */
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "base/random.h"
+#include "base/thread.h"
+#include "collectives/group.h"
+#include "dataset/client/client.h"
+#include "dataset/parameters.h"
+#include "dataset/shard.h"
+#include "launch/command/commands.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char HELP[] =
+    "usage: likeness render PARAMS.json -o FACE.png [--size 256] [--view canonical|varied] [--seed K]\n"
+    "       likeness render --random N -o FOLDER [--size 64] [--view canonical|varied] [--seed K] [--start I]\n"
+    "       likeness render --sheet N -o SHEET.png [--size 128] [--seed K]\n"
+    "\n"
+    "The first draws the face of a parameter file. The second writes shards of N random faces; under mpirun or srun the ranks\n"
+    "take whole shards in turn, and the files are the same whatever the number of ranks and threads. The third draws N random\n"
+    "faces, each in both views, on one page.\n"
+    "\n"
+    "  -o, --output PATH      what is written\n"
+    "      --schema FILE      the parameters' schema; else the client's own\n"
+    "      --size S           edge of a picture in pixels, 32 to 1024\n"
+    "      --view VIEW        canonical: fixed light and camera, what a decoder learns; varied: what an encoder sees\n"
+    "      --varied           the same as --view varied\n"
+    "      --seed K           decides random faces and all that varies (1)\n"
+    "      --start I          number of the first face (0): parts of one data set can be made apart\n"
+    "      --shard-size M     faces to a shard (2000)\n"
+    "      --jpeg Q           keep pictures as JPEG of quality 1 to 100; 0: raw (0)\n"
+    "      --threads T        drawing threads of each rank; else its share of the cores\n"
+    "      --force            replace the shards that FOLDER already holds\n";
+
+enum { BATCH_PER_THREAD = 32, MOST_THREADS = 256, SHARD_NAME_SIZE = 64 };
+
+typedef struct render_options {
+    const char *parameters, *output, *schema_path;
+    int64_t random, sheet;                                /* 0: not asked for */
+    int64_t size, seed, start, shard_size, jpeg, threads; /* size, threads: 0 where the mode decides */
+    lk_view view;
+    bool force;
+} render_options;
+
+/* ---- the command line ---- */
+
+static lk_status parse_number(const char *option, const char *text, int64_t low, int64_t high, int64_t *out)
+{
+    char *end;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (errno != 0 || end == text || *end != 0 || value < low || value > high)
+        return lk_fail(LK_USAGE, "render: --%s takes a whole number from %lld to %lld, not '%s'", option, (long long)low,
+                       (long long)high, text);
+    *out = value;
+    return LK_OK;
+}
+
+static lk_status parse_view(const char *text, lk_view *view)
+{
+    if (strcmp(text, "canonical") == 0)
+        *view = LK_CANONICAL;
+    else if (strcmp(text, "varied") == 0)
+        *view = LK_VARIED;
+    else
+        return lk_fail(LK_USAGE, "render: --view takes canonical or varied, not '%s'", text);
+    return LK_OK;
+}
+
+static lk_status check_options(const render_options *o, int rest)
+{
+    int modes = (o->random > 0) + (o->sheet > 0) + (o->parameters != NULL);
+    if (modes != 1 || rest > 1)
+        return lk_fail(LK_USAGE,
+                       "render: give either one parameter file, or --random N, or --sheet N; likeness render --help says more");
+    if (!o->output)
+        return lk_fail(LK_USAGE, "render: -o names what is written; likeness render --help says more");
+    return LK_OK;
+}
+
+static lk_status parse_options(int argc, char **argv, render_options *o, bool *help)
+{
+    enum { SCHEMA = 256, RANDOM, SHEET, SIZE, VIEW, VARIED, SEED, START, SHARD_SIZE, JPEG, THREADS, FORCE };
+    static const struct option LONG[] = {{"output", required_argument, NULL, 'o'},
+                                         {"schema", required_argument, NULL, SCHEMA},
+                                         {"random", required_argument, NULL, RANDOM},
+                                         {"sheet", required_argument, NULL, SHEET},
+                                         {"size", required_argument, NULL, SIZE},
+                                         {"view", required_argument, NULL, VIEW},
+                                         {"varied", no_argument, NULL, VARIED},
+                                         {"seed", required_argument, NULL, SEED},
+                                         {"start", required_argument, NULL, START},
+                                         {"shard-size", required_argument, NULL, SHARD_SIZE},
+                                         {"jpeg", required_argument, NULL, JPEG},
+                                         {"threads", required_argument, NULL, THREADS},
+                                         {"force", no_argument, NULL, FORCE},
+                                         {"help", no_argument, NULL, 'h'},
+                                         {NULL, 0, NULL, 0}};
+    const int64_t most = (int64_t)1 << 48;
+    *o = (render_options){.seed = 1, .shard_size = 2000};
+    *help = false;
+    optind = 1;
+    opterr = 0;
+    for (int c; (c = getopt_long(argc, argv, ":o:h", LONG, NULL)) != -1;) {
+        lk_status status = LK_OK;
+        switch (c) {
+        case 'o': o->output = optarg; break;
+        case 'h': *help = true; return LK_OK;
+        case SCHEMA: o->schema_path = optarg; break;
+        case RANDOM: status = parse_number("random", optarg, 1, most, &o->random); break;
+        case SHEET: status = parse_number("sheet", optarg, 1, 1000, &o->sheet); break;
+        case SIZE: status = parse_number("size", optarg, 32, 1024, &o->size); break;
+        case VIEW: status = parse_view(optarg, &o->view); break;
+        case VARIED: o->view = LK_VARIED; break;
+        case SEED: status = parse_number("seed", optarg, 0, INT64_MAX, &o->seed); break;
+        case START: status = parse_number("start", optarg, 0, most, &o->start); break;
+        case SHARD_SIZE: status = parse_number("shard-size", optarg, 1, 1 << 24, &o->shard_size); break;
+        case JPEG: status = parse_number("jpeg", optarg, 0, 100, &o->jpeg); break;
+        case THREADS: status = parse_number("threads", optarg, 1, MOST_THREADS, &o->threads); break;
+        case FORCE: o->force = true; break;
+        case ':': return lk_fail(LK_USAGE, "render: %s needs a value; likeness render --help says more", argv[optind - 1]);
+        default: return lk_fail(LK_USAGE, "render: there is no option %s; likeness render --help lists them", argv[optind - 1]);
+        }
+        LK_TRY(status);
+    }
+    o->parameters = optind < argc ? argv[optind] : NULL;
+    return check_options(o, argc - optind);
+}
+
+/* ---- shared by the modes ---- */
+
+static lk_status load_schema(const render_options *o, lk_schema **schema)
+{
+    char path[LK_PATH_SIZE];
+    if (!o->schema_path)
+        LK_TRY(lk_client_schema_path(path));
+    return lk_schema_load(o->schema_path ? o->schema_path : path, schema);
+}
+
+/* What varies in a face's picture depends on the data set's seed and the face's number alone. */
+static uint64_t picture_seed(uint64_t seed, uint64_t index)
+{
+    return lk_random_mix(lk_random_mix(seed, 0x76617279), index);
+}
+
+typedef struct parameters {
+    float continuous[LK_MAX_CONTINUOUS];
+    uint8_t discrete[LK_MAX_GROUPS];
+} parameters;
+
+/* ---- one face ---- */
+
+static lk_status render_one(const render_options *o)
+{
+    parameters p;
+    lk_schema *schema = NULL;
+    lk_client *client = NULL;
+    lk_renderer *renderer = NULL;
+    lk_image image = {0};
+    int size = o->size ? (int)o->size : 256;
+    lk_status status;
+    LK_TRY_OR(done, load_schema(o, &schema));
+    LK_TRY_OR(done, lk_parameters_load(schema, o->parameters, p.continuous, p.discrete));
+    LK_TRY_OR(done, lk_client_open(NULL, schema, &client));
+    LK_TRY_OR(done, lk_renderer_create(client, size, &renderer));
+    LK_TRY_OR(done, lk_image_allocate(size, size, &image));
+    LK_TRY_OR(done, lk_render(renderer, p.continuous, p.discrete, o->view, (uint64_t)o->seed, image.pixels));
+    LK_TRY_OR(done, lk_image_save_png(o->output, &image));
+done:
+    lk_image_free(&image);
+    lk_renderer_free(renderer);
+    lk_client_close(client);
+    lk_schema_free(schema);
+    return status;
+}
+
+/* ---- a contact sheet ---- */
+
+static lk_status render_sheet(const render_options *o)
+{
+    parameters p;
+    lk_schema *schema = NULL;
+    lk_client *client = NULL;
+    lk_renderer *renderer = NULL;
+    lk_image sheet = {0}, tile = {0};
+    int size = o->size ? (int)o->size : 128, faces = (int)o->sheet, columns = 1;
+    while (2 * columns * columns < faces)
+        columns++;
+    int rows = (faces + columns - 1) / columns;
+    lk_status status;
+    LK_TRY_OR(done, load_schema(o, &schema));
+    LK_TRY_OR(done, lk_client_open(NULL, schema, &client));
+    LK_TRY_OR(done, lk_renderer_create(client, size, &renderer));
+    LK_TRY_OR(done, lk_image_allocate(size, size, &tile));
+    LK_TRY_OR(done, lk_image_allocate(2 * columns * size, rows * size, &sheet));
+    memset(sheet.pixels, 255, (size_t)sheet.width * (size_t)sheet.height * 3);
+    for (int i = 0; i < faces; i++)
+        for (int view = LK_CANONICAL; view <= LK_VARIED; view++) {
+            uint64_t index = (uint64_t)(o->start + i), seed = (uint64_t)o->seed;
+            lk_client_random(schema, seed, index, p.continuous, p.discrete);
+            LK_TRY_OR(done, lk_render(renderer, p.continuous, p.discrete, (lk_view)view, picture_seed(seed, index), tile.pixels));
+            lk_image_paste(&sheet, &tile, (2 * (i % columns) + view) * size, i / columns * size);
+        }
+    LK_TRY_OR(done, lk_image_save_png(o->output, &sheet));
+done:
+    lk_image_free(&tile);
+    lk_image_free(&sheet);
+    lk_renderer_free(renderer);
+    lk_client_close(client);
+    lk_schema_free(schema);
+    return status;
+}
+
+/* ---- a data set ---- */
+
+/* One rank's work: a batch of faces is drawn by all threads, then written in order. */
+typedef struct producer {
+    const render_options *options;
+    const lk_schema *schema;
+    lk_client *client;
+    int size, threads, batch;
+    lk_renderer **renderers; /* one a thread */
+    parameters *parameters;  /* of the batch, as is pictures */
+    uint8_t *pictures;
+    int64_t first; /* number of the batch's first face */
+    lk_progress bar;
+    int64_t done;
+} producer;
+
+static void producer_close(producer *p)
+{
+    for (int t = 0; p->renderers && t < p->threads; t++)
+        lk_renderer_free(p->renderers[t]);
+    free(p->renderers);
+    free(p->parameters);
+    free(p->pictures);
+}
+
+static lk_status producer_open(producer *p)
+{
+    p->batch = p->threads * BATCH_PER_THREAD;
+    p->renderers = calloc((size_t)p->threads, sizeof *p->renderers);
+    p->parameters = malloc((size_t)p->batch * sizeof *p->parameters);
+    p->pictures = malloc((size_t)p->batch * (size_t)p->size * (size_t)p->size * 3);
+    if (!p->renderers || !p->parameters || !p->pictures)
+        return lk_fail(LK_INTERNAL, "no memory for %d faces of %d pixels", p->batch, p->size);
+    for (int t = 0; t < p->threads; t++)
+        LK_TRY(lk_renderer_create(p->client, p->size, &p->renderers[t]));
+    return LK_OK;
+}
+
+static lk_status draw_item(void *context, int64_t i, int worker)
+{
+    producer *p = context;
+    parameters *drawn = &p->parameters[i];
+    uint64_t index = (uint64_t)(p->first + i), seed = (uint64_t)p->options->seed;
+    lk_client_random(p->schema, seed, index, drawn->continuous, drawn->discrete);
+    return lk_render(p->renderers[worker], drawn->continuous, drawn->discrete, p->options->view, picture_seed(seed, index),
+                     p->pictures + (size_t)i * (size_t)p->size * (size_t)p->size * 3);
+}
+
+static void shard_name(char out[SHARD_NAME_SIZE], int64_t shard)
+{
+    snprintf(out, SHARD_NAME_SIZE, "shard-%05lld.h5", (long long)shard);
+}
+
+static lk_status write_batch(producer *p, lk_shard_writer *writer, int count)
+{
+    for (int i = 0; i < count; i++) {
+        char key[LK_KEY_SIZE];
+        snprintf(key, sizeof key, "%08lld", (long long)(p->first + i));
+        lk_sample sample = {p->pictures + (size_t)i * (size_t)p->size * (size_t)p->size * 3, p->parameters[i].continuous,
+                            p->parameters[i].discrete, key};
+        LK_TRY(lk_shard_append(writer, &sample));
+    }
+    return LK_OK;
+}
+
+static lk_status produce_shard(producer *p, int64_t shard)
+{
+    const render_options *o = p->options;
+    char name[SHARD_NAME_SIZE], path[LK_PATH_SIZE], provenance[256];
+    int64_t begin = shard * o->shard_size, end = begin + o->shard_size < o->random ? begin + o->shard_size : o->random;
+    shard_name(name, shard);
+    snprintf(provenance, sizeof provenance, "likeness render --random: client faces, view %s, seed %lld, first face %lld",
+             o->view == LK_VARIED ? "varied" : "canonical", (long long)o->seed, (long long)(o->start + begin));
+    LK_TRY(lk_path_join(path, o->output, name));
+    lk_shard_writer *writer = NULL;
+    LK_TRY(lk_shard_create(path, p->schema, p->size, end - begin, (int)o->jpeg, provenance, &writer));
+    for (int64_t at = begin; at < end; at += p->batch) {
+        int count = end - at < p->batch ? (int)(end - at) : p->batch;
+        p->first = o->start + at;
+        lk_status status = lk_parallel_for(p->threads, count, draw_item, p);
+        if (status == LK_OK)
+            status = write_batch(p, writer, count);
+        if (status != LK_OK) {
+            lk_shard_abort(writer);
+            return status;
+        }
+        p->done += count;
+        lk_progress_update(&p->bar, p->done, NULL);
+    }
+    return lk_shard_commit(writer);
+}
+
+/* Rank 0: an empty place for the shards. Shards of another run beside new ones would be read as one data set. */
+static lk_status prepare_folder(const render_options *o)
+{
+    LK_TRY(lk_make_folder(o->output));
+    lk_names names;
+    LK_TRY(lk_list_folder(o->output, ".h5", &names));
+    lk_status status = LK_OK;
+    if (names.count > 0 && !o->force)
+        status = lk_fail(LK_USAGE, "%s already holds shards (%s); name another folder, or replace them with --force", o->output,
+                         names.names[0]);
+    for (size_t i = 0; status == LK_OK && i < names.count; i++) {
+        char path[LK_PATH_SIZE];
+        status = lk_path_join(path, o->output, names.names[i]);
+        if (status == LK_OK && remove(path) != 0)
+            status = lk_fail_io("remove", path, errno, 0);
+    }
+    lk_names_free(&names);
+    return status;
+}
+
+/* Shards of this rank: rank, rank + ranks, ... */
+static int64_t faces_of_rank(const render_options *o, int64_t shards, int rank, int ranks)
+{
+    int64_t faces = 0;
+    for (int64_t shard = rank; shard < shards; shard += ranks)
+        faces += shard == shards - 1 ? o->random - shard * o->shard_size : o->shard_size;
+    return faces;
+}
+
+static lk_status produce(producer *p, lk_process_group *group)
+{
+    const render_options *o = p->options;
+    int64_t shards = (o->random + o->shard_size - 1) / o->shard_size;
+    LK_TRY(lk_group_agree(group, producer_open(p)));
+    LK_TRY(lk_group_agree(group, group->rank == 0 ? prepare_folder(o) : LK_OK));
+    double start = lk_clock();
+    lk_progress_begin(&p->bar, "render", group->size > 1 ? "faces of rank 0" : "faces", 0,
+                      faces_of_rank(o, shards, group->rank, group->size), group->rank != 0);
+    /* All ranks go on together, a shard each, so that one that fails stops the others. */
+    lk_status status = LK_OK;
+    for (int64_t round = 0; status == LK_OK && round < shards; round += group->size) {
+        int64_t shard = round + group->rank;
+        status = lk_group_agree(group, shard < shards ? produce_shard(p, shard) : LK_OK);
+    }
+    lk_progress_end(&p->bar);
+    double seconds = lk_clock() - start;
+    if (status == LK_OK && group->rank == 0)
+        printf("%s: %lld faces of %d x %d pixels in %lld shards, %.0f faces/s\n", o->output, (long long)o->random, p->size,
+               p->size, (long long)shards, (double)o->random / (seconds > 1e-9 ? seconds : 1e-9));
+    return status;
+}
+
+static lk_status render_data_set(const render_options *o)
+{
+    lk_process_group group;
+    LK_TRY(lk_group_open(&group));
+    int share = lk_core_count() / group.local_size;
+    producer p = {.options = o,
+                  .size = o->size ? (int)o->size : 64,
+                  .threads = o->threads  ? (int)o->threads
+                             : share < 1 ? 1
+                                         : share};
+    lk_schema *schema = NULL;
+    lk_status status = lk_group_agree(&group, load_schema(o, &schema));
+    p.schema = schema;
+    if (status == LK_OK)
+        status = lk_group_agree(&group, lk_client_open(NULL, schema, &p.client));
+    if (status == LK_OK)
+        status = produce(&p, &group);
+    producer_close(&p);
+    lk_client_close(p.client);
+    lk_schema_free(schema);
+    lk_group_close(&group);
+    return status;
+}
+
+lk_status lk_command_render(int argc, char **argv)
+{
+    render_options options;
+    bool help;
+    LK_TRY(parse_options(argc, argv, &options, &help));
+    if (help) {
+        fputs(HELP, stdout);
+        return LK_OK;
+    }
+    if (options.random > 0)
+        return render_data_set(&options);
+    return options.sheet > 0 ? render_sheet(&options) : render_one(&options);
+}

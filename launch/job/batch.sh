@@ -1,0 +1,88 @@
+# The options of launch/submit and launch/sweep, and the batch file they write. Sourced after functions.sh.
+
+slurm_options_help='  --nodes N             nodes of a job (1)
+  --ranks-per-node R    processes on each node (1)
+  --cpus-per-rank C     cores for each (what the site gives)
+  --gpus-per-rank G     GPUs for each (0)
+  --time T              time limit, as 12:00:00 (what the site gives); the run goes on in another job when it is reached
+  --partition P         where
+  --account A           on whose account
+  --sbatch OPTION       any other option of sbatch, as --sbatch --qos=long (may be repeated)
+  --set KEY=VALUE       one key of the configuration (may be repeated)
+  --grace SECONDS       how long before the time limit ranks are told to save (120)
+  --max-restarts M      give up after so many restarts without a newer checkpoint (3)
+  --start-with HOW      srun or mpirun (srun where srun --mpi=list has pmix)
+  --dry-run             print the batch file, write and submit nothing'
+
+nodes=1 ranks_per_node=1 cpus_per_rank= gpus_per_rank= time_limit= partition= account= grace=120 max_restarts=3 start_with= dry_run=
+sets=() sbatch_options=()
+
+parse_slurm_option() { # takes one option off "$@" of the caller: sets `taken` to how many words, 0 if it is not one of these
+  taken=2
+  case $1 in
+    --nodes) nodes=${2-} ;;
+    --ranks-per-node) ranks_per_node=${2-} ;;
+    --cpus-per-rank) cpus_per_rank=${2-} ;;
+    --gpus-per-rank) gpus_per_rank=${2-} ;;
+    --time) time_limit=${2-} ;;
+    --partition) partition=${2-} ;;
+    --account) account=${2-} ;;
+    --sbatch) sbatch_options+=("${2-}") ;;
+    --set) sets+=(--set "${2-}") ;;
+    --grace) grace=${2-} ;;
+    --max-restarts) max_restarts=${2-} ;;
+    --start-with) start_with=${2-} ;;
+    --dry-run) dry_run=yes taken=1; return ;;
+    *) taken=0; return ;;
+  esac
+  [ $# -ge 2 ] && [ -n "$2" ] || die 64 "$1 needs a value"
+}
+
+check_slurm_options() {
+  local number
+  for number in "$nodes" "$ranks_per_node" "${cpus_per_rank:-1}" "${gpus_per_rank:-1}" "$grace"; do
+    [[ $number =~ ^[1-9][0-9]*$ ]] || die 64 "'$number' is not a whole number above 0 (nodes, ranks, cpus, gpus, grace)"
+  done
+  [[ $max_restarts =~ ^[0-9]+$ ]] || die 64 "--max-restarts takes a whole number, not '$max_restarts'"
+  command -v sbatch >/dev/null || die 64 "there is no sbatch here: run this on a login node, or use launch/local"
+  if [ -z "$start_with" ]; then
+    if srun --mpi=list 2>&1 | grep -qw pmix; then start_with=srun; else start_with=mpirun; fi
+  fi
+  [[ $start_with = srun || $start_with = mpirun ]] || die 64 "--start-with takes srun or mpirun, not '$start_with'"
+}
+
+directive() { printf '#SBATCH %s\n' "$1"; }
+
+batch_header() { # NAME LOG
+  echo '#!/bin/bash'
+  directive "--job-name=$1"
+  directive "--output=$2"
+  directive "--open-mode=append"
+  directive "--chdir=$PWD"
+}
+
+batch_file_text() { # FOLDER LOG run|sweep: a job that trains that run, or a point of that sweep
+  # The ranks get the signal from SLURM, but mpirun's only through the script.
+  local signal=USR1
+  [ "$start_with" = srun ] || signal=B:USR1
+  batch_header "$(basename "$1")" "$2"
+  directive "--nodes=$nodes"
+  directive "--ntasks-per-node=$ranks_per_node"
+  [ -z "$cpus_per_rank" ] || directive "--cpus-per-task=$cpus_per_rank"
+  [ -z "$gpus_per_rank" ] || directive "--gpus-per-task=$gpus_per_rank"
+  [ -z "$time_limit" ] || directive "--time=$time_limit"
+  [ -z "$partition" ] || directive "--partition=$partition"
+  [ -z "$account" ] || directive "--account=$account"
+  directive "--signal=$signal@$grace"
+  directive "--requeue"
+  local option
+  for option in "${sbatch_options[@]}"; do directive "$option"; done
+  printf '%s=%q\n' "$3" "$1" batch_file "$1/job/job.sbatch" program "$program" start_with "$start_with" max_restarts "$max_restarts" halving "${halving:-}"
+  printf '. %q\n' "$launch/job/job.sh"
+}
+
+refuse_if_queued() { # ID-FILE WHAT: two jobs on one run would be in each other's way
+  local id
+  id=$(cat "$1" 2>/dev/null) || return 0
+  [ -z "$(squeue --noheader --jobs="$id" 2>/dev/null)" ] || die 64 "$2: job $id works on it; scancel $id ends that"
+}

@@ -1,0 +1,55 @@
+#include "base/log.h"
+#include "dataset/client/client.h"
+#include "dataset/image.h"
+#include "trainer/evaluate/evaluate.h"
+
+#include <stdlib.h>
+
+/* The client's canonical pictures of the faces' parameters. */
+static lk_status render_faces(const lk_client *client, const lk_schema *schema, const lk_faces *faces, uint8_t *pixels)
+{
+    lk_renderer *renderer = NULL;
+    LK_TRY(lk_renderer_create(client, faces->size, &renderer));
+    lk_status status = LK_OK;
+    for (int i = 0; status == LK_OK && i < faces->count; i++)
+        status = lk_render(renderer, faces->continuous + (size_t)i * (size_t)schema->continuous_count,
+                           faces->discrete + (size_t)i * (size_t)schema->group_count, LK_CANONICAL, 0,
+                           pixels + (size_t)i * (size_t)faces->size * (size_t)faces->size * 3);
+    lk_renderer_free(renderer);
+    return status;
+}
+
+lk_status lk_draw_triptych(const lk_schema *schema, const lk_faces *faces, int columns, const char *path)
+{
+    enum { GAP = LK_TRIPTYCH_GAP };
+    int size = faces->size;
+    size_t tile_bytes = (size_t)size * (size_t)size * 3;
+    int rows = (faces->count + columns - 1) / columns;
+    lk_client *client = NULL;
+    lk_image sheet = {0};
+    uint8_t *rendered = malloc((size_t)(faces->count + 1) * tile_bytes);
+    lk_status status = rendered ? LK_OK : lk_fail(LK_INTERNAL, "out of memory for %d renders", faces->count);
+    if (status != LK_OK)
+        goto done;
+    if (lk_client_open(NULL, schema, &client) != LK_OK)
+        lk_warn("no client renders in the picture: %s", lk_error_text());
+    else
+        LK_TRY_OR(done, render_faces(client, schema, faces, rendered));
+    int parts = client ? 3 : 2;
+    LK_TRY_OR(done, lk_image_allocate(columns * (parts * size + GAP) - GAP, rows * (size + GAP) - GAP, &sheet));
+    for (size_t i = 0; i < (size_t)sheet.width * (size_t)sheet.height * 3; i++)
+        sheet.pixels[i] = 255;
+    for (int i = 0; i < faces->count; i++) {
+        uint8_t *const pictures[3] = {faces->inputs, faces->decoded, rendered};
+        for (int part = 0; part < parts; part++) {
+            lk_image tile = {size, size, pictures[part] + (size_t)i * tile_bytes};
+            lk_image_paste(&sheet, &tile, i % columns * (parts * size + GAP) + part * size, i / columns * (size + GAP));
+        }
+    }
+    status = lk_image_save_png(path, &sheet);
+done:
+    lk_image_free(&sheet);
+    lk_client_close(client);
+    free(rendered);
+    return status;
+}

@@ -1,0 +1,137 @@
+#include "trainer/model/block.h"
+
+#include <stdlib.h>
+
+int lk_group_count(int channels)
+{
+    return channels >= 64 ? 32 : channels / 2;
+}
+
+void lk_block_add_weights(lk_block *b, lk_weights *weights, const char *name, const char *norm_name)
+{
+    int64_t kernel[4] = {b->out, b->in, b->kernel, b->kernel};
+    if (b->convolution.transposed) {
+        kernel[0] = b->in;
+        kernel[1] = b->out;
+    }
+    int64_t channels[1] = {b->out};
+    b->weight = lk_weights_add(weights, 4, kernel, "%s.weight", name);
+    b->bias = lk_weights_add(weights, 1, channels, "%s.bias", name);
+    b->scale = b->shift = b->mean = b->variance = -1;
+    if (b->norm == LK_NORMLESS)
+        return;
+    b->scale = lk_weights_add(weights, 1, channels, "%s.weight", norm_name);
+    b->shift = lk_weights_add(weights, 1, channels, "%s.bias", norm_name);
+    if (b->norm != LK_BATCH_NORMED)
+        return;
+    b->mean = lk_weights_add(weights, 1, channels, "%s.running_mean", norm_name);
+    b->variance = lk_weights_add(weights, 1, channels, "%s.running_var", norm_name);
+    weights->items[b->mean].statistic = weights->items[b->variance].statistic = true;
+}
+
+void lk_block_forget(lk_block *b)
+{
+    lk_tensor_free(&b->x);
+    lk_tensor_free(&b->linear);
+    lk_tensor_free(&b->saved[0]);
+    lk_tensor_free(&b->saved[1]);
+    lk_tensor_free(&b->y);
+    lk_tensor_free(&b->indices);
+}
+
+/* Norms compute their statistics in float32 and take their scale and shift from the float32 values. */
+static lk_tensor *normalize(lk_block *b, const lk_weights *weights, const lk_tensor *x)
+{
+    const lk_tensor *scale = weights->items[b->scale].value;
+    const lk_tensor *shift = weights->items[b->shift].value;
+    if (b->norm == LK_GROUP_NORMED)
+        return lk_group_norm(x, scale, shift, lk_group_count(b->out), LK_NORM_EPS, b->saved);
+    return lk_batch_norm(x, scale, shift, LK_NORM_EPS, b->saved);
+}
+
+lk_tensor *lk_block_forward(lk_block *b, const lk_weights *weights, const lk_tensor *x, bool keep)
+{
+    lk_block_forget(b);
+    b->x = lk_tensor_share(x);
+    lk_tensor *y =
+        lk_convolution(x, weights->items[b->weight].compute, weights->items[b->bias].compute, &b->convolution);
+    if (b->norm != LK_NORMLESS) {
+        b->linear = y;
+        y = normalize(b, weights, b->linear);
+    }
+    if (b->relu)
+        lk_relu_(y);
+    if (b->relu || b->pool)
+        b->y = lk_tensor_share(y);
+    if (b->pool) {
+        lk_tensor *pooled = lk_max_pool(y, &b->indices);
+        lk_tensor_free(&y);
+        y = pooled;
+    }
+    if (!keep)
+        lk_block_forget(b);
+    return y;
+}
+
+/* Hands in the statistics of this micro-batch: the batch's mean, and its variance as PyTorch's running_var counts it (n-1). */
+static void give_statistics(const lk_block *b, lk_weights *weights)
+{
+    int n = b->out;
+    double *mean = malloc(2 * (size_t)n * sizeof *mean);
+    if (!mean)
+        return;
+    double *variance = mean + n;
+    double samples = (double)lk_tensor_count(b->linear) / n;
+    lk_tensor_to_doubles(b->saved[0], mean);
+    lk_tensor_to_doubles(b->saved[1], variance);
+    for (int c = 0; c < n; c++) {
+        mean[c] *= weights->statistic_share;
+        double biased = 1.0 / (variance[c] * variance[c]) - LK_NORM_EPS;
+        variance[c] = biased * samples / (samples - 1.0) * weights->statistic_share;
+    }
+    lk_weights_give_gradient(weights, b->variance, lk_tensor_from_doubles(variance, weights->dtype, 1, (int64_t[]){n}));
+    lk_weights_give_gradient(weights, b->mean, lk_tensor_from_doubles(mean, weights->dtype, 1, (int64_t[]){n}));
+    free(mean);
+}
+
+static lk_tensor *normalize_backward(lk_block *b, lk_weights *weights, lk_tensor *dy)
+{
+    lk_tensor *dscale = NULL;
+    lk_tensor *dshift = NULL;
+    const lk_tensor *scale = weights->items[b->scale].value;
+    lk_tensor *dx = b->norm == LK_GROUP_NORMED
+                        ? lk_group_norm_backward(dy, b->linear, scale, lk_group_count(b->out), b->saved, &dscale, &dshift)
+                        : lk_batch_norm_backward(dy, b->linear, scale, LK_NORM_EPS, b->saved, &dscale, &dshift);
+    lk_tensor_free(&dy);
+    if (b->norm == LK_BATCH_NORMED)
+        give_statistics(b, weights);
+    lk_weights_give_gradient(weights, b->shift, dshift);
+    lk_weights_give_gradient(weights, b->scale, dscale);
+    return dx;
+}
+
+lk_tensor *lk_block_backward(lk_block *b, lk_weights *weights, lk_tensor *dy)
+{
+    if (b->pool) {
+        lk_tensor *unpooled = lk_max_pool_backward(dy, b->y, b->indices);
+        lk_tensor_free(&dy);
+        dy = unpooled;
+    }
+    if (b->relu)
+        lk_relu_backward_(dy, b->y);
+    if (b->norm != LK_NORMLESS)
+        dy = normalize_backward(b, weights, dy);
+    lk_tensor *dx = NULL;
+    lk_tensor *dw = NULL;
+    lk_tensor *db = NULL;
+    bool train = !weights->frozen;
+    lk_convolution_backward(dy, b->x, weights->items[b->weight].compute, &b->convolution, b->first ? NULL : &dx,
+                            train ? &dw : NULL, train ? &db : NULL);
+    lk_tensor_free(&dy);
+    if (train) {
+        lk_weights_give_gradient(weights, b->bias, db);
+        lk_weights_give_gradient(weights, b->weight, dw);
+    }
+    lk_block_forget(b);
+    return dx;
+}

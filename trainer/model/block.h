@@ -1,0 +1,50 @@
+/* A block: convolution + bias, norm, ReLU, and the 2x2 pool that follows; forward and backward side by side.
+ *
+ * Models are chains of blocks, and nothing else knows how a block computes, so that faster kernels can stand behind it.
+ * lk_block_forward keeps what lk_block_backward needs until that call (or lk_block_forget).
+ */
+#ifndef LK_TRAINER_MODEL_BLOCK_H
+#define LK_TRAINER_MODEL_BLOCK_H
+
+#include "trainer/tensor/tensor.h"
+#include "trainer/model/weights.h"
+
+typedef enum lk_block_norm { LK_NORMLESS, LK_GROUP_NORMED, LK_BATCH_NORMED } lk_block_norm;
+
+typedef struct lk_block {
+    /* What it is: filled by the model before lk_block_add_weights. */
+    int in, out, kernel;
+    lk_convolution_shape convolution;
+    lk_block_norm norm;
+    bool relu, pool;
+    bool first; /* its input needs no gradient */
+
+    /* Its weights' indices. */
+    int weight, bias, scale, shift, mean, variance;
+
+    /* Kept from forward to backward. */
+    lk_tensor *x;        /* input */
+    lk_tensor *linear;   /* output of the convolution, where a norm needs it */
+    lk_tensor *saved[2]; /* statistics of the norm */
+    lk_tensor *y;        /* after the ReLU, where ReLU or pool need it */
+    lk_tensor *indices;  /* of the pool's maxima */
+} lk_block;
+
+/* Group norm's groups: 32, and half the channels below 64. */
+int lk_group_count(int channels);
+#define LK_NORM_EPS 1e-5
+
+/* Adds the block's weights under the given names, e.g. "encoder.features.0" and "encoder.features.1"; norm_name is not used by
+ * a block without norm. Batch norm adds running_mean and running_var. */
+void lk_block_add_weights(lk_block *block, lk_weights *weights, const char *name, const char *norm_name);
+
+/* keep: backward will follow. The caller owns the result. */
+lk_tensor *lk_block_forward(lk_block *block, const lk_weights *weights, const lk_tensor *x, bool keep);
+
+/* Consumes dy, hands the gradients to the weights (unless frozen), returns dx (NULL if the block is first). */
+lk_tensor *lk_block_backward(lk_block *block, lk_weights *weights, lk_tensor *dy);
+
+/* Frees what forward kept. */
+void lk_block_forget(lk_block *block);
+
+#endif

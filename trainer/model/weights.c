@@ -1,0 +1,164 @@
+#include "trainer/model/weights.h"
+
+#include "base/hash.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void lk_weights_init(lk_weights *weights, lk_dtype dtype, lk_dtype compute_dtype)
+{
+    *weights = (lk_weights){.dtype = dtype, .compute_dtype = compute_dtype, .statistic_share = 1.0};
+}
+
+void lk_weights_free(lk_weights *weights)
+{
+    for (int i = 0; i < weights->count; i++) {
+        lk_tensor_free(&weights->items[i].value);
+        lk_tensor_free(&weights->items[i].gradient);
+        lk_tensor_free(&weights->items[i].compute);
+    }
+    free(weights->items);
+    free(weights->values);
+    *weights = (lk_weights){0};
+}
+
+int lk_weights_add(lk_weights *weights, int dims, const int64_t *sizes, const char *format, ...)
+{
+    lk_weight *grown = realloc(weights->items, (size_t)(weights->count + 1) * sizeof *grown);
+    if (!grown) {
+        weights->total = SIZE_MAX; /* seen by finish */
+        return 0;
+    }
+    weights->items = grown;
+    lk_weight *w = &grown[weights->count];
+    *w = (lk_weight){.dims = dims, .count = 1, .lr_factor = 1.0};
+    for (int i = 0; i < dims; i++) {
+        w->sizes[i] = sizes[i];
+        w->count *= (size_t)sizes[i];
+    }
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(w->name, sizeof w->name, format, arguments);
+    va_end(arguments);
+    return weights->count++;
+}
+
+static unsigned char *at(void *buffer, const lk_weights *weights, const lk_weight *w)
+{
+    return (unsigned char *)buffer + w->offset * lk_dtype_size(weights->dtype);
+}
+
+lk_status lk_weights_finish(lk_weights *weights)
+{
+    if (weights->total == SIZE_MAX)
+        return lk_fail(LK_INTERNAL, "out of memory for the list of weights");
+    size_t total = 0;
+    for (int i = weights->count - 1; i >= 0; i--) {
+        weights->items[i].offset = total;
+        total += weights->items[i].count;
+    }
+    weights->total = total;
+    weights->values = calloc(total ? total : 1, lk_dtype_size(weights->dtype));
+    if (!weights->values)
+        return lk_fail(LK_INTERNAL, "out of memory for %zu weights", total);
+    for (int i = 0; i < weights->count; i++) {
+        lk_weight *w = &weights->items[i];
+        w->value = lk_tensor_view(at(weights->values, weights, w), weights->dtype, w->dims, w->sizes);
+        w->compute = weights->compute_dtype == weights->dtype ? lk_tensor_share(w->value)
+                                                              : lk_tensor_empty(weights->compute_dtype, w->dims, w->sizes);
+    }
+    return lk_tensor_check();
+}
+
+lk_status lk_weights_bind_gradients(lk_weights *weights, void *gradients)
+{
+    for (int i = 0; i < weights->count; i++) {
+        lk_weight *w = &weights->items[i];
+        lk_tensor_free(&w->gradient);
+        w->gradient = lk_tensor_view(at(gradients, weights, w), weights->dtype, w->dims, w->sizes);
+    }
+    return lk_tensor_check();
+}
+
+void lk_weights_refresh(lk_weights *weights)
+{
+    if (weights->compute_dtype == weights->dtype)
+        return;
+    for (int i = 0; i < weights->count; i++)
+        lk_tensor_copy_(weights->items[i].compute, weights->items[i].value);
+}
+
+void lk_weights_give_gradient(lk_weights *weights, int i, lk_tensor *gradient)
+{
+    lk_weight *w = &weights->items[i];
+    if (weights->accumulate) {
+        lk_tensor *wide = lk_tensor_cast(gradient, weights->dtype);
+        lk_add_(w->gradient, wide);
+        lk_tensor_free(&wide);
+    } else {
+        lk_tensor_copy_(w->gradient, gradient);
+    }
+    lk_tensor_free(&gradient);
+    if (weights->ready)
+        weights->ready(weights->ready_context, i);
+}
+
+/* [O][H][W][I] -> [O][I][H][W] where outer is O, inner (rows x columns) is HW x I; and back with the two swapped. */
+static void transpose_inner(float *values, float *scratch, size_t outer, size_t rows, size_t columns)
+{
+    for (size_t o = 0; o < outer; o++) {
+        float *matrix = values + o * rows * columns;
+        memcpy(scratch, matrix, rows * columns * sizeof *scratch);
+        for (size_t r = 0; r < rows; r++)
+            for (size_t c = 0; c < columns; c++)
+                matrix[c * rows + r] = scratch[r * columns + c];
+    }
+}
+
+void lk_weight_to_file_order(const lk_weight *w, float *values, float *scratch)
+{
+    if (w->dims == 4)
+        transpose_inner(values, scratch, (size_t)w->sizes[0], (size_t)(w->sizes[2] * w->sizes[3]), (size_t)w->sizes[1]);
+}
+
+void lk_weight_from_file_order(const lk_weight *w, float *values, float *scratch)
+{
+    if (w->dims == 4)
+        transpose_inner(values, scratch, (size_t)w->sizes[0], (size_t)w->sizes[1], (size_t)(w->sizes[2] * w->sizes[3]));
+}
+
+size_t lk_weights_largest(const lk_weights *weights)
+{
+    size_t largest = 0;
+    for (int i = 0; i < weights->count; i++)
+        if (weights->items[i].count > largest)
+            largest = weights->items[i].count;
+    return largest;
+}
+
+int lk_weights_find(const lk_weights *weights, const char *name)
+{
+    for (int i = 0; i < weights->count; i++)
+        if (strcmp(weights->items[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+uint64_t lk_weights_hash(const lk_weights *weights)
+{
+    return lk_hash(weights->values, weights->total * lk_dtype_size(weights->dtype));
+}
+
+const char *lk_weights_find_nonfinite(const lk_weights *weights, const float *buffer)
+{
+    for (int i = 0; i < weights->count; i++) {
+        const float *values = buffer + weights->items[i].offset;
+        for (size_t k = 0; k < weights->items[i].count; k++)
+            if (!isfinite(values[k]))
+                return weights->items[i].name;
+    }
+    return NULL;
+}

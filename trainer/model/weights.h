@@ -1,0 +1,84 @@
+/* Weights: the named parameters of a model, in flat buffers.
+ *
+ * A model adds its weights in forward order; lk_weights_finish() lays them out in one buffer in the opposite order, in which
+ * backward finishes their gradients, so that gradient buckets are contiguous. Values are kept in float32 (float64 in gradient
+ * checks); layers compute with `compute`, which is the value itself or its bfloat16 copy, renewed by lk_weights_refresh().
+ *
+ * 4-d weights lie channels_last in the buffers; files hold PyTorch's layout (trainer/model/weights_file.h).
+ *
+ * Running statistics of batch norm are weights whose gradient slot carries the batch's statistics: they are summed over
+ * ranks with the gradients and then averaged into the value, so that any number of ranks sees the same (decoder.c).
+ */
+#ifndef LK_TRAINER_MODEL_WEIGHTS_H
+#define LK_TRAINER_MODEL_WEIGHTS_H
+
+#include "base/error.h"
+#include "trainer/tensor/tensor.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { LK_WEIGHT_NAME = 64 };
+
+typedef struct lk_weight {
+    char name[LK_WEIGHT_NAME];
+    int dims;
+    int64_t sizes[LK_MAX_DIMS];
+    size_t count;    /* numbers in it */
+    size_t offset;   /* where it begins in the flat buffers, in numbers */
+    bool statistic;  /* a running mean or variance, not trained */
+    double lr_factor; /* on the learning rate; 1 for most */
+    lk_tensor *value;
+    lk_tensor *gradient; /* NULL until bound */
+    lk_tensor *compute;
+} lk_weight;
+
+typedef struct lk_weights {
+    lk_weight *items;
+    int count;
+    size_t total; /* numbers in all */
+    void *values; /* total numbers of dtype */
+    lk_dtype dtype;
+    lk_dtype compute_dtype;
+    bool frozen;     /* backward computes no gradients for them */
+    bool accumulate; /* backward adds to the gradients instead of setting them */
+    double statistic_share; /* what one micro-batch adds to the statistics: 1 / micro-batches of a global batch */
+    /* Called when gradient i of this step is final (NULL: nobody listens). */
+    void (*ready)(void *context, int i);
+    void *ready_context;
+} lk_weights;
+
+void lk_weights_init(lk_weights *weights, lk_dtype dtype, lk_dtype compute_dtype);
+void lk_weights_free(lk_weights *weights);
+
+/* Returns the index of the new weight; sticky: out of memory is reported by lk_weights_finish. */
+int lk_weights_add(lk_weights *weights, int dims, const int64_t *sizes, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Allocates the values (zero) and makes the tensors. Nothing can be added afterwards. */
+lk_status lk_weights_finish(lk_weights *weights);
+
+/* Gives the gradients their memory: `total` numbers of the weights' dtype, kept alive by the caller. */
+lk_status lk_weights_bind_gradients(lk_weights *weights, void *gradients);
+
+/* compute = value, after the values changed. */
+void lk_weights_refresh(lk_weights *weights);
+
+/* Backward's way to hand in gradient i; `gradient` is freed. */
+void lk_weights_give_gradient(lk_weights *weights, int i, lk_tensor *gradient);
+
+/* The layout of one weight, turned in place between the buffers' order (4-d: channels_last) and PyTorch's in files. `scratch`
+ * holds `count` numbers. Float32; no libtorch, so any thread may. */
+void lk_weight_to_file_order(const lk_weight *w, float *values, float *scratch);
+void lk_weight_from_file_order(const lk_weight *w, float *values, float *scratch);
+size_t lk_weights_largest(const lk_weights *weights); /* numbers in the largest weight */
+
+int lk_weights_find(const lk_weights *weights, const char *name); /* -1: none */
+
+/* XXH3-64 over the values: equal on two ranks exactly if all bits are. */
+uint64_t lk_weights_hash(const lk_weights *weights);
+
+/* The name of the first weight with a NaN or infinity in buffer[total] (values or gradients, float32), or NULL. */
+const char *lk_weights_find_nonfinite(const lk_weights *weights, const float *buffer);
+
+#endif

@@ -1,0 +1,127 @@
+#include "trainer/model/weights_file.h"
+
+#include "base/file.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+lk_status lk_weights_resolve(const char *path, char *out)
+{
+    if (!lk_path_exists(path))
+        return lk_fail(LK_BAD_DATA, "%s: there are no weights; give a .safetensors file, a finished run or a checkpoint", path);
+    if (lk_is_folder(path)) {
+        LK_TRY(lk_path_join(out, path, "model.safetensors"));
+        if (!lk_path_exists(out))
+            return lk_fail(LK_BAD_DATA, "%s: holds no model.safetensors; has the run finished?", path);
+        return LK_OK;
+    }
+    if (snprintf(out, LK_PATH_SIZE, "%s", path) >= LK_PATH_SIZE)
+        return lk_fail(LK_USAGE, "%.80s...: the path is too long", path);
+    return LK_OK;
+}
+
+lk_status lk_weights_save(const char *path, const lk_weights *weights, const lk_safetensors_note *notes, size_t note_count,
+                          uint64_t *hash)
+{
+    lk_status status = LK_OK;
+    size_t count = (size_t)weights->count;
+    lk_safetensor *tensors = calloc(count ? count : 1, sizeof *tensors);
+    float *values = malloc((weights->total ? weights->total : 1) * sizeof *values);
+    if (!tensors || !values) {
+        status = lk_fail(LK_INTERNAL, "%s: out of memory for %zu weights", path, weights->total);
+        goto done;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const lk_weight *w = &weights->items[i];
+        tensors[i] = (lk_safetensor){.name = w->name, .dtype = LK_DTYPE_F32, .dims = w->dims, .data = values + w->offset};
+        memcpy(tensors[i].shape, w->sizes, sizeof w->sizes);
+        lk_tensor_to_floats(w->value, values + w->offset);
+    }
+    LK_TRY_OR(done, lk_tensor_check());
+    status = lk_safetensors_write(path, tensors, count, notes, note_count, hash);
+done:
+    free(values);
+    free(tensors);
+    return status;
+}
+
+static void format_shape(char *out, size_t size, int dims, const int64_t *shape)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (int i = 0; i < dims && used < size; i++)
+        used += (size_t)snprintf(out + used, size - used, "%s%lld", i ? "x" : "", (long long)shape[i]);
+}
+
+static lk_status load_one(lk_weight *w, const lk_safetensors *file, const char *name)
+{
+    const char *path = lk_safetensors_path(file);
+    const lk_safetensor *tensor = lk_safetensors_find(file, name);
+    if (!tensor)
+        return lk_fail(LK_BAD_DATA, "%s: the tensor %s is missing; the file is of another model", path, name);
+    bool same = tensor->dims == w->dims;
+    for (int i = 0; same && i < w->dims; i++)
+        same = tensor->shape[i] == w->sizes[i];
+    if (!same) {
+        char theirs[64], ours[64];
+        format_shape(theirs, sizeof theirs, tensor->dims, tensor->shape);
+        format_shape(ours, sizeof ours, w->dims, w->sizes);
+        return lk_fail(LK_BAD_DATA, "%s: the tensor %s is %s, the model needs %s; check model.size, the widths and the schema",
+                       path, name, theirs, ours);
+    }
+    if (tensor->dtype != LK_DTYPE_F32)
+        return lk_fail(LK_BAD_DATA, "%s: the tensor %s is %s, but weights are kept as F32", path, name,
+                       lk_dtype_name(tensor->dtype));
+    float *values = malloc(w->count * sizeof *values);
+    if (!values)
+        return lk_fail(LK_INTERNAL, "%s: out of memory for the tensor %s", path, name);
+    lk_status status = lk_safetensors_read(file, tensor, values);
+    for (size_t i = 0; status == LK_OK && i < w->count; i++)
+        if (!isfinite(values[i]))
+            status = lk_fail(LK_BAD_DATA, "%s: the tensor %s holds %g at position %zu; these weights cannot be used", path, name,
+                             (double)values[i], i);
+    if (status == LK_OK) {
+        lk_tensor *source = lk_tensor_from_floats(values, LK_DTYPE_F32, w->dims, w->sizes);
+        lk_tensor_copy_(w->value, source);
+        lk_tensor_free(&source);
+        status = lk_tensor_check();
+    }
+    free(values);
+    return status;
+}
+
+static lk_status load(lk_weights *weights, const char *path, bool torchvision_allowed)
+{
+    static const char prefix[] = "encoder.";
+    char resolved[LK_PATH_SIZE];
+    lk_safetensors *file = NULL;
+    LK_TRY(lk_weights_resolve(path, resolved));
+    LK_TRY(lk_safetensors_open(resolved, &file));
+    bool torchvision = torchvision_allowed && lk_safetensors_find(file, "features.0.weight") &&
+                       !lk_safetensors_find(file, "encoder.features.0.weight");
+    lk_status status = LK_OK;
+    for (int i = 0; status == LK_OK && i < weights->count; i++) {
+        lk_weight *w = &weights->items[i];
+        const char *name = w->name;
+        if (torchvision) {
+            name += sizeof prefix - 1;
+            if (strncmp(name, "features.", 9) != 0)
+                continue;
+        }
+        status = load_one(w, file, name);
+    }
+    lk_safetensors_close(file);
+    lk_weights_refresh(weights);
+    return status;
+}
+
+lk_status lk_weights_load(lk_weights *weights, const char *path)
+{
+    return load(weights, path, false);
+}
+
+lk_status lk_weights_load_init(lk_weights *weights, const char *path)
+{
+    return load(weights, path, true);
+}

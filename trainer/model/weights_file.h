@@ -1,0 +1,25 @@
+/* Weights in safetensors files, in PyTorch's names and layouts. */
+#ifndef LK_TRAINER_MODEL_WEIGHTS_FILE_H
+#define LK_TRAINER_MODEL_WEIGHTS_FILE_H
+
+#include "base/error.h"
+#include "trainer/model/safetensors.h"
+#include "trainer/model/weights.h"
+
+/* What a user may give for weights - a .safetensors file, a run folder or a checkpoint folder - as the file that holds them.
+ * out[LK_PATH_SIZE]. */
+lk_status lk_weights_resolve(const char *path, char *out);
+
+/* Writes all weights as float32, atomically; *hash (may be NULL) is that of the file. */
+lk_status lk_weights_save(const char *path, const lk_weights *weights, const lk_safetensors_note *notes, size_t note_count,
+                          uint64_t *hash);
+
+/* Loads every weight by its name. A missing tensor, another shape (both are named), a NaN or infinity is LK_BAD_DATA. Extra
+ * tensors in the file are fine: one file may hold encoder and decoder. */
+lk_status lk_weights_load(lk_weights *weights, const char *path);
+
+/* The same, and in addition takes torchvision's VGG19: a file with features.N.* and no encoder.* loads the features and leaves
+ * the residual blocks and heads as they are. */
+lk_status lk_weights_load_init(lk_weights *weights, const char *path);
+
+#endif

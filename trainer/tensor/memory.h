@@ -1,0 +1,29 @@
+/* Internal to trainer/tensor*.c: loops over the raw memory of CPU tensors. */
+#ifndef LK_TRAINER_TENSOR_MEMORY_H
+#define LK_TRAINER_TENSOR_MEMORY_H
+
+#include "trainer/tensor/tensor.h"
+
+#include <string.h>
+
+void *lk_tensor_data(const lk_tensor *t);
+/* Keeps a failure for lk_tensor_check if a 4-d tensor does not lie channels_last without gaps. */
+bool lk_tensor_require_channels_last(const lk_tensor *t);
+
+static inline float lk_bfloat_to_float(uint16_t bits)
+{
+    uint32_t wide = (uint32_t)bits << 16;
+    float value;
+    memcpy(&value, &wide, sizeof value);
+    return value;
+}
+
+/* To nearest even; a NaN may come out as infinity, which is found as well. */
+static inline uint16_t lk_float_to_bfloat(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+#endif
