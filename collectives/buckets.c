@@ -1,7 +1,7 @@
 #include "collectives/buckets.h"
 
 #include "base/clock.h"
-#include "collectives/tree.h"
+#include "collectives/tree_sum.h"
 
 #include <pthread.h>
 #include <signal.h>

@@ -24,7 +24,7 @@ typedef struct lk_buckets lk_buckets;
 
 typedef struct lk_buckets_options {
     size_t bucket_bytes; /* a bucket holds whole gradients, at most this much unless one alone is larger */
-    bool reproducible;   /* sum in a fixed tree (collectives/tree.h); the number of ranks must be a power of two */
+    bool reproducible;   /* sum in a fixed tree (collectives/tree_sum.h); the number of ranks must be a power of two */
 } lk_buckets_options;
 
 /* sizes[i]: floats of gradient i, in the order in which backward finishes them. `group` is only used during the call: the

@@ -44,7 +44,7 @@ lk_status lk_group_duplicate(const lk_process_group *group, lk_process_group *ou
 void lk_group_release(lk_process_group *duplicate);
 
 /* Every rank must call each of these. Sums are the same bits on every rank, but their order may depend on the number of ranks;
- * collectives/tree.h has one that does not. */
+ * collectives/tree_sum.h has one that does not. */
 void lk_group_barrier(lk_process_group *group);
 void lk_group_sum_f32(lk_process_group *group, float *buffer, size_t count);  /* in place */
 void lk_group_sum_f64(lk_process_group *group, double *buffer, size_t count); /* in place */

@@ -175,7 +175,7 @@ static void mourn(lk_watchdog *dog, peer *p)
     order_abort(dog, dog->now + grace_seconds);
 }
 
-static void judge(lk_watchdog *dog)
+static void check_ranks(lk_watchdog *dog)
 {
     if (dog->abort_at > 0)
         return;
@@ -274,7 +274,7 @@ static void *watch(void *argument)
         listen_to_all(dog);
         if (dog->now >= dog->next_beat || atomic_load(&dog->count) != dog->told)
             beat(dog);
-        judge(dog);
+        check_ranks(dog);
         if (dog->abort_at > 0 && dog->now >= dog->abort_at)
             lk_group_abort(dog->group, lk_exit_code(LK_REQUEUE));
     }

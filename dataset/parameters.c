@@ -63,7 +63,7 @@ static lk_status set_choice(target *t, const char *group_name, const char *choic
                        group_name);
     if (t->has_group[g])
         return lk_fail(LK_BAD_DATA, "%s: group '%s' stands there twice", t->origin, group_name);
-    int k = lk_group_find_choice(&t->schema->groups[g], choice);
+    int k = lk_choice_group_find(&t->schema->groups[g], choice);
     if (k < 0)
         return lk_fail(LK_BAD_DATA, "%s: group '%s' has no choice '%.*s'", t->origin, group_name, LK_MAX_NAME, choice);
     t->discrete[g] = (uint8_t)k;

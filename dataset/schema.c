@@ -136,7 +136,7 @@ static lk_status read_one_continuous(const source *from, const lk_yaml_node *nod
     return LK_OK;
 }
 
-static lk_status read_one_group(const source *from, const lk_yaml_node *node, lk_group *out)
+static lk_status read_one_group(const source *from, const lk_yaml_node *node, lk_choice_group *out)
 {
     static const char *const keys[] = {"name", "choices", NULL};
     const lk_yaml_node *name, *choices;
@@ -241,7 +241,7 @@ static void write_continuous(FILE *out, const lk_continuous *parameter)
     fprintf(out, ", min: %s, max: %s, default: %s}\n", min, max, standard);
 }
 
-static void write_group(FILE *out, const lk_group *group)
+static void write_group(FILE *out, const lk_choice_group *group)
 {
     fputs("  - {name: ", out);
     write_quoted(out, group->name);
@@ -325,7 +325,7 @@ void lk_schema_free(lk_schema *schema)
     for (int i = 0; i < schema->continuous_count; i++)
         free(schema->continuous[i].name);
     for (int i = 0; i < schema->group_count; i++) {
-        lk_group *group = &schema->groups[i];
+        lk_choice_group *group = &schema->groups[i];
         for (int k = 0; k < group->count; k++)
             free(group->choices[k]);
         free(group->choices);
@@ -341,7 +341,7 @@ void lk_schema_free(lk_schema *schema)
 /* ---- comparing and finding ---- */
 
 /* Puts the first difference of two groups into words; false if there is none. */
-static bool group_difference(const lk_group *a, const lk_group *b, char *out, size_t size)
+static bool group_difference(const lk_choice_group *a, const lk_choice_group *b, char *out, size_t size)
 {
     if (strcmp(a->name, b->name) != 0)
         return snprintf(out, size, "group '%s' against '%s'", a->name, b->name) > 0;
@@ -411,7 +411,7 @@ int lk_schema_find_group(const lk_schema *schema, const char *name)
     return -1;
 }
 
-int lk_group_find_choice(const lk_group *group, const char *choice)
+int lk_choice_group_find(const lk_choice_group *group, const char *choice)
 {
     for (int k = 0; k < group->count; k++)
         if (strcmp(group->choices[k], choice) == 0)

@@ -28,18 +28,18 @@ typedef struct lk_continuous {
     float default_value; /* client units, min <= default <= max */
 } lk_continuous;
 
-typedef struct lk_group {
+typedef struct lk_choice_group {
     char *name;
     int count; /* 2 .. LK_MAX_CHOICES */
     char **choices;
-} lk_group;
+} lk_choice_group;
 
 typedef struct lk_schema {
     char *name;
     int continuous_count;
     lk_continuous *continuous;
     int group_count;
-    lk_group *groups;
+    lk_choice_group *groups;
     int choice_count; /* sum of the groups' counts: the width of the one-hot vector */
     char *text;       /* canonical YAML: equal schemas have equal text */
     uint64_t hash;    /* XXH3-64 of text */
@@ -57,7 +57,7 @@ lk_status lk_schema_require_equal(const lk_schema *a, const char *a_origin, cons
 /* -1 if there is none of that name. */
 int lk_schema_find_continuous(const lk_schema *schema, const char *name);
 int lk_schema_find_group(const lk_schema *schema, const char *name);
-int lk_group_find_choice(const lk_group *group, const char *choice);
+int lk_choice_group_find(const lk_choice_group *group, const char *choice);
 
 /* LK_BAD_DATA with a sentence that names the first continuous value outside [0,1] or not finite, or the first choice that its
  * group does not have. The caller adds which face with lk_fail_in(). */

@@ -1,6 +1,6 @@
 #include "trainer/order.h"
 
-int lk_training_batch(const void *context, int64_t number, int batch_size, int64_t *indices)
+int lk_training_indices(const void *context, int64_t number, int batch_size, int64_t *indices)
 {
     const lk_training_order *o = context;
     int64_t step = number / o->accumulation;

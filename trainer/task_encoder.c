@@ -58,7 +58,7 @@ lk_tensor *lk_decode(lk_decoder *decoder, const lk_schema *schema, int n, const 
     return y;
 }
 
-void lk_choose(const lk_schema *schema, int n, const double *logits, uint8_t *discrete)
+void lk_most_probable(const lk_schema *schema, int n, const double *logits, uint8_t *discrete)
 {
     for (int i = 0; i < n; i++)
         for (int g = 0; g < schema->group_count; g++) {
@@ -221,7 +221,7 @@ static lk_status draw(lk_task *task, const lk_batch *batch, lk_image *out)
     if (status == LK_OK)
         status = lk_encode(&t->encoder, batch->images, n, o.continuous, o.logits);
     if (status == LK_OK) {
-        lk_choose(t->schema, n, o.logits, discrete);
+        lk_most_probable(t->schema, n, o.logits, discrete);
         lk_tensor *ours = lk_decode(&t->decoder, t->schema, n, o.continuous, discrete);
         lk_tensor *label = lk_decode(&t->decoder, t->schema, n, batch->continuous, batch->discrete);
         lk_pictures_to_pixels(ours, pixels);

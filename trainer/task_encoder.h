@@ -16,7 +16,7 @@ lk_status lk_configured_encoder(const lk_config *config, const lk_schema *schema
 lk_status lk_encode(lk_encoder *encoder, const uint8_t *images, int n, float *continuous, double *logits);
 
 /* The most probable choice of each group. */
-void lk_choose(const lk_schema *schema, int n, const double *logits, uint8_t *discrete);
+void lk_most_probable(const lk_schema *schema, int n, const double *logits, uint8_t *discrete);
 
 /* D(continuous, discrete) as pictures [n,3,S,S]. */
 lk_tensor *lk_decode(lk_decoder *decoder, const lk_schema *schema, int n, const float *continuous, const uint8_t *discrete);

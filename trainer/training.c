@@ -236,7 +236,7 @@ static lk_status start_loader(lk_training *t)
                                  .threads = t->config->data.threads,
                                  .prefetch = t->config->data.prefetch,
                                  .first = t->state.step * t->order.accumulation,
-                                 .order = lk_training_batch,
+                                 .order = lk_training_indices,
                                  .context = &t->order};
     return lk_loader_start(t->train_set, &options, &t->loader);
 }

@@ -6,7 +6,7 @@
 
 #include "collectives/buckets.h"
 #include "collectives/group.h"
-#include "collectives/tree.h"
+#include "collectives/tree_sum.h"
 #include "collectives/watchdog.h"
 #include "configs/config.h"
 #include "dataset/loader.h"

@@ -113,7 +113,7 @@ static lk_status draw_tile(sheet *s, int size, int number, const char *key)
     draw_bars(&s->page, x, y + LINE, s->continuous, s->schema->continuous_count);
     y += LINE + BARS + 3;
     for (int g = 0; g < s->schema->group_count; g++, y += LINE) {
-        const lk_group *group = &s->schema->groups[g];
+        const lk_choice_group *group = &s->schema->groups[g];
         snprintf(text, sizeof text, "%s: %s", group->name, group->choices[s->discrete[g]]);
         lk_draw_text(&s->page, x, y, 1, text, black);
     }

@@ -16,26 +16,26 @@ void lk_mesh_normals(const lk_mesh *mesh, const lk_vec3 *positions, lk_vec3 *nor
         for (int t = 0; t < triangles->count; t++) {
             const uint16_t *c = triangles->corners[t];
             lk_vec3 a = positions[c[0]];
-            lk_vec3 n = lk_cross(lk_sub(positions[c[1]], a), lk_sub(positions[c[2]], a));
+            lk_vec3 n = lk_vec3_cross(lk_vec3_sub(positions[c[1]], a), lk_vec3_sub(positions[c[2]], a));
             for (int k = 0; k < 3; k++)
-                normals[c[k]] = lk_add(normals[c[k]], n);
+                normals[c[k]] = lk_vec3_add(normals[c[k]], n);
         }
     }
     for (int i = 0; i < mesh->count; i++)
-        normals[i] = lk_normalize(normals[i]);
+        normals[i] = lk_vec3_normalize(normals[i]);
 }
 
 /* ---- ambient occlusion: from how many directions a vertex is seen ---- */
 
 enum { DIRECTIONS = 96, MAP_SIZE = 192, WEIGHT_ONE = 4096 };
 
-typedef struct lk_occlusion {
+typedef struct occlusion_map {
     const lk_mesh *mesh;
     const lk_vec3 *neutral, *normals;
     lk_raster *rasters; /* one a worker, as are those below */
     lk_vec3 *screens;
     int64_t *seen, *total; /* whole numbers: their sums do not depend on who adds first */
-} lk_occlusion;
+} occlusion_map;
 
 /* Directions spread evenly over the sphere (Fibonacci spiral). */
 static lk_vec3 spread_direction(int i)
@@ -46,34 +46,34 @@ static lk_vec3 spread_direction(int i)
 
 static lk_status look_from(void *context, int64_t number, int worker)
 {
-    lk_occlusion *o = context;
+    occlusion_map *o = context;
     const float scale = MAP_SIZE / 5.12f, nearness = 10; /* nearness keeps depths above the raster's 0 */
     const lk_vec3 middle = {0, -0.4f, -0.75f};
     lk_vec3 toward = spread_direction((int)number);
-    lk_vec3 right = lk_normalize(lk_cross(fabsf(toward.y) < 0.9f ? lk_v3(0, 1, 0) : lk_v3(1, 0, 0), toward));
-    lk_vec3 up = lk_cross(toward, right);
+    lk_vec3 right = lk_vec3_normalize(lk_vec3_cross(fabsf(toward.y) < 0.9f ? lk_v3(0, 1, 0) : lk_v3(1, 0, 0), toward));
+    lk_vec3 up = lk_vec3_cross(toward, right);
     lk_raster *raster = &o->rasters[worker];
     lk_vec3 *screen = o->screens + (size_t)worker * (size_t)o->mesh->count;
     int64_t *seen = o->seen + (size_t)worker * (size_t)o->mesh->count,
             *total = o->total + (size_t)worker * (size_t)o->mesh->count;
     lk_raster_clear(raster);
     for (int i = 0; i < o->mesh->count; i++) {
-        lk_vec3 p = lk_sub(o->neutral[i], middle);
-        screen[i] = lk_v3(MAP_SIZE * 0.5f + lk_dot(p, right) * scale, MAP_SIZE * 0.5f - lk_dot(p, up) * scale,
-                          lk_dot(p, toward) + nearness);
+        lk_vec3 p = lk_vec3_sub(o->neutral[i], middle);
+        screen[i] = lk_v3(MAP_SIZE * 0.5f + lk_vec3_dot(p, right) * scale, MAP_SIZE * 0.5f - lk_vec3_dot(p, up) * scale,
+                          lk_vec3_dot(p, toward) + nearness);
     }
     for (int part = LK_PART_SKIN; part <= LK_PART_RIGHT_EYE; part++)
         lk_raster_triangles(raster, &o->mesh->parts[part], (lk_part)part, screen);
     for (int i = 0; i < o->mesh->count; i++) {
-        float facing = lk_dot(o->normals[i], toward);
+        float facing = lk_vec3_dot(o->normals[i], toward);
         if (facing <= 0.05f)
             continue;
-        lk_vec3 p = lk_sub(lk_add_scaled(o->neutral[i], 0.02f, o->normals[i]), middle);
-        int x = (int)(MAP_SIZE * 0.5f + lk_dot(p, right) * scale), y = (int)(MAP_SIZE * 0.5f - lk_dot(p, up) * scale);
+        lk_vec3 p = lk_vec3_sub(lk_vec3_add_scaled(o->neutral[i], 0.02f, o->normals[i]), middle);
+        int x = (int)(MAP_SIZE * 0.5f + lk_vec3_dot(p, right) * scale), y = (int)(MAP_SIZE * 0.5f - lk_vec3_dot(p, up) * scale);
         int64_t weight = (int64_t)(facing * WEIGHT_ONE);
         total[i] += weight;
         if (x < 0 || y < 0 || x >= MAP_SIZE || y >= MAP_SIZE ||
-            raster->depth[y * MAP_SIZE + x] < lk_dot(p, toward) + nearness + 0.03f)
+            raster->depth[y * MAP_SIZE + x] < lk_vec3_dot(p, toward) + nearness + 0.03f)
             seen[i] += weight;
     }
     return LK_OK;
@@ -82,7 +82,7 @@ static lk_status look_from(void *context, int64_t number, int worker)
 static lk_status occlude(const lk_mesh *mesh, const lk_vec3 *neutral, lk_bake *bake, int threads)
 {
     size_t n = (size_t)mesh->count, workers = (size_t)threads;
-    lk_occlusion o = {.mesh = mesh, .neutral = neutral, .normals = bake->normals};
+    occlusion_map o = {.mesh = mesh, .neutral = neutral, .normals = bake->normals};
     o.rasters = calloc(workers, sizeof *o.rasters);
     o.screens = malloc(workers * n * sizeof *o.screens);
     o.seen = calloc(workers * n, sizeof *o.seen);
@@ -145,7 +145,7 @@ static void measure_eyes(const lk_mesh *mesh, const lk_vec3 *neutral, lk_bake *b
             low = lk_v3(lk_min(low.x, p.x), lk_min(low.y, p.y), lk_min(low.z, p.z));
             high = lk_v3(lk_max(high.x, p.x), lk_max(high.y, p.y), lk_max(high.z, p.z));
         }
-        bake->eye_centre[eye] = lk_scale(lk_add(low, high), 0.5f);
+        bake->eye_centre[eye] = lk_vec3_scale(lk_vec3_add(low, high), 0.5f);
         bake->eye_radius = (high.y - low.y) * 0.5f;
     }
 }

@@ -87,7 +87,7 @@ static int find_choice(lk_group_id id, const char *name)
 
 static lk_status match_group(lk_client *client, int group)
 {
-    const lk_group *wanted = &client->schema->groups[group];
+    const lk_choice_group *wanted = &client->schema->groups[group];
     for (int id = 0; id < LK_GROUP_IDS; id++) {
         if (strcmp(LK_GROUPS[id].group, wanted->name) != 0)
             continue;
@@ -235,14 +235,14 @@ static void pose(lk_face *face, const lk_morph *morph, const float *continuous)
     lk_morph_apply(morph, continuous, face->positions);
     face->turn = turn_of(scene->yaw, scene->pitch);
     for (int i = 0; i < face->mesh->count; i++) {
-        face->moves[i] = lk_sub(face->positions[i], face->neutral[i]);
+        face->moves[i] = lk_vec3_sub(face->positions[i], face->neutral[i]);
         face->positions[i] = lk_turn_apply(&face->turn, face->positions[i]);
     }
     lk_mesh_normals(face->mesh, face->positions, face->normals);
     face->camera = lk_camera_on_eyes(face->mesh, face->positions, face->raster.size);
     for (int i = 0; i < face->mesh->count; i++)
         face->screen[i] = lk_project(&face->camera, face->positions[i]);
-    face->halfway = lk_normalize(lk_add(scene->key_direction, lk_v3(0, 0, 1)));
+    face->halfway = lk_vec3_normalize(lk_vec3_add(scene->key_direction, lk_v3(0, 0, 1)));
 }
 
 static void draw_background(lk_face *face)
@@ -291,9 +291,9 @@ void lk_client_random(const lk_schema *schema, uint64_t seed, uint64_t index, fl
         continuous[i] = lk_random_uniform(&random);
     random = lk_random_make(lk_random_mix(seed, PURPOSE_DISCRETE), index);
     for (int g = 0; g < schema->group_count; g++) {
-        const lk_group *group = &schema->groups[g];
+        const lk_choice_group *group = &schema->groups[g];
         int none = strcmp(group->name, LK_GROUPS[LK_BEARD].group) == 0
-                       ? lk_group_find_choice(group, LK_GROUPS[LK_BEARD].choices[LK_BEARD_NONE])
+                       ? lk_choice_group_find(group, LK_GROUPS[LK_BEARD].choices[LK_BEARD_NONE])
                        : -1;
         uint32_t choice = lk_random_below(&random, (uint32_t)group->count - (none >= 0));
         bool bare = none >= 0 && lk_random_uniform(&random) < 0.5f;

@@ -65,8 +65,8 @@ static void average_samples(lk_darkroom *darkroom, const lk_raster *raster)
             lk_vec3 sum = {0};
             for (int j = 0; j < n; j++)
                 for (int i = 0; i < n; i++)
-                    sum = lk_add(sum, raster->colour[(y * n + j) * raster->size + x * n + i]);
-            darkroom->picture[y * size + x] = lk_scale(sum, share);
+                    sum = lk_vec3_add(sum, raster->colour[(y * n + j) * raster->size + x * n + i]);
+            darkroom->picture[y * size + x] = lk_vec3_scale(sum, share);
         }
 }
 
@@ -79,7 +79,7 @@ static void blur_pass(const lk_vec3 *from, lk_vec3 *to, int size, const float *t
             for (int k = -reach; k <= reach; k++) {
                 int place = (along_x ? x : y) + k;
                 place = place < 0 ? 0 : place >= size ? size - 1 : place;
-                sum = lk_add_scaled(sum, taps[k + reach], from[along_x ? y * size + place : place * size + x]);
+                sum = lk_vec3_add_scaled(sum, taps[k + reach], from[along_x ? y * size + place : place * size + x]);
             }
             to[y * size + x] = sum;
         }
@@ -127,13 +127,13 @@ static void expose(const lk_darkroom *darkroom, const lk_scene *scene, uint8_t *
     const float base = 0.9f; /* leaves room above white skin in the main light */
     lk_random random = lk_random_make(scene->noise_seed, 0);
     for (int i = 0; i < darkroom->size * darkroom->size; i++) {
-        lk_vec3 light = lk_multiply(lk_scale(darkroom->picture[i], base), scene->gain);
+        lk_vec3 light = lk_vec3_multiply(lk_vec3_scale(darkroom->picture[i], base), scene->gain);
         lk_vec3 v = {tone(darkroom, light.x), tone(darkroom, light.y), tone(darkroom, light.z)};
         float grey = 0.3f * v.x + 0.59f * v.y + 0.11f * v.z;
-        v = lk_mix(lk_v3(grey, grey, grey), v, scene->saturation);
-        v = lk_add_scaled(lk_v3(0.5f, 0.5f, 0.5f), scene->contrast, lk_sub(v, lk_v3(0.5f, 0.5f, 0.5f)));
+        v = lk_vec3_mix(lk_v3(grey, grey, grey), v, scene->saturation);
+        v = lk_vec3_add_scaled(lk_v3(0.5f, 0.5f, 0.5f), scene->contrast, lk_vec3_sub(v, lk_v3(0.5f, 0.5f, 0.5f)));
         if (scene->noise > 0)
-            v = lk_add_scaled(v, scene->noise, lk_v3(grain(&random), grain(&random), grain(&random)));
+            v = lk_vec3_add_scaled(v, scene->noise, lk_v3(grain(&random), grain(&random), grain(&random)));
         image[3 * i] = to_byte(v.x);
         image[3 * i + 1] = to_byte(v.y);
         image[3 * i + 2] = to_byte(v.z);

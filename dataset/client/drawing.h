@@ -24,7 +24,7 @@ typedef struct lk_turn {
 
 static inline lk_vec3 lk_turn_apply(const lk_turn *turn, lk_vec3 p)
 {
-    return lk_v3(lk_dot(turn->x, p), lk_dot(turn->y, p), lk_dot(turn->z, p));
+    return lk_v3(lk_vec3_dot(turn->x, p), lk_vec3_dot(turn->y, p), lk_vec3_dot(turn->z, p));
 }
 
 typedef struct lk_face {
@@ -46,7 +46,7 @@ typedef struct lk_face {
 /* Light from all around on a surface of this normal. */
 static inline lk_vec3 lk_ambient(const lk_scene *scene, lk_vec3 normal)
 {
-    return lk_mix(scene->ground, scene->sky, 0.5f + 0.5f * normal.y);
+    return lk_vec3_mix(scene->ground, scene->sky, 0.5f + 0.5f * normal.y);
 }
 
 /* shade.c: colours every sample that the raster's triangles cover. */

@@ -143,9 +143,9 @@ static lk_vec3 eye_centre(const obj_file *obj)
         if (face->part != LK_PART_LEFT_EYE && face->part != LK_PART_RIGHT_EYE)
             continue;
         for (int k = 0; k < face->corners; k++, n++)
-            sum = lk_add(sum, obj->vertices[face->vertex[k]]);
+            sum = lk_vec3_add(sum, obj->vertices[face->vertex[k]]);
     }
-    return lk_scale(sum, 1.0f / (float)(n > 0 ? n : 1));
+    return lk_vec3_scale(sum, 1.0f / (float)(n > 0 ? n : 1));
 }
 
 static bool in_picture(const obj_file *obj, const obj_face *face, lk_vec3 eyes)
@@ -242,8 +242,8 @@ static void measure_lashes(lk_mesh *mesh)
                 continue;
             float nearest = 1e9f;
             for (int s = 0; s < skin->count * 3; s++) {
-                lk_vec3 d = lk_sub(mesh->base[skin->corners[s / 3][s % 3]], mesh->base[vertex]);
-                nearest = lk_min(nearest, lk_dot(d, d));
+                lk_vec3 d = lk_vec3_sub(mesh->base[skin->corners[s / 3][s % 3]], mesh->base[vertex]);
+                nearest = lk_min(nearest, lk_vec3_dot(d, d));
             }
             mesh->lash_tip[vertex] = sqrtf(nearest);
             longest = lk_max(longest, mesh->lash_tip[vertex]);

@@ -28,11 +28,11 @@ static const struct {
                          [CAUCASIAN] = {"macrodetails/Caucasian", 1.0f / 3}, [MUSCLE] = {"macrodetails-universal/Muscle", 0.5f}};
 
 /* A sparse target: moves of some vertices. */
-typedef struct lk_target {
+typedef struct morph_target {
     int count;
     uint16_t *vertices;
     lk_vec3 *moves;
-} lk_target;
+} morph_target;
 
 struct lk_morph {
     const char *folder; /* while opening */
@@ -41,7 +41,7 @@ struct lk_morph {
     lk_vec3 *neutral;
     int macro_index[MACRO_COUNT];   /* which continuous parameter, or -1 */
     lk_vec3 *macros[MACRO_TARGETS]; /* dense: they move every vertex */
-    lk_target (*modifiers)[2];      /* [continuous_count] negative and positive */
+    morph_target (*modifiers)[2];      /* [continuous_count] negative and positive */
 };
 
 /* ---- reading targets ---- */
@@ -78,7 +78,7 @@ static lk_status read_gzip(const char *path, char **text)
 
 /* Lines "vertex dx dy dz" in base.obj's numbers, '#' begins a comment. Adds to `target`; vertices dropped from the mesh are
  * skipped. */
-static lk_status read_target(const char *path, const lk_mesh *mesh, lk_target *target)
+static lk_status read_target(const char *path, const lk_mesh *mesh, morph_target *target)
 {
     char *text = NULL;
     LK_TRY(read_gzip(path, &text));
@@ -128,7 +128,7 @@ static bool name_is_plain(const char *name)
 }
 
 /* Adds targets/STEM.target.gz, or its l- and r- forms; *found tells whether there was any. */
-static lk_status add_target(const lk_morph *morph, const char *stem, lk_target *target, bool *found)
+static lk_status add_target(const lk_morph *morph, const char *stem, morph_target *target, bool *found)
 {
     const char *slash = strchr(stem, '/');
     static const char *const SIDES[] = {"", "l-", "r-"};
@@ -148,7 +148,7 @@ static lk_status add_target(const lk_morph *morph, const char *stem, lk_target *
     return LK_OK;
 }
 
-static lk_status load_modifier(const lk_morph *morph, const char *name, lk_target targets[2])
+static lk_status load_modifier(const lk_morph *morph, const char *name, morph_target targets[2])
 {
     char stem[2][128];
     const char *bar = strchr(name, '|');
@@ -187,14 +187,14 @@ static lk_status load_macro(lk_morph *morph, int number)
         snprintf(path, sizeof path, "%s/targets/macrodetails/universal-%s-%s-%s-averageweight.target.gz", morph->folder,
                  SEX_NAMES[rest / (AGES * MUSCLES)], AGE_NAMES[rest / MUSCLES % AGES], MUSCLE_NAMES[rest % MUSCLES]);
     }
-    lk_target sparse = {0};
+    morph_target sparse = {0};
     lk_status status = read_target(path, morph->mesh, &sparse);
     morph->macros[number] = calloc((size_t)morph->mesh->count, sizeof **morph->macros);
     if (status == LK_OK && !morph->macros[number])
         status = lk_fail(LK_INTERNAL, "no memory for %s", path);
     for (int i = 0; status == LK_OK && i < sparse.count; i++) {
         lk_vec3 *move = &morph->macros[number][sparse.vertices[i]];
-        *move = lk_add(*move, sparse.moves[i]);
+        *move = lk_vec3_add(*move, sparse.moves[i]);
     }
     free(sparse.vertices);
     free(sparse.moves);
@@ -253,8 +253,8 @@ static lk_vec3 between_eyes(const lk_mesh *mesh, const lk_vec3 *positions)
     lk_vec3 sum = {0};
     for (int side = 0; side < 2; side++)
         for (int k = 0; k < LK_EYE_LANDMARKS; k++)
-            sum = lk_add(sum, positions[mesh->eye_landmarks[side][k]]);
-    return lk_scale(sum, 1.0f / (2 * LK_EYE_LANDMARKS));
+            sum = lk_vec3_add(sum, positions[mesh->eye_landmarks[side][k]]);
+    return lk_vec3_scale(sum, 1.0f / (2 * LK_EYE_LANDMARKS));
 }
 
 static lk_vec3 eyeball_centre(const lk_mesh *mesh, const lk_vec3 *positions)
@@ -263,8 +263,8 @@ static lk_vec3 eyeball_centre(const lk_mesh *mesh, const lk_vec3 *positions)
     int n = 0;
     for (int part = LK_PART_LEFT_EYE; part <= LK_PART_RIGHT_EYE; part++)
         for (int c = 0; c < mesh->parts[part].count * 3; c++, n++)
-            sum = lk_add(sum, positions[mesh->parts[part].corners[c / 3][c % 3]]);
-    return lk_scale(sum, 1.0f / (float)n);
+            sum = lk_vec3_add(sum, positions[mesh->parts[part].corners[c / 3][c % 3]]);
+    return lk_vec3_scale(sum, 1.0f / (float)n);
 }
 
 void lk_morph_apply(const lk_morph *morph, const float *continuous, lk_vec3 *positions)
@@ -279,16 +279,16 @@ void lk_morph_apply(const lk_morph *morph, const float *continuous, lk_vec3 *pos
     add_macros(morph, macros, positions);
     for (int i = 0; i < schema->continuous_count; i++) {
         float v = schema->continuous[i].min + continuous[i] * (schema->continuous[i].max - schema->continuous[i].min);
-        const lk_target *target = &morph->modifiers[i][v > 0];
+        const morph_target *target = &morph->modifiers[i][v > 0];
         for (int k = 0; k < target->count; k++) {
             lk_vec3 *p = &positions[target->vertices[k]];
-            *p = lk_add_scaled(*p, fabsf(v), target->moves[k]);
+            *p = lk_vec3_add_scaled(*p, fabsf(v), target->moves[k]);
         }
     }
     lk_vec3 neutral_eyes = between_eyes(morph->mesh, morph->neutral), eyes = between_eyes(morph->mesh, positions);
-    lk_vec3 shift = lk_sub(neutral_eyes, eyes);
+    lk_vec3 shift = lk_vec3_sub(neutral_eyes, eyes);
     for (int i = 0; i < morph->mesh->count; i++)
-        positions[i] = lk_add(positions[i], shift);
+        positions[i] = lk_vec3_add(positions[i], shift);
 }
 
 const lk_vec3 *lk_morph_neutral(const lk_morph *morph)
@@ -323,7 +323,7 @@ lk_status lk_morph_open(const char *folder, const lk_mesh *mesh, const lk_schema
     add_macros(morph, average, morph->neutral);
     lk_vec3 origin = eyeball_centre(mesh, morph->neutral);
     for (int i = 0; i < mesh->count; i++)
-        morph->neutral[i] = lk_sub(morph->neutral[i], origin);
+        morph->neutral[i] = lk_vec3_sub(morph->neutral[i], origin);
     morph->folder = NULL;
     *out = morph;
     return LK_OK;

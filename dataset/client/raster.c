@@ -61,12 +61,12 @@ lk_camera lk_camera_on_eyes(const lk_mesh *mesh, const lk_vec3 *positions, int s
 /* ---- triangles ---- */
 
 /* Barycentric weights of a triangle over the samples of its bounding box, clipped to the picture. */
-typedef struct lk_span_box {
+typedef struct span_box {
     int x0, y0, x1, y1;
     float a0, a_dx, a_dy, b0, b_dx, b_dy; /* weights of the first two corners at sample (0, 0) and their slopes */
-} lk_span_box;
+} span_box;
 
-static int box_of(lk_vec3 a, lk_vec3 b, lk_vec3 c, int size, int both_sides, lk_span_box *box)
+static int box_of(lk_vec3 a, lk_vec3 b, lk_vec3 c, int size, int both_sides, span_box *box)
 {
     float area = (b.x - a.x) * (c.y - a.y) - (b.y - a.y) * (c.x - a.x);
     if (area == 0 || (area > 0 && !both_sides)) /* y points down: front faces turn clockwise */
@@ -97,7 +97,7 @@ void lk_raster_triangles(lk_raster *raster, const lk_triangles *triangles, lk_pa
     for (int t = 0; t < triangles->count; t++) {
         const uint16_t *corner = triangles->corners[t];
         lk_vec3 a = screen[corner[0]], b = screen[corner[1]], c = screen[corner[2]];
-        lk_span_box box;
+        span_box box;
         if (!box_of(a, b, c, raster->size, 0, &box))
             continue;
         uint32_t fragment = (uint32_t)(part + 1) << LK_FRAGMENT_PART_SHIFT | (uint32_t)t;
@@ -126,7 +126,7 @@ void lk_raster_overlay(lk_raster *raster, const lk_triangles *triangles, const l
     for (int t = 0; t < triangles->count; t++) {
         const uint16_t *corner = triangles->corners[t];
         lk_vec3 a = screen[corner[0]], b = screen[corner[1]], c = screen[corner[2]];
-        lk_span_box box;
+        span_box box;
         if (!box_of(a, b, c, raster->size, 1, &box))
             continue;
         for (int y = box.y0; y <= box.y1; y++)
@@ -160,7 +160,7 @@ void lk_raster_strand(lk_raster *raster, const lk_strand_end *from, const lk_str
         float u = ((float)i + 0.5f) / (float)steps;
         float x = from->screen.x + dx * u, y = from->screen.y + dy * u;
         float z = from->screen.z + (to->screen.z - from->screen.z) * u;
-        lk_vec3 colour = lk_mix(from->colour, to->colour, u);
+        lk_vec3 colour = lk_vec3_mix(from->colour, to->colour, u);
         float across = steep ? x : y;
         int first = (int)ceilf(across - half - 0.5f), last = (int)ceilf(across + half - 0.5f) - 1;
         for (int k = first; k <= last || k == first; k++) {
@@ -171,7 +171,7 @@ void lk_raster_strand(lk_raster *raster, const lk_strand_end *from, const lk_str
             if (z < raster->depth[at] - tolerance)
                 continue;
             raster->depth[at] = lk_max(raster->depth[at], z);
-            raster->colour[at] = lk_mix(raster->colour[at], colour, opacity);
+            raster->colour[at] = lk_vec3_mix(raster->colour[at], colour, opacity);
             raster->fragment[at] |= flags;
         }
     }

@@ -28,7 +28,7 @@ struct lk_scalp {
 
 static lk_vec3 weigh(const lk_vec3 *values, const uint16_t *corners, const float w[3])
 {
-    return lk_add_scaled(lk_add_scaled(lk_scale(values[corners[0]], w[0]), w[1], values[corners[1]]), w[2], values[corners[2]]);
+    return lk_vec3_add_scaled(lk_vec3_add_scaled(lk_vec3_scale(values[corners[0]], w[0]), w[1], values[corners[1]]), w[2], values[corners[2]]);
 }
 
 lk_root lk_scalp_pick(const lk_scalp *scalp, lk_region region, lk_random *random)
@@ -51,7 +51,7 @@ lk_root lk_scalp_pick(const lk_scalp *scalp, lk_region region, lk_random *random
     }
     lk_root root = {.corners = skin->corners[low], .weights = {1 - u - v, u, v}};
     root.at = weigh(scalp->neutral, root.corners, root.weights);
-    root.normal = lk_normalize(weigh(scalp->normals, root.corners, root.weights));
+    root.normal = lk_vec3_normalize(weigh(scalp->normals, root.corners, root.weights));
     return root;
 }
 
@@ -76,7 +76,7 @@ static void sum_areas(lk_scalp *scalp, lk_region region)
         const uint16_t *c = skin->corners[t];
         lk_vec3 a = scalp->neutral[c[0]];
         if (in_region(scalp->mesh, c[0], a, region))
-            sum += 0.5f * lk_length(lk_cross(lk_sub(scalp->neutral[c[1]], a), lk_sub(scalp->neutral[c[2]], a)));
+            sum += 0.5f * lk_vec3_length(lk_vec3_cross(lk_vec3_sub(scalp->neutral[c[1]], a), lk_vec3_sub(scalp->neutral[c[2]], a)));
         scalp->area_below[region][t] = sum;
     }
 }
@@ -104,7 +104,7 @@ static void map_direction(lk_vec3 d, float length, float *column, float *row)
 float lk_scalp_reach(const lk_scalp *scalp, lk_vec3 direction)
 {
     float column, row;
-    map_direction(direction, lk_length(direction) + 1e-9f, &column, &row);
+    map_direction(direction, lk_vec3_length(direction) + 1e-9f, &column, &row);
     column -= 0.5f;
     row -= 0.5f;
     int i = (int)floorf(column), j = (int)floorf(row);
@@ -146,8 +146,8 @@ static void measure_reach(lk_scalp *scalp)
         bool shoulder = root.at.y < -0.8f && (fabsf(root.at.x) > 0.55f || root.at.y < -1.1f);
         if (shoulder || scalp->mesh->ear[corner] > 0.3f || scalp->mesh->inner_mouth[corner] > 0.3f)
             continue;
-        lk_vec3 d = lk_sub(root.at, LK_HEAD_CENTRE);
-        float length = lk_length(d), column, row;
+        lk_vec3 d = lk_vec3_sub(root.at, LK_HEAD_CENTRE);
+        float length = lk_vec3_length(d), column, row;
         map_direction(d, length, &column, &row);
         float *cell = &scalp->reach[clip_row((int)row)][wrap_column((int)column)];
         *cell = lk_max(*cell, length);
@@ -183,8 +183,8 @@ static void nearest(const lk_scalp *scalp, lk_vec3 at, const uint16_t *from, int
         out[k] = from[0];
     }
     for (int i = 0; i < from_count; i++) {
-        lk_vec3 d = lk_sub(scalp->neutral[from[i]], at);
-        float square = lk_dot(d, d);
+        lk_vec3 d = lk_vec3_sub(scalp->neutral[from[i]], at);
+        float square = lk_vec3_dot(d, d);
         if (square >= squares[n - 1])
             continue;
         int k = n - 1;
@@ -204,7 +204,7 @@ static lk_status fill_slab(void *context, int64_t z, int worker)
     float squares[CELL_NEAREST];
     for (int y = 0; y < CELLS_Y; y++)
         for (int x = 0; x < CELLS_X; x++) {
-            lk_vec3 middle = lk_add_scaled(GRID_CORNER, CELL, lk_v3((float)x + 0.5f, (float)y + 0.5f, (float)z + 0.5f));
+            lk_vec3 middle = lk_vec3_add_scaled(GRID_CORNER, CELL, lk_v3((float)x + 0.5f, (float)y + 0.5f, (float)z + 0.5f));
             nearest(scalp, middle, scalp->carriers, scalp->carrier_count, CELL_NEAREST,
                     scalp->cells[(z * CELLS_Y + y) * CELLS_X + x], squares);
         }
@@ -219,7 +219,7 @@ static int cell_of(float distance, int cells)
 
 void lk_scalp_bind(const lk_scalp *scalp, lk_vec3 at, uint16_t vertices[4], float weights[4])
 {
-    lk_vec3 d = lk_sub(at, GRID_CORNER);
+    lk_vec3 d = lk_vec3_sub(at, GRID_CORNER);
     int cell = (cell_of(d.z, CELLS_Z) * CELLS_Y + cell_of(d.y, CELLS_Y)) * CELLS_X + cell_of(d.x, CELLS_X);
     nearest(scalp, at, scalp->cells[cell], CELL_NEAREST, 4, vertices, weights);
     float total = 0;

@@ -11,14 +11,14 @@ static const float RADIANS = 0.0174532925f;
 lk_scene lk_scene_canonical(void)
 {
     lk_scene scene = {
-        .key_direction = lk_normalize(lk_v3(-0.50f, 0.48f, 0.78f)),
+        .key_direction = lk_vec3_normalize(lk_v3(-0.50f, 0.48f, 0.78f)),
         .key_colour = {1.22f, 1.16f, 1.08f},
-        .fill_direction = lk_normalize(lk_v3(0.8f, 0.05f, 0.45f)),
+        .fill_direction = lk_vec3_normalize(lk_v3(0.8f, 0.05f, 0.45f)),
         .fill_colour = {0.16f, 0.16f, 0.18f},
         .sky = {0.32f, 0.34f, 0.38f},
         .ground = {0.15f, 0.12f, 0.11f},
-        .back_from = lk_colour(150, 160, 172),
-        .back_to = lk_colour(104, 110, 120),
+        .back_from = lk_srgb(150, 160, 172),
+        .back_to = lk_srgb(104, 110, 120),
         .back_y = 1,
         .gain = {1, 1, 1},
         .contrast = 1,
@@ -61,7 +61,7 @@ static lk_vec3 random_colour(lk_random *random)
         channel[k] = brightness + lk_random_range(random, -spread, spread);
         channel[k] = channel[k] < 0 ? 0 : channel[k] > 255 ? 255 : channel[k];
     }
-    return lk_colour(channel[0], channel[1], channel[2]);
+    return lk_srgb(channel[0], channel[1], channel[2]);
 }
 
 static void draw_background(lk_scene *scene, lk_random *random)
@@ -114,15 +114,15 @@ lk_scene lk_scene_varied(uint64_t seed)
 lk_vec3 lk_scene_background(const lk_scene *scene, const lk_bake *bake, float x, float y)
 {
     float along = 0.5f + (x - 0.5f) * scene->back_x + (y - 0.5f) * scene->back_y;
-    lk_vec3 colour = lk_mix(scene->back_from, scene->back_to, lk_clamp01(along));
+    lk_vec3 colour = lk_vec3_mix(scene->back_from, scene->back_to, lk_clamp01(along));
     for (int i = 0; i < scene->blob_count; i++) {
         const lk_blob *blob = &scene->blobs[i];
         float dx = x - blob->x, dy = y - blob->y, distance = sqrtf(dx * dx + dy * dy);
-        colour = lk_mix(colour, blob->colour,
+        colour = lk_vec3_mix(colour, blob->colour,
                         lk_smooth(blob->radius * (1 + blob->softness), blob->radius * (1 - blob->softness), distance));
     }
     if (scene->back_noise > 0)
-        colour = lk_scale(
+        colour = lk_vec3_scale(
             colour, lk_max(0, 1 + scene->back_noise * lk_noise(bake, x * scene->back_noise_scale, y * scene->back_noise_scale)));
     return colour;
 }

@@ -1,20 +1,20 @@
 #include "dataset/client/drawing.h"
 
 /* A sample of the face, interpolated over its triangle. */
-typedef struct lk_point {
+typedef struct skin_point {
     lk_vec3 normal;
     lk_vec3 at; /* on the neutral face: the space of paint */
     float u, v; /* texture */
     lk_skin_vertex skin;
-} lk_point;
+} skin_point;
 
 /* What paint says about a piece of skin. */
-typedef struct lk_surface {
+typedef struct surface_paint {
     lk_vec3 albedo;
     float shine; /* of the skin's oil */
     float gloss; /* of wet lips */
     float occlusion;
-} lk_surface;
+} surface_paint;
 
 lk_look lk_look_of(const int choices[LK_GROUP_IDS])
 {
@@ -23,13 +23,13 @@ lk_look lk_look_of(const int choices[LK_GROUP_IDS])
     look.iris = lk_eye_colour(choices[LK_EYES]);
     look.hair_colour = lk_hair_colour(choices[LK_HAIR_COLOUR]);
     /* Brows and beards are darker and browner than the hair. */
-    look.brow_colour = lk_mix(look.hair_colour, lk_colour(36, 25, 20), 0.45f);
-    look.beard_colour = lk_mix(look.hair_colour, lk_colour(60, 36, 24), 0.25f);
-    float luminance = lk_dot(look.skin, lk_v3(0.3f, 0.6f, 0.1f)), cover;
-    lk_vec3 bare = lk_multiply(look.skin,
-                               lk_mix(lk_v3(0.72f, 0.50f, 0.52f), lk_v3(0.95f, 0.62f, 0.60f), lk_clamp01(1 - luminance * 2)));
+    look.brow_colour = lk_vec3_mix(look.hair_colour, lk_srgb(36, 25, 20), 0.45f);
+    look.beard_colour = lk_vec3_mix(look.hair_colour, lk_srgb(60, 36, 24), 0.25f);
+    float luminance = lk_vec3_dot(look.skin, lk_v3(0.3f, 0.6f, 0.1f)), cover;
+    lk_vec3 bare = lk_vec3_multiply(look.skin,
+                               lk_vec3_mix(lk_v3(0.72f, 0.50f, 0.52f), lk_v3(0.95f, 0.62f, 0.60f), lk_clamp01(1 - luminance * 2)));
     lk_vec3 painted = lk_lip_colour(choices[LK_LIPS], &cover);
-    look.lips = lk_mix(bare, painted, cover);
+    look.lips = lk_vec3_mix(bare, painted, cover);
     look.lip_gloss = cover > 0 ? 0.28f : 0.14f;
     look.cap = look.hair == LK_HAIR_BALD ? 0 : LK_HAIR_TABLE[look.hair].cap;
     return look;
@@ -42,10 +42,10 @@ static float weigh(float a, float b, float c, const float w[3])
 
 static lk_vec3 weigh_vector(const lk_vec3 *values, const uint16_t *c, const float w[3])
 {
-    return lk_add_scaled(lk_add_scaled(lk_scale(values[c[0]], w[0]), w[1], values[c[1]]), w[2], values[c[2]]);
+    return lk_vec3_add_scaled(lk_vec3_add_scaled(lk_vec3_scale(values[c[0]], w[0]), w[1], values[c[1]]), w[2], values[c[2]]);
 }
 
-static void interpolate_skin(const lk_face *face, const uint16_t *c, const float w[3], lk_point *p)
+static void interpolate_skin(const lk_face *face, const uint16_t *c, const float w[3], skin_point *p)
 {
     const lk_skin_vertex *skin = face->bake->skin, *x = &skin[c[0]], *y = &skin[c[1]], *z = &skin[c[2]];
     p->skin.occlusion = weigh(x->occlusion, y->occlusion, z->occlusion, w);
@@ -61,21 +61,21 @@ static void interpolate_skin(const lk_face *face, const uint16_t *c, const float
 /* ---- skin ---- */
 
 /* Lips from the UV mask, whose edge is sharpened. Returns how much is lip. */
-static float paint_lips(const lk_face *face, const lk_point *p, float s, float t, lk_surface *surface)
+static float paint_lips(const lk_face *face, const skin_point *p, float s, float t, surface_paint *surface)
 {
     if (p->at.z <= 0 || p->at.y >= -0.3f)
         return 0;
     float lip = lk_smooth(0.25f, 0.75f, lk_mesh_lip(face->mesh, p->u, p->v));
     if (lip > 0) {
         float grain = 1 + 0.10f * lk_noise(face->bake, s * 3, t * 0.4f);
-        surface->albedo = lk_mix(surface->albedo, lk_scale(face->look.lips, grain), lip);
+        surface->albedo = lk_vec3_mix(surface->albedo, lk_vec3_scale(face->look.lips, grain), lip);
         surface->gloss = face->look.lip_gloss * lip;
     }
     return lip;
 }
 
 /* Brows are painted below their hairs, so that they read as one shape at small sizes. */
-static void paint_brows(const lk_face *face, const lk_point *p, lk_surface *surface)
+static void paint_brows(const lk_face *face, const skin_point *p, surface_paint *surface)
 {
     if (p->at.y <= 0.05f || p->at.y >= 0.5f || p->at.z <= -0.4f)
         return;
@@ -83,11 +83,11 @@ static void paint_brows(const lk_face *face, const lk_point *p, lk_surface *surf
     float along, cover = lk_brow_cover(style, p->at, &along);
     if (cover > -0.3f) {
         float amount = 0.6f * lk_min(1, style->density) * lk_smooth(-0.3f, 0.5f, cover);
-        surface->albedo = lk_mix(surface->albedo, lk_scale(face->look.brow_colour, 0.9f), amount);
+        surface->albedo = lk_vec3_mix(surface->albedo, lk_vec3_scale(face->look.brow_colour, 0.9f), amount);
     }
 }
 
-static void paint_beard(const lk_face *face, const lk_point *p, float lip, float grain, lk_surface *surface)
+static void paint_beard(const lk_face *face, const skin_point *p, float lip, float grain, surface_paint *surface)
 {
     int beard = face->look.beard;
     if (beard == LK_BEARD_NONE || p->at.y >= -0.05f)
@@ -96,13 +96,13 @@ static void paint_beard(const lk_face *face, const lk_point *p, float lip, float
     if (cover <= 0)
         return;
     float paint = LK_BEARD_TABLE[beard].paint + (beard == LK_BEARD_STUBBLE ? 0.05f * grain : 0);
-    lk_vec3 below = lk_mix(lk_scale(face->look.hair_colour, 0.8f), face->look.skin, beard == LK_BEARD_STUBBLE ? 0.25f : 0.1f);
-    surface->albedo = lk_mix(surface->albedo, below, cover * lk_clamp01(paint));
+    lk_vec3 below = lk_vec3_mix(lk_vec3_scale(face->look.hair_colour, 0.8f), face->look.skin, beard == LK_BEARD_STUBBLE ? 0.25f : 0.1f);
+    surface->albedo = lk_vec3_mix(surface->albedo, below, cover * lk_clamp01(paint));
     surface->shine *= 1 - 0.7f * cover;
 }
 
 /* The scalp under the hair, and the shade that hair throws on the forehead. */
-static void paint_scalp(const lk_face *face, const lk_point *p, float s, float t, lk_surface *surface)
+static void paint_scalp(const lk_face *face, const skin_point *p, float s, float t, surface_paint *surface)
 {
     float hairline = p->skin.hairline, cap = face->look.cap;
     if (cap <= 0)
@@ -114,26 +114,26 @@ static void paint_scalp(const lk_face *face, const lk_point *p, float s, float t
             cover *= 0.75f + 0.25f * grain;
         else if (face->look.hair == LK_HAIR_MOHAWK && fabsf(p->at.x) >= 0.17f)
             cover *= 0.8f + 0.2f * grain;
-        surface->albedo = lk_mix(surface->albedo, lk_scale(face->look.hair_colour, 0.45f), cover * cap);
+        surface->albedo = lk_vec3_mix(surface->albedo, lk_vec3_scale(face->look.hair_colour, 0.45f), cover * cap);
         surface->shine *= 1 - cover;
     } else if (hairline > -0.25f && cap > 0.9f) {
         surface->occlusion *= 1 - 0.22f * lk_smooth(-0.25f, -0.03f, hairline);
     }
 }
 
-static lk_surface paint_skin(const lk_face *face, const lk_point *p)
+static surface_paint paint_skin(const lk_face *face, const skin_point *p)
 {
     float s = (p->at.x + 0.6f * p->at.z) * 90, t = p->at.y * 90;
     float coarse = lk_noise(face->bake, s * 0.35f, t * 0.35f), fine = lk_noise(face->bake, s * 1.7f, t * 1.7f);
-    lk_surface surface = {.occlusion = p->skin.occlusion};
-    surface.albedo = lk_scale(face->look.skin, 1 + 0.035f * coarse + 0.035f * fine);
+    surface_paint surface = {.occlusion = p->skin.occlusion};
+    surface.albedo = lk_vec3_scale(face->look.skin, 1 + 0.035f * coarse + 0.035f * fine);
     float flush = p->skin.flush;
-    surface.albedo = lk_multiply(surface.albedo, lk_v3(1 - 0.02f * flush, 1 - 0.26f * flush, 1 - 0.26f * flush));
-    surface.albedo = lk_scale(surface.albedo, 1 - 0.30f * p->skin.dark);
+    surface.albedo = lk_vec3_multiply(surface.albedo, lk_v3(1 - 0.02f * flush, 1 - 0.26f * flush, 1 - 0.26f * flush));
+    surface.albedo = lk_vec3_scale(surface.albedo, 1 - 0.30f * p->skin.dark);
     surface.shine = 0.10f + 0.05f * lk_clamp01(1 - fabsf(p->at.x) * 3) - 0.03f * fine;
     float lip = paint_lips(face, p, s, t, &surface);
     if (p->skin.inner_mouth > 0.02f)
-        surface.albedo = lk_mix(surface.albedo, lk_v3(0.10f, 0.02f, 0.02f), lk_clamp01(p->skin.inner_mouth * 1.5f));
+        surface.albedo = lk_vec3_mix(surface.albedo, lk_v3(0.10f, 0.02f, 0.02f), lk_clamp01(p->skin.inner_mouth * 1.5f));
     paint_brows(face, p, &surface);
     paint_beard(face, p, lip, fine, &surface);
     paint_scalp(face, p, s, t, &surface);
@@ -146,55 +146,55 @@ static float wrapped(float cosine, float wrap)
     return lk_clamp01((cosine + wrap) / (1 + wrap));
 }
 
-static lk_vec3 light_skin(const lk_face *face, const lk_point *p, const lk_surface *surface)
+static lk_vec3 light_skin(const lk_face *face, const skin_point *p, const surface_paint *surface)
 {
     const lk_scene *scene = &face->scene;
-    float key = lk_dot(p->normal, scene->key_direction), fill = lk_clamp01(lk_dot(p->normal, scene->fill_direction));
+    float key = lk_vec3_dot(p->normal, scene->key_direction), fill = lk_clamp01(lk_vec3_dot(p->normal, scene->fill_direction));
     float open = surface->occlusion;
-    lk_vec3 light = lk_scale(lk_ambient(scene, p->normal), open);
+    lk_vec3 light = lk_vec3_scale(lk_ambient(scene, p->normal), open);
     light.x += (scene->key_colour.x * wrapped(key, 0.30f) + scene->fill_colour.x * fill) * (0.35f + 0.65f * open);
     light.y += (scene->key_colour.y * wrapped(key, 0.16f) + scene->fill_colour.y * fill) * (0.32f + 0.68f * open);
     light.z += (scene->key_colour.z * wrapped(key, 0.12f) + scene->fill_colour.z * fill) * (0.30f + 0.70f * open);
-    lk_vec3 colour = lk_multiply(surface->albedo, light);
-    float facing = lk_clamp01(lk_dot(p->normal, face->halfway));
+    lk_vec3 colour = lk_vec3_multiply(surface->albedo, light);
+    float facing = lk_clamp01(lk_vec3_dot(p->normal, face->halfway));
     float power2 = facing * facing, power4 = power2 * power2, power8 = power4 * power4, power16 = power8 * power8;
     float edge = 1 - lk_clamp01(p->normal.z);
     edge *= edge;
     float glint = (surface->shine * (power16 * 1.1f + power8 * 0.35f) + 0.05f * edge * edge) * open;
     glint += surface->gloss * power16 * power16 * 1.4f;
-    return lk_add_scaled(colour, glint, scene->key_colour);
+    return lk_vec3_add_scaled(colour, glint, scene->key_colour);
 }
 
 /* ---- eyes ---- */
 
-static lk_vec3 shade_eye(const lk_face *face, const lk_point *p, int eye)
+static lk_vec3 shade_eye(const lk_face *face, const skin_point *p, int eye)
 {
     const float iris_edge = 0.46f, pupil_edge = 0.19f; /* of the eyeball's radius */
     const lk_scene *scene = &face->scene;
     lk_vec3 iris_colour = face->look.iris;
-    lk_vec3 local = lk_scale(lk_sub(p->at, face->bake->eye_centre[eye]), 1 / face->bake->eye_radius);
+    lk_vec3 local = lk_vec3_scale(lk_vec3_sub(p->at, face->bake->eye_centre[eye]), 1 / face->bake->eye_radius);
     float radius = sqrtf(local.x * local.x + local.y * local.y), corner = fabsf(local.x);
-    lk_vec3 colour = lk_mix(lk_v3(0.70f, 0.68f, 0.66f), lk_v3(0.60f, 0.36f, 0.33f), 0.55f * lk_smooth(0.55f, 1.05f, corner));
+    lk_vec3 colour = lk_vec3_mix(lk_v3(0.70f, 0.68f, 0.66f), lk_v3(0.60f, 0.36f, 0.33f), 0.55f * lk_smooth(0.55f, 1.05f, corner));
     if (radius < iris_edge + 0.05f) {
         float streaks = lk_noise(face->bake, atan2f(local.y, local.x) * 40 + 100, radius * 25);
         float ring = lk_smooth(pupil_edge, iris_edge * 0.9f, radius) * lk_smooth(iris_edge, iris_edge * 0.7f, radius);
-        lk_vec3 iris = lk_scale(iris_colour, 0.85f + 0.6f * ring + 0.25f * streaks);
-        iris = lk_mix(iris, lk_scale(iris_colour, 0.2f), lk_smooth(iris_edge * 0.82f, iris_edge, radius));
-        colour = lk_mix(iris, colour, lk_smooth(iris_edge - 0.03f, iris_edge + 0.05f, radius));
-        colour = lk_mix(lk_v3(0.004f, 0.004f, 0.005f), colour, lk_smooth(pupil_edge - 0.025f, pupil_edge + 0.025f, radius));
+        lk_vec3 iris = lk_vec3_scale(iris_colour, 0.85f + 0.6f * ring + 0.25f * streaks);
+        iris = lk_vec3_mix(iris, lk_vec3_scale(iris_colour, 0.2f), lk_smooth(iris_edge * 0.82f, iris_edge, radius));
+        colour = lk_vec3_mix(iris, colour, lk_smooth(iris_edge - 0.03f, iris_edge + 0.05f, radius));
+        colour = lk_vec3_mix(lk_v3(0.004f, 0.004f, 0.005f), colour, lk_smooth(pupil_edge - 0.025f, pupil_edge + 0.025f, radius));
     }
     float shade = (0.45f + 0.55f * lk_smooth(0.62f, 0.05f, local.y)) * (0.75f + 0.25f * lk_smooth(1, 0.5f, corner));
-    lk_vec3 normal = radius < iris_edge ? lk_normalize(lk_add(p->normal, lk_v3(0, 0, 0.6f))) : p->normal;
-    float key = wrapped(lk_dot(normal, scene->key_direction), 0.4f);
-    lk_vec3 light = lk_add_scaled(lk_ambient(scene, normal), 0.85f * key, scene->key_colour);
-    colour = lk_scale(lk_multiply(colour, light), shade);
+    lk_vec3 normal = radius < iris_edge ? lk_vec3_normalize(lk_vec3_add(p->normal, lk_v3(0, 0, 0.6f))) : p->normal;
+    float key = wrapped(lk_vec3_dot(normal, scene->key_direction), 0.4f);
+    lk_vec3 light = lk_vec3_add_scaled(lk_ambient(scene, normal), 0.85f * key, scene->key_colour);
+    colour = lk_vec3_scale(lk_vec3_multiply(colour, light), shade);
     /* Reflections: the main light where it stands, and a faint one opposite. */
     float hx = local.x - 0.34f * scene->key_direction.x, hy = local.y - 0.40f * scene->key_direction.y;
     float reflection = lk_smooth(0.11f, 0.06f, sqrtf(hx * hx + hy * hy));
     hx = local.x + 0.4f * scene->key_direction.x;
     hy = local.y + 0.42f * scene->key_direction.y;
     reflection += 0.18f * lk_smooth(0.13f, 0.05f, sqrtf(hx * hx + hy * hy));
-    return lk_add_scaled(colour, 0.72f * reflection, scene->key_colour);
+    return lk_vec3_add_scaled(colour, 0.72f * reflection, scene->key_colour);
 }
 
 void lk_shade(lk_face *face)
@@ -208,12 +208,12 @@ void lk_shade(lk_face *face)
         int part = (int)(fragment >> LK_FRAGMENT_PART_SHIFT) - 1;
         const uint16_t *corners = face->mesh->parts[part].corners[fragment & LK_FRAGMENT_TRIANGLE];
         float w[3] = {raster->weights[i][0], raster->weights[i][1], 1 - raster->weights[i][0] - raster->weights[i][1]};
-        lk_point p;
-        p.normal = lk_normalize(weigh_vector(face->normals, corners, w));
+        skin_point p;
+        p.normal = lk_vec3_normalize(weigh_vector(face->normals, corners, w));
         p.at = weigh_vector(face->neutral, corners, w);
         if (part == LK_PART_SKIN) {
             interpolate_skin(face, corners, w, &p);
-            lk_surface surface = paint_skin(face, &p);
+            surface_paint surface = paint_skin(face, &p);
             raster->colour[i] = light_skin(face, &p, &surface);
         } else {
             raster->colour[i] = shade_eye(face, &p, part - LK_PART_LEFT_EYE);
@@ -223,27 +223,27 @@ void lk_shade(lk_face *face)
 
 /* ---- lashes ---- */
 
-typedef struct lk_lashes {
+typedef struct lash_row {
     const lk_face *face;
     const lk_triangles *strip;
     float opacity;
-} lk_lashes;
+} lash_row;
 
 /* Solid at the lid, then single lashes that thin out. */
 static void paint_lash(void *context, int triangle, const float w[3], lk_vec3 *colour)
 {
-    const lk_lashes *lashes = context;
+    const lash_row *lashes = context;
     const uint16_t *c = lashes->strip->corners[triangle];
     const float *tips = lashes->face->mesh->lash_tip;
     float tip = weigh(tips[c[0]], tips[c[1]], tips[c[2]], w);
     float x = weigh_vector(lashes->face->neutral, c, w).x;
     float opacity = tip < 0.25f ? lashes->opacity : (1 - tip) * lk_smooth(-0.2f, 0.6f, sinf(x * 230)) * 1.1f;
-    *colour = lk_mix(*colour, lk_v3(0.012f, 0.009f, 0.008f), lk_clamp01(opacity));
+    *colour = lk_vec3_mix(*colour, lk_v3(0.012f, 0.009f, 0.008f), lk_clamp01(opacity));
 }
 
 void lk_draw_lashes(lk_face *face)
 {
-    lk_lashes upper = {face, &face->mesh->parts[LK_PART_UPPER_LASHES], 1},
+    lash_row upper = {face, &face->mesh->parts[LK_PART_UPPER_LASHES], 1},
               lower = {face, &face->mesh->parts[LK_PART_LOWER_LASHES], 0.22f};
     lk_raster_overlay(&face->raster, upper.strip, face->screen, paint_lash, &upper);
     lk_raster_overlay(&face->raster, lower.strip, face->screen, paint_lash, &lower);

@@ -6,45 +6,45 @@ enum { SET_WHOLE = 1000, THINNEST = 6, COARSEST = 3 };
 static const float STRAND_SAMPLES = 2.6f, STEP_SAMPLES = 7;
 
 /* How a set of strands takes light. */
-typedef struct lk_fibre {
+typedef struct strand_look {
     lk_vec3 colour;
     float shine;
     bool hair; /* grows around the head; else flat on the face */
     lk_vec3 head_centre;
-} lk_fibre;
+} strand_look;
 
 /* Kajiya and Kay's lighting of a fibre ("Rendering fur with three dimensional textures", 1989), with the head as a shade. */
-static lk_vec3 light_strand(const lk_face *face, const lk_fibre *fibre, const lk_strand *strand, lk_vec3 at, lk_vec3 along,
+static lk_vec3 light_strand(const lk_face *face, const strand_look *fibre, const lk_strand *strand, lk_vec3 at, lk_vec3 along,
                             int point)
 {
     const lk_scene *scene = &face->scene;
-    lk_vec3 normal = lk_normalize(fibre->hair ? lk_sub(at, fibre->head_centre) : lk_v3(at.x * 0.5f, 0.1f, 0.6f));
-    float key = lk_dot(along, scene->key_direction), sine = sqrtf(lk_max(0, 1 - key * key));
-    float lit = lk_clamp01((lk_dot(normal, scene->key_direction) + 0.35f) / 1.35f);
-    float half = lk_dot(along, face->halfway), glint = lk_max(0, 1 - half * half);
+    lk_vec3 normal = lk_vec3_normalize(fibre->hair ? lk_vec3_sub(at, fibre->head_centre) : lk_v3(at.x * 0.5f, 0.1f, 0.6f));
+    float key = lk_vec3_dot(along, scene->key_direction), sine = sqrtf(lk_max(0, 1 - key * key));
+    float lit = lk_clamp01((lk_vec3_dot(normal, scene->key_direction) + 0.35f) / 1.35f);
+    float half = lk_vec3_dot(along, face->halfway), glint = lk_max(0, 1 - half * half);
     glint *= glint;
     glint *= glint;
     glint *= glint;
     glint *= glint;
     float open = fibre->hair ? 0.35f + 0.65f * strand->depth : 1;
     float root = fibre->hair && strand->count > 4 ? 0.6f + 0.4f * lk_smooth(0, 4, (float)point) : 1;
-    lk_vec3 light = lk_add_scaled(lk_scale(lk_ambient(scene, normal), 1.1f), 0.9f * (0.25f + 0.75f * sine) * lit,
+    lk_vec3 light = lk_vec3_add_scaled(lk_vec3_scale(lk_ambient(scene, normal), 1.1f), 0.9f * (0.25f + 0.75f * sine) * lit,
                                   scene->key_colour);
-    light = lk_add_scaled(light, lk_clamp01(lk_dot(normal, scene->fill_direction)), scene->fill_colour);
-    lk_vec3 colour = lk_scale(lk_multiply(fibre->colour, light), strand->shade * open * root);
-    lk_vec3 tint = lk_add(lk_scale(fibre->colour, 0.6f), lk_v3(0.05f, 0.05f, 0.05f));
-    return lk_add_scaled(colour, fibre->shine * glint * lit * strand->shade * open, lk_multiply(tint, scene->key_colour));
+    light = lk_vec3_add_scaled(light, lk_clamp01(lk_vec3_dot(normal, scene->fill_direction)), scene->fill_colour);
+    lk_vec3 colour = lk_vec3_scale(lk_vec3_multiply(fibre->colour, light), strand->shade * open * root);
+    lk_vec3 tint = lk_vec3_add(lk_vec3_scale(fibre->colour, 0.6f), lk_v3(0.05f, 0.05f, 0.05f));
+    return lk_vec3_add_scaled(colour, fibre->shine * glint * lit * strand->shade * open, lk_vec3_multiply(tint, scene->key_colour));
 }
 
 static lk_vec3 carried(const lk_face *face, const lk_strand_point *point)
 {
     lk_vec3 at = point->rest;
     for (int k = 0; k < LK_CARRIERS; k++)
-        at = lk_add_scaled(at, point->weights[k], face->moves[point->vertices[k]]);
+        at = lk_vec3_add_scaled(at, point->weights[k], face->moves[point->vertices[k]]);
     return lk_turn_apply(&face->turn, at);
 }
 
-static void draw_strand(lk_face *face, const lk_fibre *fibre, const lk_strand_set *set, const lk_strand *strand, float widen,
+static void draw_strand(lk_face *face, const strand_look *fibre, const lk_strand_set *set, const lk_strand *strand, float widen,
                         int stride)
 {
     const lk_strand_point *points = set->points + strand->first;
@@ -56,7 +56,7 @@ static void draw_strand(lk_face *face, const lk_fibre *fibre, const lk_strand_se
         k = k + stride < strand->count ? k + stride : strand->count - 1;
         lk_vec3 at = carried(face, &points[k]);
         lk_strand_end to = {.screen = lk_project(&face->camera, at)};
-        to.colour = light_strand(face, fibre, strand, at, lk_normalize(lk_sub(at, before)), k);
+        to.colour = light_strand(face, fibre, strand, at, lk_vec3_normalize(lk_vec3_sub(at, before)), k);
         if (last == 0)
             from.colour = to.colour;
         float width = strand->width * widen * face->camera.scale * to.screen.z;
@@ -69,7 +69,7 @@ static void draw_strand(lk_face *face, const lk_fibre *fibre, const lk_strand_se
 }
 
 /* Small pictures get fewer, wider strands of fewer points. */
-static void draw_set(lk_face *face, const lk_fibre *fibre, const lk_strand_set *set)
+static void draw_set(lk_face *face, const strand_look *fibre, const lk_strand_set *set)
 {
     if (set->strand_count == 0)
         return;
@@ -111,19 +111,19 @@ static void shadow_of_hair(lk_face *face)
                     shade += 0.25f;
             }
             if (shade > 0)
-                raster->colour[at] = lk_multiply(raster->colour[at],
+                raster->colour[at] = lk_vec3_multiply(raster->colour[at],
                                                  lk_v3(1 - 0.42f * shade, 1 - 0.48f * shade, 1 - 0.50f * shade));
         }
 }
 
 void lk_draw_strands(lk_face *face, const lk_strand_set *brows, const lk_strand_set *beard, const lk_strand_set *hair)
 {
-    lk_fibre fibre = {.colour = face->look.brow_colour, .shine = 0.15f};
+    strand_look fibre = {.colour = face->look.brow_colour, .shine = 0.15f};
     draw_set(face, &fibre, brows);
     fibre.colour = face->look.beard_colour;
     fibre.shine = 0.3f;
     draw_set(face, &fibre, beard);
-    fibre = (lk_fibre){.colour = face->look.hair_colour, .shine = 0.9f, .hair = true};
+    fibre = (strand_look){.colour = face->look.hair_colour, .shine = 0.9f, .hair = true};
     fibre.head_centre = lk_turn_apply(&face->turn, LK_HEAD_CENTRE);
     draw_set(face, &fibre, hair);
     if (hair->strand_count > 0)

@@ -84,7 +84,7 @@ static float signed_uniform(lk_random *random)
 /* ---- hair ---- */
 
 /* What stays the same along one strand while it grows. */
-typedef struct lk_growth {
+typedef struct growth_state {
     const lk_hair_style *style;
     const lk_scalp *scalp;
     lk_vec3 root, sideways;
@@ -92,81 +92,81 @@ typedef struct lk_growth {
     float layer;         /* 0 at the skin .. 1 on top */
     float offset;        /* how far it is held off the head */
     float radius, phase; /* of the curl */
-} lk_growth;
+} growth_state;
 
-static lk_vec3 first_direction(const lk_growth *growth, lk_vec3 normal)
+static lk_vec3 first_direction(const growth_state *growth, lk_vec3 normal)
 {
     const lk_hair_style *style = growth->style;
     if (!style->flow)
         return normal;
     lk_vec3 flow = style->flow(growth->root, growth->root);
-    return lk_normalize(lk_add_scaled(lk_scale(normal, style->rise), style->comb, flow));
+    return lk_vec3_normalize(lk_vec3_add_scaled(lk_vec3_scale(normal, style->rise), style->comb, flow));
 }
 
-static lk_vec3 bend(const lk_growth *growth, lk_vec3 at, lk_vec3 direction, float grown)
+static lk_vec3 bend(const growth_state *growth, lk_vec3 at, lk_vec3 direction, float grown)
 {
     const lk_hair_style *style = growth->style;
     lk_vec3 force = {0};
     if (style->flow)
-        force = lk_scale(style->flow(growth->root, at), style->comb * lk_max(0, 1 - grown * style->hold));
+        force = lk_vec3_scale(style->flow(growth->root, at), style->comb * lk_max(0, 1 - grown * style->hold));
     force.y -= style->gravity * lk_smooth(0, 0.5f, grown / lk_max(style->length, 1));
-    return lk_normalize(lk_add_scaled(lk_scale(direction, style->stiffness * 3), style->step * 14, force));
+    return lk_vec3_normalize(lk_vec3_add_scaled(lk_vec3_scale(direction, style->stiffness * 3), style->step * 14, force));
 }
 
 /* Keeps the strand off the head by its layer's offset, and near it where the style clings. */
-static lk_vec3 keep_off_head(const lk_growth *growth, lk_vec3 at, float grown, lk_vec3 *direction)
+static lk_vec3 keep_off_head(const growth_state *growth, lk_vec3 at, float grown, lk_vec3 *direction)
 {
     const float neck = -0.9f; /* further down hair just hangs: the reach there is that of the shoulders */
     if (at.y < neck)
         return at;
-    lk_vec3 out = lk_sub(at, LK_HEAD_CENTRE);
-    float distance = lk_length(out);
-    out = lk_scale(out, 1 / distance);
+    lk_vec3 out = lk_vec3_sub(at, LK_HEAD_CENTRE);
+    float distance = lk_vec3_length(out);
+    out = lk_vec3_scale(out, 1 / distance);
     float surface = lk_scalp_reach(growth->scalp, out) + growth->offset * (0.45f + 0.55f * lk_smooth(0, 0.3f, grown));
     float outermost = surface + growth->style->cling * (0.3f + 0.7f * growth->layer), innermost = surface + 0.01f;
-    float along = lk_dot(*direction, out);
+    float along = lk_vec3_dot(*direction, out);
     if (growth->style->cling > 0 && at.y > -0.55f && distance > outermost) {
         if (along > 0)
-            *direction = lk_normalize(lk_add_scaled(*direction, -0.9f * along, out));
-        return lk_add_scaled(LK_HEAD_CENTRE, outermost, out);
+            *direction = lk_vec3_normalize(lk_vec3_add_scaled(*direction, -0.9f * along, out));
+        return lk_vec3_add_scaled(LK_HEAD_CENTRE, outermost, out);
     }
     if (distance < innermost) {
         if (along < 0)
-            *direction = lk_normalize(lk_add_scaled(*direction, -along, out));
-        return lk_add_scaled(LK_HEAD_CENTRE, innermost, out);
+            *direction = lk_vec3_normalize(lk_vec3_add_scaled(*direction, -along, out));
+        return lk_vec3_add_scaled(LK_HEAD_CENTRE, innermost, out);
     }
     return at;
 }
 
 /* Where the point stands once it is curled around the strand's path. */
-static lk_vec3 curl(const lk_growth *growth, lk_vec3 at, float grown)
+static lk_vec3 curl(const growth_state *growth, lk_vec3 at, float grown)
 {
-    lk_vec3 out = lk_normalize(lk_sub(at, LK_HEAD_CENTRE)), other = lk_cross(growth->sideways, out);
+    lk_vec3 out = lk_vec3_normalize(lk_vec3_sub(at, LK_HEAD_CENTRE)), other = lk_vec3_cross(growth->sideways, out);
     float radius = growth->radius * lk_smooth(0, 0.2f, grown), angle = growth->phase + grown * growth->style->turns;
-    return lk_add_scaled(lk_add_scaled(at, radius * sinf(angle), growth->sideways), radius * cosf(angle), other);
+    return lk_vec3_add_scaled(lk_vec3_add_scaled(at, radius * sinf(angle), growth->sideways), radius * cosf(angle), other);
 }
 
 /* Does the head stand between the whole strand and the viewer, however far scenes turn it? */
 static bool is_hidden(const lk_strand_set *set, int first, const lk_scalp *scalp)
 {
     for (int i = first; i < set->point_count; i++) {
-        lk_vec3 at = lk_sub(set->points[i].rest, LK_HEAD_CENTRE), outline = {at.x, at.y, 0};
-        if (at.z > -0.1f || set->points[i].rest.y < -0.5f || lk_length(outline) > 0.7f * lk_scalp_reach(scalp, outline))
+        lk_vec3 at = lk_vec3_sub(set->points[i].rest, LK_HEAD_CENTRE), outline = {at.x, at.y, 0};
+        if (at.z > -0.1f || set->points[i].rest.y < -0.5f || lk_vec3_length(outline) > 0.7f * lk_scalp_reach(scalp, outline))
             return false;
     }
     return true;
 }
 
-static bool grow_strand(lk_strand_set *set, const lk_growth *growth, const lk_root *root, lk_random *random)
+static bool grow_strand(lk_strand_set *set, const growth_state *growth, const lk_root *root, lk_random *random)
 {
     const lk_hair_style *style = growth->style;
     int first = set->point_count;
-    lk_vec3 at = lk_add_scaled(root->at, 0.004f, root->normal), direction = first_direction(growth, root->normal);
+    lk_vec3 at = lk_vec3_add_scaled(root->at, 0.004f, root->normal), direction = first_direction(growth, root->normal);
     bool complete = add_rooted(set, root, at);
     float grown = 0;
     for (int step = 0; complete && step < MOST_STEPS && grown < growth->length; step++) {
         direction = bend(growth, at, direction, grown);
-        at = lk_add_scaled(at, style->step, direction);
+        at = lk_vec3_add_scaled(at, style->step, direction);
         grown += style->step;
         at = keep_off_head(growth, at, grown, &direction);
         if (style->ends && style->ends(root->at, at, random))
@@ -188,16 +188,16 @@ static bool wind_bun(lk_strand_set *set, const lk_scalp *scalp, lk_random *rando
     for (int s = 0; complete && s < BUN_STRANDS; s++) {
         lk_vec3 tilt = {signed_uniform(random), signed_uniform(random), signed_uniform(random)};
         lk_vec3 any = {signed_uniform(random), signed_uniform(random), signed_uniform(random)};
-        lk_vec3 axis = lk_normalize(lk_add_scaled(lk_v3(0, 1, 0.2f), 0.5f, tilt));
-        lk_vec3 u = lk_normalize(lk_cross(axis, any)), v = lk_cross(axis, u);
+        lk_vec3 axis = lk_vec3_normalize(lk_vec3_add_scaled(lk_v3(0, 1, 0.2f), 0.5f, tilt));
+        lk_vec3 u = lk_vec3_normalize(lk_vec3_cross(axis, any)), v = lk_vec3_cross(axis, u);
         float layer = lk_random_uniform(random), radius = LK_BUN_RADIUS * (0.8f + 0.2f * layer);
         float height = 0.2f * signed_uniform(random), ring = sqrtf(lk_max(0.01f, radius * radius - height * height));
         float start = lk_random_range(random, 0, 6.28f);
         int first = set->point_count;
         for (int k = 0; complete && k < BUN_POINTS; k++) {
             float angle = start + 0.22f * (float)k;
-            lk_vec3 on_ring = lk_add_scaled(lk_scale(u, ring * cosf(angle)), ring * sinf(angle), v);
-            complete = add_bound(set, scalp, lk_add(lk_add_scaled(LK_BUN_CENTRE, height, axis), on_ring));
+            lk_vec3 on_ring = lk_vec3_add_scaled(lk_vec3_scale(u, ring * cosf(angle)), ring * sinf(angle), v);
+            complete = add_bound(set, scalp, lk_vec3_add(lk_vec3_add_scaled(LK_BUN_CENTRE, height, axis), on_ring));
         }
         complete = complete && add_strand(set, first, lk_random_range(random, 0.8f, 1.2f), 0.014f, 0.3f + 0.7f * layer);
     }
@@ -233,9 +233,9 @@ lk_status lk_strands_grow_hair(const lk_scalp *scalp, int number, lk_strand_set 
             length = style->trim(root.at, length, &random);
         if (length <= 0)
             continue;
-        lk_growth growth = {
+        growth_state growth = {
             .style = style, .scalp = scalp, .root = root.at, .length = length, .layer = lk_random_uniform(&random)};
-        growth.sideways = lk_normalize(lk_cross(root.normal, lk_v3(0.3f, 0.2f, 1)));
+        growth.sideways = lk_vec3_normalize(lk_vec3_cross(root.normal, lk_v3(0.3f, 0.2f, 1)));
         growth.offset = style->lift * (0.1f + 0.9f * growth.layer) * (0.35f + 0.65f * lk_smooth(0, 0.25f, inside));
         growth.radius = style->curl * lk_random_range(&random, 0.6f, 1.4f);
         growth.phase = lk_random_range(&random, 0, 6.28f);
@@ -270,13 +270,13 @@ lk_status lk_strands_grow_brows(const lk_scalp *scalp, int number, lk_strand_set
                             0.8f - 1.05f * lk_clamp01(along * 1.3f), 0);
         lie.x += 0.15f * signed_uniform(&random);
         lie.y += 0.15f * signed_uniform(&random);
-        lie = lk_normalize(lie);
-        lie = lk_normalize(lk_add_scaled(lie, -lk_dot(lie, root.normal), root.normal));
+        lie = lk_vec3_normalize(lie);
+        lie = lk_vec3_normalize(lk_vec3_add_scaled(lie, -lk_vec3_dot(lie, root.normal), root.normal));
         float length = style->hair * lk_random_range(&random, 0.6f, 1) * (1 - 0.3f * lk_clamp01(along));
         int first = out->point_count;
         for (int k = 0; complete && k < 3; k++) {
-            lk_vec3 at = lk_add_scaled(root.at, length * 0.5f * (float)k, lie);
-            complete = add_rooted(out, &root, lk_add_scaled(at, k == 1 ? 0.014f : 0.008f, root.normal));
+            lk_vec3 at = lk_vec3_add_scaled(root.at, length * 0.5f * (float)k, lie);
+            complete = add_rooted(out, &root, lk_vec3_add_scaled(at, k == 1 ? 0.014f : 0.008f, root.normal));
         }
         complete = complete &&
                    add_strand(out, first, lk_random_range(&random, 0.8f, 1.2f), 0.0085f, lk_random_range(&random, 0.6f, 1));
@@ -291,9 +291,9 @@ static lk_vec3 beard_direction(const lk_root *root, lk_random *random)
     lie.x += 0.3f * signed_uniform(random);
     lie.y += 0.2f * signed_uniform(random);
     lie.z += 0.2f * signed_uniform(random);
-    lie = lk_normalize(lie);
+    lie = lk_vec3_normalize(lie);
     const float lift = 0.28f;
-    return lk_normalize(lk_add_scaled(lie, lift - lk_dot(lie, root->normal), root->normal));
+    return lk_vec3_normalize(lk_vec3_add_scaled(lie, lift - lk_vec3_dot(lie, root->normal), root->normal));
 }
 
 lk_status lk_strands_grow_beard(const lk_scalp *scalp, int number, lk_strand_set *out)
@@ -316,8 +316,8 @@ lk_status lk_strands_grow_beard(const lk_scalp *scalp, int number, lk_strand_set
         int first = out->point_count;
         for (int k = 0; complete && k < 4; k++) {
             float t = (float)k / 3, wave = k > 0 ? 0.01f : 0;
-            lk_vec3 at = lk_add_scaled(lk_add_scaled(root.at, length * t, lie), 0.006f, root.normal);
-            at = lk_add(at, lk_v3(wave * signed_uniform(&random), -hang * t * t, wave * signed_uniform(&random)));
+            lk_vec3 at = lk_vec3_add_scaled(lk_vec3_add_scaled(root.at, length * t, lie), 0.006f, root.normal);
+            at = lk_vec3_add(at, lk_v3(wave * signed_uniform(&random), -hang * t * t, wave * signed_uniform(&random)));
             complete = add_rooted(out, &root, at);
         }
         complete = complete && add_strand(out, first, lk_random_range(&random, 0.75f, 1.25f), style->width,

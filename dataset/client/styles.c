@@ -26,7 +26,7 @@ static float linear(float v)
     return v < 0.04045f ? v / 12.92f : powf((v + 0.055f) / 1.055f, 2.4f);
 }
 
-lk_vec3 lk_colour(float red, float green, float blue)
+lk_vec3 lk_srgb(float red, float green, float blue)
 {
     return lk_v3(linear(red), linear(green), linear(blue));
 }
@@ -35,20 +35,20 @@ lk_vec3 lk_hair_colour(int choice)
 {
     static const float TABLE[][3] = {{17, 16, 19},   {58, 34, 22},    {112, 70, 40},  {164, 64, 24},
                                      {206, 158, 84}, {150, 151, 154}, {240, 226, 194}};
-    return lk_colour(TABLE[choice][0], TABLE[choice][1], TABLE[choice][2]);
+    return lk_srgb(TABLE[choice][0], TABLE[choice][1], TABLE[choice][2]);
 }
 
 lk_vec3 lk_skin_colour(int choice)
 {
     static const float TABLE[][3] = {{246, 216, 200}, {230, 184, 150}, {205, 150, 110},
                                      {166, 110, 74},  {120, 75, 52},   {78, 49, 36}};
-    return lk_colour(TABLE[choice][0], TABLE[choice][1], TABLE[choice][2]);
+    return lk_srgb(TABLE[choice][0], TABLE[choice][1], TABLE[choice][2]);
 }
 
 lk_vec3 lk_eye_colour(int choice)
 {
     static const float TABLE[][3] = {{58, 32, 16}, {160, 98, 30}, {84, 124, 50}, {58, 124, 196}, {150, 162, 170}};
-    return lk_colour(TABLE[choice][0], TABLE[choice][1], TABLE[choice][2]);
+    return lk_srgb(TABLE[choice][0], TABLE[choice][1], TABLE[choice][2]);
 }
 
 lk_vec3 lk_lip_colour(int choice, float *cover)
@@ -56,7 +56,7 @@ lk_vec3 lk_lip_colour(int choice, float *cover)
     static const float TABLE[][4] = {
         {0, 0, 0, 0}, {238, 186, 170, 0.85f}, {232, 92, 142, 0.85f}, {176, 14, 28, 0.9f}, {74, 20, 58, 0.92f}};
     *cover = TABLE[choice][3];
-    return lk_colour(TABLE[choice][0], TABLE[choice][1], TABLE[choice][2]);
+    return lk_srgb(TABLE[choice][0], TABLE[choice][1], TABLE[choice][2]);
 }
 
 /* ---- hair ---- */
@@ -86,7 +86,7 @@ static float side_of(float x)
 static lk_vec3 flow_short(lk_vec3 root, lk_vec3 at)
 {
     (void)at;
-    return lk_mix(lk_v3(0.1f * side_of(root.x), -1, -0.15f), lk_v3(0.6f * (root.x + 0.2f), 0.5f, 0.25f),
+    return lk_vec3_mix(lk_v3(0.1f * side_of(root.x), -1, -0.15f), lk_v3(0.6f * (root.x + 0.2f), 0.5f, 0.25f),
                   lk_smooth(0.55f, 0.9f, root.y));
 }
 
@@ -122,14 +122,14 @@ static lk_vec3 flow_bob(lk_vec3 root, lk_vec3 at)
     if (in_bob_fringe(root))
         return lk_v3(root.x * 0.3f, -0.2f, 1);
     lk_vec3 aside = lk_v3(side_of(root.x), -0.4f, root.z < -1.2f ? -0.9f : -0.05f);
-    return lk_mix(aside, lk_v3(0.1f * side_of(root.x), -1, -0.2f), lk_smooth(0.4f, 0, root.y));
+    return lk_vec3_mix(aside, lk_v3(0.1f * side_of(root.x), -1, -0.2f), lk_smooth(0.4f, 0, root.y));
 }
 
 static lk_vec3 flow_parted(lk_vec3 root, lk_vec3 at)
 {
     (void)at;
     lk_vec3 aside = lk_v3(side_of(root.x), -0.15f, root.z < -1.2f ? -0.9f : root.z > -0.5f ? -0.35f : -0.1f);
-    return lk_mix(aside, lk_v3(0.1f * side_of(root.x), -1, -0.2f), lk_smooth(0.4f, 0, root.y));
+    return lk_vec3_mix(aside, lk_v3(0.1f * side_of(root.x), -1, -0.2f), lk_smooth(0.4f, 0, root.y));
 }
 
 /* Some hair at the temples escapes the bun and frames the face: what tells a bun from combed back hair at small sizes. */
@@ -142,7 +142,7 @@ static lk_vec3 flow_bun(lk_vec3 root, lk_vec3 at)
 {
     if (escapes_bun(root))
         return lk_v3(0.35f * side_of(root.x), -1, 0.12f);
-    return lk_normalize(lk_sub(lk_v3(0, LK_BUN_CENTRE.y - 0.1f, LK_BUN_CENTRE.z - 0.2f), at));
+    return lk_vec3_normalize(lk_vec3_sub(lk_v3(0, LK_BUN_CENTRE.y - 0.1f, LK_BUN_CENTRE.z - 0.2f), at));
 }
 
 static lk_vec3 flow_slick(lk_vec3 root, lk_vec3 at)
@@ -239,7 +239,7 @@ static bool ends_bun(lk_vec3 root, lk_vec3 at, lk_random *random)
 {
     if (escapes_bun(root))
         return at.y < -0.75f + 0.15f * lk_random_range(random, -1, 1);
-    return lk_length(lk_sub(LK_BUN_CENTRE, at)) < 0.6f * LK_BUN_RADIUS;
+    return lk_vec3_length(lk_vec3_sub(LK_BUN_CENTRE, at)) < 0.6f * LK_BUN_RADIUS;
 }
 
 static bool ends_long(lk_vec3 root, lk_vec3 at, lk_random *random)

@@ -52,7 +52,7 @@ extern const lk_group_choices LK_GROUPS[LK_GROUP_IDS];
 
 /* ---- colours, in linear light ---- */
 
-lk_vec3 lk_colour(float red, float green, float blue); /* from sRGB 0..255 */
+lk_vec3 lk_srgb(float red, float green, float blue); /* from sRGB 0..255 */
 lk_vec3 lk_hair_colour(int choice);
 lk_vec3 lk_skin_colour(int choice);
 lk_vec3 lk_eye_colour(int choice);

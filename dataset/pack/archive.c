@@ -13,7 +13,7 @@
 
 enum { BLOCK = 256 << 10 };
 
-typedef struct lk_archive {
+typedef struct archive_source {
     struct archive *reader;
     const char *path;
     const lk_limits *limits;
@@ -23,11 +23,11 @@ typedef struct lk_archive {
     off_t size;    /* of the file, 0 if unknown */
     uint8_t *block;
     char *name; /* of the current entry */
-} lk_archive;
+} archive_source;
 
 static la_ssize_t read_gzip(struct archive *reader, void *self, const void **block)
 {
-    lk_archive *a = self;
+    archive_source *a = self;
     *block = a->block;
     int got = gzread(a->gzip, a->block, BLOCK);
     int error = Z_OK;
@@ -40,7 +40,7 @@ static la_ssize_t read_gzip(struct archive *reader, void *self, const void **blo
     return got;
 }
 
-static lk_status fail(const lk_archive *a, const char *doing)
+static lk_status fail(const archive_source *a, const char *doing)
 {
     const char *reason = archive_error_string(a->reader);
     int error = archive_errno(a->reader);
@@ -50,7 +50,7 @@ static lk_status fail(const lk_archive *a, const char *doing)
                    reason ? reason : "no reason given");
 }
 
-static lk_status start(lk_archive *a)
+static lk_status start(archive_source *a)
 {
     uint8_t head[2] = {0};
     struct stat info;
@@ -77,7 +77,7 @@ static lk_status start(lk_archive *a)
 
 static void archive_close(void *self)
 {
-    lk_archive *a = self;
+    archive_source *a = self;
     archive_read_free(a->reader);
     if (a->gzip)
         gzclose(a->gzip);
@@ -93,7 +93,7 @@ static void archive_close(void *self)
 lk_status lk_archive_open(int fd, const char *path, const lk_limits *limits, void **out)
 {
     *out = NULL;
-    lk_archive *a = calloc(1, sizeof *a);
+    archive_source *a = calloc(1, sizeof *a);
     struct archive *reader = archive_read_new();
     if (!a || !reader) {
         archive_read_free(reader);
@@ -101,7 +101,7 @@ lk_status lk_archive_open(int fd, const char *path, const lk_limits *limits, voi
         close(fd);
         return lk_fail(LK_INTERNAL, "%s: out of memory", path);
     }
-    *a = (lk_archive){.reader = reader, .path = path, .limits = limits, .fd = fd};
+    *a = (archive_source){.reader = reader, .path = path, .limits = limits, .fd = fd};
     a->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     lk_status status = a->utf8 ? start(a) : lk_fail(LK_INTERNAL, "the locale C.UTF-8 is missing; install libc-bin");
     if (status != LK_OK) {
@@ -122,7 +122,7 @@ static const char *refusal(struct archive_entry *entry)
 }
 
 /* After the last entry: was that the end, and is the rest of the compressed stream good? */
-static lk_status check_end(lk_archive *a)
+static lk_status check_end(archive_source *a)
 {
     bool tar = (archive_format(a->reader) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR;
     /* Where a tar's end marker would stand nothing was read. */
@@ -138,7 +138,7 @@ static lk_status check_end(lk_archive *a)
     return LK_OK;
 }
 
-static lk_status check_entry(const lk_archive *a, struct archive_entry *entry)
+static lk_status check_entry(const archive_source *a, struct archive_entry *entry)
 {
     /* Skipping is bounded too: a header cannot make more be unpacked than is allowed in all. */
     if (archive_entry_size_is_set(entry) && archive_entry_size(entry) > a->limits->total_bytes)
@@ -153,7 +153,7 @@ static lk_status check_entry(const lk_archive *a, struct archive_entry *entry)
     return LK_OK;
 }
 
-static lk_status next_entry(lk_archive *a, lk_entry *out)
+static lk_status next_entry(archive_source *a, lk_entry *out)
 {
     struct archive_entry *entry;
     *out = (lk_entry){0};
@@ -180,7 +180,7 @@ static lk_status next_entry(lk_archive *a, lk_entry *out)
 
 static lk_status archive_next(void *self, lk_entry *out)
 {
-    lk_archive *a = self;
+    archive_source *a = self;
     locale_t before = uselocale(a->utf8);
     lk_status status = next_entry(a, out);
     uselocale(before);
@@ -189,7 +189,7 @@ static lk_status archive_next(void *self, lk_entry *out)
 
 static lk_status archive_read(void *self, void *buffer, size_t size, size_t *got, const char **refused)
 {
-    lk_archive *a = self;
+    archive_source *a = self;
     la_ssize_t n = archive_read_data(a->reader, buffer, size);
     if (n >= 0) {
         *got = (size_t)n;
@@ -205,7 +205,7 @@ static lk_status archive_read(void *self, void *buffer, size_t size, size_t *got
 
 static double archive_share_read(const void *self)
 {
-    const lk_archive *a = self;
+    const archive_source *a = self;
     off_t at = a->gzip ? gzoffset(a->gzip) : lseek(a->fd, 0, SEEK_CUR);
     return a->size > 0 && at > 0 ? (double)at / (double)a->size : 0;
 }

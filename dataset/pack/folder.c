@@ -21,14 +21,14 @@ typedef struct level {
     size_t prefix; /* length of the path so far */
 } level;
 
-typedef struct lk_folder {
+typedef struct folder_source {
     const char *path;
     const lk_limits *limits;
     level levels[MAX_DEPTH];
     int depth; /* open levels */
     int file;  /* current entry, -1 if none */
     char name[PATH_ROOM];
-} lk_folder;
+} folder_source;
 
 static int compare(const void *a, const void *b)
 {
@@ -45,7 +45,7 @@ static void close_level(level *l)
 
 static void folder_close(void *self)
 {
-    lk_folder *f = self;
+    folder_source *f = self;
     while (f->depth > 0)
         close_level(&f->levels[--f->depth]);
     if (f->file >= 0)
@@ -53,7 +53,7 @@ static void folder_close(void *self)
     free(f);
 }
 
-static lk_status add_name(lk_folder *f, level *l, size_t *room, const char *name)
+static lk_status add_name(folder_source *f, level *l, size_t *room, const char *name)
 {
     struct stat info;
     if (fstatat(l->fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
@@ -77,7 +77,7 @@ static lk_status add_name(lk_folder *f, level *l, size_t *room, const char *name
 }
 
 /* Takes fd over, also on failure. */
-static lk_status open_level(lk_folder *f, int fd, size_t prefix)
+static lk_status open_level(folder_source *f, int fd, size_t prefix)
 {
     int most = f->limits->depth < MAX_DEPTH - 1 ? f->limits->depth : MAX_DEPTH - 1;
     if (f->depth > most) {
@@ -108,7 +108,7 @@ static lk_status open_level(lk_folder *f, int fd, size_t prefix)
 lk_status lk_folder_open(int fd, const char *path, const lk_limits *limits, void **out)
 {
     *out = NULL;
-    lk_folder *f = calloc(1, sizeof *f);
+    folder_source *f = calloc(1, sizeof *f);
     if (!f) {
         close(fd);
         return lk_fail(LK_INTERNAL, "%s: out of memory", path);
@@ -126,7 +126,7 @@ lk_status lk_folder_open(int fd, const char *path, const lk_limits *limits, void
 }
 
 /* Opens the file or tells why not. Nothing is followed and nothing blocks: what is no regular file is not opened at all. */
-static lk_status open_file(lk_folder *f, const level *l, const char *name, const char **refused)
+static lk_status open_file(folder_source *f, const level *l, const char *name, const char **refused)
 {
     struct stat info;
     if (fstatat(l->fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
@@ -145,7 +145,7 @@ static lk_status open_file(lk_folder *f, const level *l, const char *name, const
 
 static lk_status folder_next(void *self, lk_entry *out)
 {
-    lk_folder *f = self;
+    folder_source *f = self;
     if (f->file >= 0)
         close(f->file);
     f->file = -1;
@@ -176,7 +176,7 @@ static lk_status folder_next(void *self, lk_entry *out)
 
 static lk_status folder_read(void *self, void *buffer, size_t size, size_t *got, const char **refused)
 {
-    lk_folder *f = self;
+    folder_source *f = self;
     (void)refused;
     ssize_t n;
     do
@@ -191,7 +191,7 @@ static lk_status folder_read(void *self, void *buffer, size_t size, size_t *got,
 /* Each level's names count alike. */
 static double folder_share_read(const void *self)
 {
-    const lk_folder *f = self;
+    const folder_source *f = self;
     double share = 0, weight = 1;
     for (int i = 0; i < f->depth; i++) {
         const level *l = &f->levels[i];

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "collectives/buckets.h"
-#include "collectives/tree.h"
+#include "collectives/tree_sum.h"
 
 #include <stdlib.h>
 

@@ -63,11 +63,11 @@ static lk_status read_standing(const char *point, double rung, bool *reached, st
 
 /* ---- judging ---- */
 
-typedef struct judgement {
+typedef struct verdict {
     int points; /* that have reached the rung, this one included */
     int kept;   /* of them */
     int better; /* with a better score */
-} judgement;
+} verdict;
 
 /* Twice the mean place by F1 and F2; equal values share a place. */
 static int score(const standing *all, int count, standing mine)
@@ -78,13 +78,13 @@ static int score(const standing *all, int count, standing mine)
     return places;
 }
 
-static judgement judge(const standing *all, int count, standing mine, double keep)
+static verdict compare(const standing *all, int count, standing mine, double keep)
 {
-    judgement j = {.points = count, .kept = (int)ceil(count * keep - 1e-9)};
+    verdict v = {.points = count, .kept = (int)ceil(count * keep - 1e-9)};
     int own = score(all, count, mine);
     for (int i = 0; i < count; i++)
-        j.better += score(all, count, all[i]) < own;
-    return j;
+        v.better += score(all, count, all[i]) < own;
+    return v;
 }
 
 /* The standings at a rung of all points of the sweep; caller frees. */
@@ -139,10 +139,10 @@ static lk_status decide(const char *sweep, const char *point, double rung, doubl
     LK_TRY(read_standing(point, rung, &reached, &mine));
     lk_status status = read_standings(sweep, rung, &all, &count);
     LK_TRY_OR(done, status);
-    judgement j = judge(all, count, mine, keep);
-    *stop = j.better >= j.kept;
+    verdict v = compare(all, count, mine, keep);
+    *stop = v.better >= v.kept;
     int size = snprintf(line, sizeof line, "%s at epoch %g: %s; F1 %.6g, F2 %.6g, %d of %d points are better, %d go on\n", point,
-                        rung, *stop ? "stop" : "go on", mine.f1, mine.f2, j.better, j.points, j.kept);
+                        rung, *stop ? "stop" : "go on", mine.f1, mine.f2, v.better, v.points, v.kept);
     LK_TRY_OR(done, open_log(sweep, log, &fd));
     LK_TRY_OR(done, lk_append(fd, log, line, (size_t)size));
     fputs(line, stdout);

@@ -82,7 +82,7 @@ attempt() { # RUN WHERE...
   start_ranks "$run"
   [ -z "${halving:-}" ] || watch_halving "$run" 9>&- & # the lock of launch/local is not the watcher's
   wait_for_ranks
-  judge "$run"
+  decide "$run"
   step=$(newest_step "$run")
   case $verdict in
     stuck) record "$run" "end step=$step code=$code: $(stuck_reason "$run")"; code=70 ;;
@@ -101,7 +101,7 @@ watch_halving() { # RUN
   done
 }
 
-judge() { # RUN: sets `verdict` from DONE and `code`
+decide() { # RUN: sets `verdict` from DONE and `code`
   if [ -e "$1/DONE" ]; then
     verdict=done
   elif [ -e "$1/STOPPED" ]; then
@@ -114,7 +114,7 @@ judge() { # RUN: sets `verdict` from DONE and `code`
   fi
 }
 
-judge_faces() { # RUN: measures the finished run on its validation faces, by which reports rank; a failure does not fail the run
+evaluate_run() { # RUN: measures the finished run on its validation faces, by which reports rank; a failure does not fail the run
   "$program" evaluate "$1" || say "warning: the evaluation of $1 failed; 'likeness evaluate $1' makes it again"
 }
 

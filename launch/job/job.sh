@@ -90,7 +90,7 @@ run_job() {
   attempt "$run" "job=$job nodes=$SLURM_JOB_NODELIST ranks=$SLURM_NTASKS"
   case $verdict in
     done)
-      judge_faces "$run"
+      evaluate_run "$run"
       [ -n "${sweep:-}" ] || write_report "$run"
       ;;
     again) requeue "$run" ;;

@@ -150,7 +150,7 @@ static void measure(const lk_report *report, lk_setting *setting)
         }
         if (run->state != LK_STATE_DONE || !isfinite(run->score.mean))
             continue;
-        spread_add(&setting->accuracy, lk_mean_accuracy(&run->judgement));
+        spread_add(&setting->accuracy, lk_mean_accuracy(&run->evaluation));
         spread_add(&setting->choices, run->score.choices);
         spread_add(&setting->continuous, run->score.continuous);
         spread_add(&setting->pixels, run->score.pixels);

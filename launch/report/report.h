@@ -32,7 +32,7 @@ typedef struct lk_report_parameter {
     double strength, mae, mae_ratio, correlation;
 } lk_report_parameter;
 
-typedef struct lk_judgement {
+typedef struct lk_evaluation_record {
     bool present;
     int64_t samples;
     double f, f1, f2, baseline_f, baseline_f1, baseline_f2;
@@ -40,12 +40,12 @@ typedef struct lk_judgement {
     size_t choice_count, parameter_count;
     lk_report_choice *choices;
     lk_report_parameter *parameters; /* strongest first */
-} lk_judgement;
+} lk_evaluation_record;
 
 /* No file is fine (present stays false); a damaged one is LK_BAD_DATA with *out empty. */
-lk_status lk_judgement_read(const char *path, lk_judgement *out);
-void lk_judgement_free(lk_judgement *judgement);
-double lk_mean_accuracy(const lk_judgement *judgement);
+lk_status lk_evaluation_record_read(const char *path, lk_evaluation_record *out);
+void lk_evaluation_record_free(lk_evaluation_record *evaluation);
+double lk_mean_accuracy(const lk_evaluation_record *evaluation);
 
 /* What is left of the error of a guess without looking, 0 for none and 1 for all of it: of the choices (1 - accuracy over
  * 1 - majority, both summed over groups), of the 20 strongest continuous parameters, of the pixel distance F2. None of them
@@ -53,7 +53,7 @@ double lk_mean_accuracy(const lk_judgement *judgement);
 typedef struct lk_score {
     double choices, continuous, pixels, mean;
 } lk_score;
-lk_score lk_score_of(const lk_judgement *judgement);
+lk_score lk_score_of(const lk_evaluation_record *evaluation);
 
 /* Without metrics.jsonl a run has not begun; with STOPPED the halving of a sweep ended it. Without DONE it counts as running while
  * metrics.jsonl is younger than stall.abort_s: a run that stands still that long ends itself. */
@@ -93,7 +93,7 @@ typedef struct lk_report_run {
     int64_t best_step;      /* of the validation with the lowest loss, 0 if none */
     double best, best_f1, best_f2;
     double f1, f2;          /* of the model as it is now: the evaluation's, else the last validation's */
-    lk_judgement judgement;
+    lk_evaluation_record evaluation;
     lk_score score;
     char *triptych, *sample; /* paths of report/triptych.png and of the newest samples/step-N.png; NULL if there is none */
 } lk_report_run;

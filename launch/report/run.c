@@ -123,14 +123,14 @@ static void find_state(lk_report_run *run, time_t now)
         run->state = LK_STATE_RUNNING;
 }
 
-static void read_judgement(lk_report_run *run)
+static void read_evaluation(lk_report_run *run)
 {
     char path[LK_PATH_SIZE];
-    if (path_in(run, "report/evaluation.json", path) && lk_judgement_read(path, &run->judgement) != LK_OK)
+    if (path_in(run, "report/evaluation.json", path) && lk_evaluation_record_read(path, &run->evaluation) != LK_OK)
         note(run, lk_error_text());
-    run->score = lk_score_of(&run->judgement);
-    run->f1 = run->judgement.present ? run->judgement.f1 : last_value(&run->curves[LK_VAL_F1]);
-    run->f2 = run->judgement.present ? run->judgement.f2 : last_value(&run->curves[LK_VAL_F2]);
+    run->score = lk_score_of(&run->evaluation);
+    run->f1 = run->evaluation.present ? run->evaluation.f1 : last_value(&run->curves[LK_VAL_F1]);
+    run->f2 = run->evaluation.present ? run->evaluation.f2 : last_value(&run->curves[LK_VAL_F2]);
 }
 
 static void find_pictures(lk_report_run *run)
@@ -157,7 +157,7 @@ lk_status lk_report_run_read(const char *folder, const char *name, time_t now, l
     read_metrics(out);
     find_best(out);
     find_state(out, now);
-    read_judgement(out);
+    read_evaluation(out);
     find_pictures(out);
     return LK_OK;
 }
@@ -171,7 +171,7 @@ void lk_report_run_free(lk_report_run *run)
     free(run->note);
     for (int i = 0; i < LK_CURVE_COUNT; i++)
         lk_series_free(&run->curves[i]);
-    lk_judgement_free(&run->judgement);
+    lk_evaluation_record_free(&run->evaluation);
     free(run->triptych);
     free(run->sample);
     *run = (lk_report_run){0};

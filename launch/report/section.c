@@ -64,8 +64,8 @@ static void write_facts(FILE *page, const lk_report_run *run)
              (long long)run->best_step);
     else if (run->best_step > 0)
         fact(page, "best validation", "%.5f at step %lld", run->best, (long long)run->best_step);
-    if (run->judgement.choice_count > 0)
-        fact(page, "mean accuracy", "%.3f", lk_mean_accuracy(&run->judgement));
+    if (run->evaluation.choice_count > 0)
+        fact(page, "mean accuracy", "%.3f", lk_mean_accuracy(&run->evaluation));
     if (isfinite(run->score.mean))
         fact(page, "score (0 perfect, 1 a guess)", "%.4f", run->score.mean);
     if (run->curves[LK_TRAIN_SPEED].count > 0)
@@ -120,7 +120,7 @@ static lk_status draw_curve(FILE *page, const lk_report_run *run, const char *ti
 
 static lk_status draw_curves(FILE *page, const lk_report_run *run, int *plots)
 {
-    const lk_judgement *j = &run->judgement;
+    const lk_evaluation_record *j = &run->evaluation;
     fputs("<div class=\"grid\">\n", page);
     if (lk_is_encoder_run(run)) {
         LK_TRY(draw_curve(page, run, "F = F1 + lambda F2", LK_TRAIN_LOSS, LK_VAL_LOSS, j->present ? j->baseline_f : NAN, plots));
@@ -170,7 +170,7 @@ static void head_cell(FILE *page, const char *name, const char *class)
     fprintf(page, "<th%s><button type=\"button\">%s</button></th>", class, name);
 }
 
-static void write_choices(FILE *page, const lk_judgement *j)
+static void write_choices(FILE *page, const lk_evaluation_record *j)
 {
     if (j->choice_count == 0)
         return;
@@ -196,7 +196,7 @@ static void write_choices(FILE *page, const lk_judgement *j)
               "to have the run ranked.</p>\n", page);
 }
 
-static void parameter_table(FILE *page, const lk_judgement *j, size_t first, size_t end)
+static void parameter_table(FILE *page, const lk_evaluation_record *j, size_t first, size_t end)
 {
     fputs("<div class=\"scroll\"><table class=\"sort\"><thead><tr>", page);
     head_cell(page, "parameter", "");
@@ -219,9 +219,9 @@ static void parameter_table(FILE *page, const lk_judgement *j, size_t first, siz
     fputs("</tbody></table></div>\n", page);
 }
 
-static void write_judgement(FILE *page, const lk_report_run *run)
+static void write_evaluation(FILE *page, const lk_report_run *run)
 {
-    const lk_judgement *j = &run->judgement;
+    const lk_evaluation_record *j = &run->evaluation;
     if (!j->present) {
         fputs("<p class=\"soft\">Not evaluated: <code>likeness evaluate ", page);
         lk_html_text(page, run->folder);
@@ -272,7 +272,7 @@ lk_status lk_html_run(FILE *page, const lk_report_run *run, size_t index, bool o
     show_picture(page, sample, "s", index,
                  encoder ? "Last samples, from the top: input, D(p), D of the label" : "Last samples: client above D(p)",
                  run->sample);
-    write_judgement(page, run);
+    write_evaluation(page, run);
     if (run->config_text) {
         fputs("<details><summary>config.yaml</summary><pre>", page);
         lk_html_text(page, run->config_text);

@@ -282,7 +282,7 @@ static void run_row(FILE *page, const lk_report_run *run, size_t index, const lk
     lk_html_cell(page, run->best_f1, 4);
     lk_html_cell(page, run->best_f2, 4);
     lk_html_cell(page, run->best, 4);
-    lk_html_cell(page, lk_mean_accuracy(&run->judgement), 3);
+    lk_html_cell(page, lk_mean_accuracy(&run->evaluation), 3);
     lk_html_cell(page, run->score.choices, 3);
     lk_html_cell(page, run->score.continuous, 3);
     lk_html_cell(page, run->score.pixels, 3);

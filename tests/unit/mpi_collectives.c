@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "collectives/buckets.h"
-#include "collectives/tree.h"
+#include "collectives/tree_sum.h"
 #include "collectives/watchdog.h"
 
 #include <signal.h>

@@ -227,7 +227,7 @@ static void every_choice_is_visible(void **state)
     uint8_t(*pictures)[BYTES] = malloc(LK_MAX_CHOICES * sizeof *pictures);
     default_face(continuous, discrete);
     for (int g = 0; g < schema->group_count; g++) {
-        const lk_group *group = &schema->groups[g];
+        const lk_choice_group *group = &schema->groups[g];
         /* Eyes are a few pixels wide. */
         double least = strcmp(group->name, "eyes") == 0 ? 0.04 : strcmp(group->name, "lips") == 0 ? 0.12 : 0.25;
         uint8_t kept = discrete[g];
@@ -271,7 +271,7 @@ static void random_faces_are_uniform(void **state)
         for (int c = 0; c < schema->groups[g].count; c++) {
             double p = 1.0 / schema->groups[g].count;
             if (strcmp(schema->groups[g].name, "beard") == 0)
-                p = c == lk_group_find_choice(&schema->groups[g], "none") ? 0.5 : 0.5 / (schema->groups[g].count - 1);
+                p = c == lk_choice_group_find(&schema->groups[g], "none") ? 0.5 : 0.5 / (schema->groups[g].count - 1);
             assert_true(fabs(counts[g][c] - FACES * p) < 6 * sqrt(FACES * p * (1 - p)));
         }
 }
@@ -316,10 +316,10 @@ static void morphs_are_the_targets(void **state)
     assert_true(lines > 100);
     lk_morph_apply(morph, (float[]){0.5f}, plain);
     lk_morph_apply(morph, (float[]){0.8f}, moved);
-    lk_vec3 shift = lk_sub(lk_sub(moved[0], plain[0]), lk_scale(target[0], 0.6f));
+    lk_vec3 shift = lk_vec3_sub(lk_vec3_sub(moved[0], plain[0]), lk_vec3_scale(target[0], 0.6f));
     for (int i = 0; i < mesh->count; i++) {
-        lk_vec3 error = lk_sub(lk_sub(lk_sub(moved[i], plain[i]), shift), lk_scale(target[i], 0.6f));
-        assert_true(lk_length(error) < 1e-5f);
+        lk_vec3 error = lk_vec3_sub(lk_vec3_sub(lk_vec3_sub(moved[i], plain[i]), shift), lk_vec3_scale(target[i], 0.6f));
+        assert_true(lk_vec3_length(error) < 1e-5f);
     }
     free(plain);
     free(moved);

@@ -1,7 +1,7 @@
 /* The process group of one, how gradients are cut into buckets, and the tree over micro-batches. */
 #include "base/random.h"
 #include "collectives/buckets.h"
-#include "collectives/tree.h"
+#include "collectives/tree_sum.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

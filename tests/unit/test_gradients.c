@@ -202,7 +202,7 @@ static double pixel_value(void *context, const double *at, double *gradient)
 static void losses(void **state)
 {
     (void)state;
-    lk_group groups[2] = {{.count = 3}, {.count = 5}};
+    lk_choice_group groups[2] = {{.count = 3}, {.count = 5}};
     const uint8_t labels[6] = {0, 4, 2, 1, 1, 0};
     loss_case c = {
         .schema = {.group_count = 2, .groups = groups, .choice_count = 8}, .n = 3, .labels = labels, .sizes = {2, 3, 4, 4}};

@@ -47,7 +47,7 @@ static void put_run(const char *folder, const char *lambda, int seed, double f1,
 }
 
 /* Accuracy, majority, ratio of the 20 strongest, F2 over its baseline of 2. */
-static void put_judgement(const char *run, double accuracy, double majority, double ratio, double pixels)
+static void put_evaluation(const char *run, double accuracy, double majority, double ratio, double pixels)
 {
     char folder[LK_PATH_SIZE], text[512];
     snprintf(folder, sizeof folder, "%s/report", run);
@@ -82,7 +82,7 @@ static void reads_a_run(void **state)
     assert_true(run.f1 == 5 && run.f2 == 0.5); /* the last, not the best */
     assert_string_equal(run.sample, "whole/samples/step-000000002.png");
     assert_null(run.triptych);
-    assert_false(run.judgement.present);
+    assert_false(run.evaluation.present);
     lk_report_run_free(&run);
 }
 
@@ -129,22 +129,22 @@ static void survives_damage(void **state)
     lk_report_run_free(&run);
 }
 
-static void reads_odd_judgements(void **state)
+static void reads_odd_evaluations(void **state)
 {
     (void)state;
-    lk_judgement j;
+    lk_evaluation_record j;
     put("odd", "e.json", "{\"F\":\"x\",\"accuracy\":[1],\"majority\":7,\"continuous\":{\"a\":1}}");
-    assert_ok(lk_judgement_read("odd/e.json", &j));
+    assert_ok(lk_evaluation_record_read("odd/e.json", &j));
     assert_true(j.present && isnan(j.f) && j.choice_count == 0 && j.parameter_count == 0);
-    lk_judgement_free(&j);
+    lk_evaluation_record_free(&j);
     put("odd", "e.json", "{\"accuracy\":{\"a\":\"b\"},\"continuous\":[5,{\"name\":9}]}");
-    assert_ok(lk_judgement_read("odd/e.json", &j));
+    assert_ok(lk_evaluation_record_read("odd/e.json", &j));
     assert_true(isnan(j.choices[0].accuracy) && j.parameter_count == 2);
     assert_true(isnan(lk_score_of(&j).mean));
-    lk_judgement_free(&j);
+    lk_evaluation_record_free(&j);
     put("odd", "e.json", "[]");
-    assert_int_equal(lk_judgement_read("odd/e.json", &j), LK_BAD_DATA);
-    assert_ok(lk_judgement_read("odd/missing.json", &j));
+    assert_int_equal(lk_evaluation_record_read("odd/e.json", &j), LK_BAD_DATA);
+    assert_ok(lk_evaluation_record_read("odd/missing.json", &j));
     assert_false(j.present);
 }
 
@@ -152,7 +152,7 @@ static void scores(void **state)
 {
     (void)state;
     lk_report_choice choices[] = {{"hair", 0.9, 0.5}, {"brows", 0.7, 0.4}};
-    lk_judgement j = {.present = true, .choice_count = 2, .choices = choices, .f2 = 1.5, .baseline_f2 = 3, .mae_ratio_20 = 0.8};
+    lk_evaluation_record j = {.present = true, .choice_count = 2, .choices = choices, .f2 = 1.5, .baseline_f2 = 3, .mae_ratio_20 = 0.8};
     lk_score s = lk_score_of(&j);
     assert_float_equal(s.choices, 0.4 / 1.1, 1e-12);
     assert_float_equal(s.pixels, 0.5, 1e-12);
@@ -199,9 +199,9 @@ static void compares(void **state)
     put_run("sweep/e", "1", 1, 7, 6, "");
     put("sweep/f", "config.yaml", "run: {dir: x}\ndata: {train: [t], val: v}\ntrain: {stage: decoder, steps: 5}\n");
     put("sweep/f", "metrics.jsonl", "{\"kind\":\"val\",\"step\":4,\"L1\":0.25}\n");
-    put_judgement("sweep/a", 0.8, 0.5, 0.5, 0.5);
-    put_judgement("sweep/c", 0.9, 0.5, 0.7, 0.9);
-    put_judgement("sweep/b", 0.9, 0.5, 0.6, 0.9);
+    put_evaluation("sweep/a", 0.8, 0.5, 0.5, 0.5);
+    put_evaluation("sweep/c", 0.9, 0.5, 0.7, 0.9);
+    put_evaluation("sweep/b", 0.9, 0.5, 0.6, 0.9);
     assert_ok(lk_report_add(&report, "sweep"));
     assert_true(report.runs[5].best == 0.25);
     assert_ok(lk_compare(&report, &c));
@@ -310,7 +310,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_a_run),         cmocka_unit_test(tells_states_apart), cmocka_unit_test(survives_damage),
-        cmocka_unit_test(reads_odd_judgements), cmocka_unit_test(scores),            cmocka_unit_test(finds_runs_in_order),
+        cmocka_unit_test(reads_odd_evaluations), cmocka_unit_test(scores),            cmocka_unit_test(finds_runs_in_order),
         cmocka_unit_test(compares),            cmocka_unit_test(escapes),            cmocka_unit_test(encodes_base64),
         cmocka_unit_test(thins),               cmocka_unit_test(names_gnuplot_when_missing),
     };

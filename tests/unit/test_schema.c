@@ -50,8 +50,8 @@ static void a_good_schema_is_read(void **state)
     assert_int_equal(lk_schema_find_continuous(s, "hair"), -1);
     assert_int_equal(lk_schema_find_group(s, "Ärmel"), 1);
     assert_int_equal(lk_schema_find_group(s, "x"), -1);
-    assert_int_equal(lk_group_find_choice(&s->groups[0], "short"), 1);
-    assert_int_equal(lk_group_find_choice(&s->groups[0], "Short"), -1);
+    assert_int_equal(lk_choice_group_find(&s->groups[0], "short"), 1);
+    assert_int_equal(lk_choice_group_find(&s->groups[0], "Short"), -1);
     lk_schema_free(s);
     lk_schema_free(NULL);
 }

@@ -140,7 +140,7 @@ typedef struct decoder_sums {
     const mean_picture *picture;
 } decoder_sums;
 
-static lk_status judge_decoder(lk_evaluator *e, const lk_batch *batch, void *context)
+static lk_status measure_decoder(lk_evaluator *e, const lk_batch *batch, void *context)
 {
     decoder_sums *s = context;
     int size = e->config->model.size;
@@ -168,7 +168,7 @@ static lk_status evaluate_decoder(lk_evaluator *e, lk_evaluation *out)
     lk_status status = for_each_batch(e, e->train_set, 4096, add_picture, &picture);
     decoder_sums sums = {out, &picture};
     if (status == LK_OK)
-        status = for_each_batch(e, e->set, INT64_MAX, judge_decoder, &sums);
+        status = for_each_batch(e, e->set, INT64_MAX, measure_decoder, &sums);
     free(picture.mean);
     return status;
 }
@@ -217,7 +217,7 @@ static void free_sums(encoder_sums *s)
 static void score_labels(const lk_evaluator *e, const lk_batch *batch, encoder_sums *s)
 {
     const lk_schema *schema = lk_dataset_schema(e->set);
-    lk_choose(schema, batch->count, s->logits, s->discrete);
+    lk_most_probable(schema, batch->count, s->logits, s->discrete);
     for (int i = 0; i < batch->count; i++) {
         for (int g = 0; g < schema->group_count; g++)
             s->hits[g] += s->discrete[i * schema->group_count + g] == batch->discrete[i * schema->group_count + g];
@@ -240,7 +240,7 @@ static void score_labels(const lk_evaluator *e, const lk_batch *batch, encoder_s
     }
 }
 
-static lk_status judge_encoder(lk_evaluator *e, const lk_batch *batch, void *context)
+static lk_status measure_encoder(lk_evaluator *e, const lk_batch *batch, void *context)
 {
     encoder_sums *s = context;
     const lk_schema *schema = lk_dataset_schema(e->set);
@@ -329,7 +329,7 @@ static lk_status evaluate_encoder(lk_evaluator *e, lk_evaluation *out)
     encoder_sums s = {.out = out};
     lk_status status = allocate_sums(e, &s);
     if (status == LK_OK)
-        status = for_each_batch(e, e->set, INT64_MAX, judge_encoder, &s);
+        status = for_each_batch(e, e->set, INT64_MAX, measure_encoder, &s);
     if (status == LK_OK)
         status = for_each_batch(e, e->set, STRENGTH_SAMPLES, measure_strength, &s);
     if (status == LK_OK)
@@ -386,7 +386,7 @@ static lk_status predict_batch(lk_evaluator *e, const lk_batch *batch, void *con
         if (!logits)
             return lk_fail(LK_INTERNAL, "out of memory");
         lk_status status = lk_encode(&e->encoder, batch->images, n, continuous, logits);
-        lk_choose(schema, n, logits, discrete);
+        lk_most_probable(schema, n, logits, discrete);
         free(logits);
         LK_TRY(status);
     }

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-int lk_group_count(int channels)
+int lk_norm_groups(int channels)
 {
     return channels >= 64 ? 32 : channels / 2;
 }
@@ -45,7 +45,7 @@ static lk_tensor *normalize(lk_block *b, const lk_weights *weights, const lk_ten
     const lk_tensor *scale = weights->items[b->scale].value;
     const lk_tensor *shift = weights->items[b->shift].value;
     if (b->norm == LK_GROUP_NORMED)
-        return lk_group_norm(x, scale, shift, lk_group_count(b->out), LK_NORM_EPS, b->saved);
+        return lk_group_norm(x, scale, shift, lk_norm_groups(b->out), LK_NORM_EPS, b->saved);
     return lk_batch_norm(x, scale, shift, LK_NORM_EPS, b->saved);
 }
 
@@ -100,7 +100,7 @@ static lk_tensor *normalize_backward(lk_block *b, lk_weights *weights, lk_tensor
     lk_tensor *dshift = NULL;
     const lk_tensor *scale = weights->items[b->scale].value;
     lk_tensor *dx = b->norm == LK_GROUP_NORMED
-                        ? lk_group_norm_backward(dy, b->linear, scale, lk_group_count(b->out), b->saved, &dscale, &dshift)
+                        ? lk_group_norm_backward(dy, b->linear, scale, lk_norm_groups(b->out), b->saved, &dscale, &dshift)
                         : lk_batch_norm_backward(dy, b->linear, scale, LK_NORM_EPS, b->saved, &dscale, &dshift);
     lk_tensor_free(&dy);
     if (b->norm == LK_BATCH_NORMED)

@@ -31,7 +31,7 @@ typedef struct lk_block {
 } lk_block;
 
 /* Group norm's groups: 32, and half the channels below 64. */
-int lk_group_count(int channels);
+int lk_norm_groups(int channels);
 #define LK_NORM_EPS 1e-5
 
 /* Adds the block's weights under the given names, e.g. "encoder.features.0" and "encoder.features.1"; norm_name is not used by

@@ -74,29 +74,29 @@ static void push(lk_call *call, StableIValue word)
     call->stack[call->count++] = word;
 }
 
-void push_none(lk_call *call)
+void lk_push_none(lk_call *call)
 {
     push(call, 0);
 }
 
-void push_int(lk_call *call, int64_t value)
+void lk_push_int(lk_call *call, int64_t value)
 {
     push(call, (StableIValue)value);
 }
 
-void push_bool(lk_call *call, bool value)
+void lk_push_bool(lk_call *call, bool value)
 {
     push(call, value);
 }
 
-void push_double(lk_call *call, double value)
+void lk_push_double(lk_call *call, double value)
 {
     StableIValue word;
     memcpy(&word, &value, sizeof word);
     push(call, word);
 }
 
-void push_tensor(lk_call *call, const lk_tensor *t)
+void lk_push_tensor(lk_call *call, const lk_tensor *t)
 {
     AtenTensorHandle fresh = NULL;
     if (call->skipped || !t || !lk_torch_ok(aoti_torch_new_tensor_handle(handle_of(t), &fresh), call->name)) {
@@ -122,23 +122,23 @@ static void wrap_optional(lk_call *call)
     call->stack[call->count - 1] = (StableIValue)(uintptr_t)word;
 }
 
-void push_optional_tensor(lk_call *call, const lk_tensor *t)
+void lk_push_optional_tensor(lk_call *call, const lk_tensor *t)
 {
     if (!t) {
-        push_none(call);
+        lk_push_none(call);
         return;
     }
-    push_tensor(call, t);
+    lk_push_tensor(call, t);
     wrap_optional(call);
 }
 
-void push_optional_int(lk_call *call, int64_t value)
+void lk_push_optional_int(lk_call *call, int64_t value)
 {
-    push_int(call, value);
+    lk_push_int(call, value);
     wrap_optional(call);
 }
 
-void push_ints(lk_call *call, int count, const int64_t *values)
+void lk_push_ints(lk_call *call, int count, const int64_t *values)
 {
     StableListHandle list = NULL;
     if (call->skipped || !lk_torch_ok(torch_new_list_reserve_size((size_t)count, &list), call->name)) {
@@ -150,18 +150,18 @@ void push_ints(lk_call *call, int count, const int64_t *values)
     push(call, (StableIValue)(uintptr_t)list);
 }
 
-void push_optional_ints(lk_call *call, int count, const int64_t *values)
+void lk_push_optional_ints(lk_call *call, int count, const int64_t *values)
 {
-    push_ints(call, count, values);
+    lk_push_ints(call, count, values);
     wrap_optional(call);
 }
 
-void push_pair(lk_call *call, int64_t value)
+void lk_push_pair(lk_call *call, int64_t value)
 {
-    push_ints(call, 2, (int64_t[]){value, value});
+    lk_push_ints(call, 2, (int64_t[]){value, value});
 }
 
-void push_tensors(lk_call *call, int count, lk_tensor *const *tensors)
+void lk_push_tensors(lk_call *call, int count, lk_tensor *const *tensors)
 {
     StableListHandle list = NULL;
     if (call->skipped || !lk_torch_ok(torch_new_list_reserve_size((size_t)count, &list), call->name)) {

@@ -1,10 +1,10 @@
 /* Internal to trainer/tensor*.c: calls of libtorch operators by name.
  *
  * An operator takes its arguments on a stack of 64-bit words and leaves its results there. Tensors and lists on the stack are
- * given away by the call, so push_tensor() pushes a fresh handle. A call with a NULL tensor among its arguments is skipped.
+ * given away by the call, so lk_push_tensor() pushes a fresh handle. A call with a NULL tensor among its arguments is skipped.
  *
  *     lk_call call = lk_call_begin("aten::linear", "");
- *     push_tensor(&call, x); push_tensor(&call, w); push_optional_tensor(&call, b);
+ *     lk_push_tensor(&call, x); lk_push_tensor(&call, w); lk_push_optional_tensor(&call, b);
  *     return lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
  */
 #ifndef LK_TRAINER_TENSOR_DISPATCH_H
@@ -27,17 +27,17 @@ lk_call lk_call_begin(const char *name, const char *overload);
 /* Runs it; false if skipped or failed (the failure is then kept for lk_tensor_check). */
 bool lk_call_end(lk_call *call, int results);
 
-void push_tensor(lk_call *call, const lk_tensor *t);
-void push_optional_tensor(lk_call *call, const lk_tensor *t); /* NULL: None */
-void push_none(lk_call *call);
-void push_int(lk_call *call, int64_t value);
-void push_optional_int(lk_call *call, int64_t value);
-void push_double(lk_call *call, double value);
-void push_bool(lk_call *call, bool value);
-void push_ints(lk_call *call, int count, const int64_t *values);
-void push_optional_ints(lk_call *call, int count, const int64_t *values);
-void push_pair(lk_call *call, int64_t value); /* int[2] of one value */
-void push_tensors(lk_call *call, int count, lk_tensor *const *tensors);
+void lk_push_tensor(lk_call *call, const lk_tensor *t);
+void lk_push_optional_tensor(lk_call *call, const lk_tensor *t); /* NULL: None */
+void lk_push_none(lk_call *call);
+void lk_push_int(lk_call *call, int64_t value);
+void lk_push_optional_int(lk_call *call, int64_t value);
+void lk_push_double(lk_call *call, double value);
+void lk_push_bool(lk_call *call, bool value);
+void lk_push_ints(lk_call *call, int count, const int64_t *values);
+void lk_push_optional_ints(lk_call *call, int count, const int64_t *values);
+void lk_push_pair(lk_call *call, int64_t value); /* int[2] of one value */
+void lk_push_tensors(lk_call *call, int count, lk_tensor *const *tensors);
 
 /* Takes result i from the stack. */
 lk_tensor *result_tensor(lk_call *call, int i);

@@ -6,7 +6,7 @@
 static lk_tensor *unary(const char *name, const lk_tensor *x)
 {
     lk_call call = lk_call_begin(name, "");
-    push_tensor(&call, x);
+    lk_push_tensor(&call, x);
     return lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
 }
 
@@ -23,27 +23,27 @@ static void discard(lk_call *call)
 
 static void push_convolution_shape(lk_call *call, const lk_convolution_shape *shape)
 {
-    push_pair(call, shape->stride);
-    push_pair(call, shape->padding);
-    push_pair(call, 1); /* dilation */
-    push_bool(call, shape->transposed);
-    push_pair(call, 0); /* output padding */
-    push_int(call, 1);  /* groups */
+    lk_push_pair(call, shape->stride);
+    lk_push_pair(call, shape->padding);
+    lk_push_pair(call, 1); /* dilation */
+    lk_push_bool(call, shape->transposed);
+    lk_push_pair(call, 0); /* output padding */
+    lk_push_int(call, 1);  /* groups */
 }
 
 lk_tensor *lk_convolution(const lk_tensor *x, const lk_tensor *w, const lk_tensor *b, const lk_convolution_shape *shape)
 {
     lk_call call = lk_call_begin("aten::convolution", "");
-    push_tensor(&call, x);
-    push_tensor(&call, w);
-    push_optional_tensor(&call, b);
+    lk_push_tensor(&call, x);
+    lk_push_tensor(&call, w);
+    lk_push_optional_tensor(&call, b);
     push_convolution_shape(&call, shape);
     return lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
 }
 
 static void push_mask(lk_call *call, bool a, bool b, bool c)
 {
-    push_ints(call, 3, (int64_t[]){a, b, c});
+    lk_push_ints(call, 3, (int64_t[]){a, b, c});
 }
 
 /* Results that were not asked for come as handles on undefined tensors. */
@@ -64,13 +64,13 @@ void lk_convolution_backward(const lk_tensor *dy, const lk_tensor *x, const lk_t
                              lk_tensor **dx, lk_tensor **dw, lk_tensor **db)
 {
     lk_call call = lk_call_begin("aten::convolution_backward", "");
-    push_tensor(&call, dy);
-    push_tensor(&call, x);
-    push_tensor(&call, w);
+    lk_push_tensor(&call, dy);
+    lk_push_tensor(&call, x);
+    lk_push_tensor(&call, w);
     if (db)
-        push_optional_ints(&call, 1, (int64_t[]){lk_tensor_dim(dy, 1)});
+        lk_push_optional_ints(&call, 1, (int64_t[]){lk_tensor_dim(dy, 1)});
     else
-        push_none(&call);
+        lk_push_none(&call);
     push_convolution_shape(&call, shape);
     push_mask(&call, dx != NULL, dw != NULL, db != NULL);
     take_three(&call, dx, dw, db);
@@ -81,23 +81,23 @@ void lk_convolution_backward(const lk_tensor *dy, const lk_tensor *x, const lk_t
 void lk_relu_(lk_tensor *x)
 {
     lk_call call = lk_call_begin("aten::relu_", "");
-    push_tensor(&call, x);
+    lk_push_tensor(&call, x);
     discard(&call);
 }
 
 static void push_pool_shape(lk_call *call)
 {
-    push_pair(call, 2); /* kernel */
-    push_pair(call, 2); /* stride */
-    push_pair(call, 0); /* padding */
-    push_pair(call, 1); /* dilation */
-    push_bool(call, false);
+    lk_push_pair(call, 2); /* kernel */
+    lk_push_pair(call, 2); /* stride */
+    lk_push_pair(call, 0); /* padding */
+    lk_push_pair(call, 1); /* dilation */
+    lk_push_bool(call, false);
 }
 
 lk_tensor *lk_max_pool(const lk_tensor *x, lk_tensor **indices)
 {
     lk_call call = lk_call_begin("aten::max_pool2d_with_indices", "");
-    push_tensor(&call, x);
+    lk_push_tensor(&call, x);
     push_pool_shape(&call);
     bool good = lk_call_end(&call, 2);
     *indices = good ? result_tensor(&call, 1) : NULL;
@@ -107,10 +107,10 @@ lk_tensor *lk_max_pool(const lk_tensor *x, lk_tensor **indices)
 lk_tensor *lk_max_pool_backward(const lk_tensor *dy, const lk_tensor *x, const lk_tensor *indices)
 {
     lk_call call = lk_call_begin("aten::max_pool2d_with_indices_backward", "");
-    push_tensor(&call, dy);
-    push_tensor(&call, x);
+    lk_push_tensor(&call, dy);
+    lk_push_tensor(&call, x);
     push_pool_shape(&call);
-    push_tensor(&call, indices);
+    lk_push_tensor(&call, indices);
     return lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
 }
 
@@ -118,14 +118,14 @@ lk_tensor *lk_batch_norm(const lk_tensor *x, const lk_tensor *scale, const lk_te
 {
     lk_tensor *y = NULL;
     lk_call call = lk_call_begin("aten::native_batch_norm", "");
-    push_tensor(&call, x);
-    push_optional_tensor(&call, scale);
-    push_optional_tensor(&call, shift);
-    push_none(&call); /* running mean and variance are ours: see decoder.c */
-    push_none(&call);
-    push_bool(&call, true);
-    push_double(&call, 0.1);
-    push_double(&call, eps);
+    lk_push_tensor(&call, x);
+    lk_push_optional_tensor(&call, scale);
+    lk_push_optional_tensor(&call, shift);
+    lk_push_none(&call); /* running mean and variance are ours: see decoder.c */
+    lk_push_none(&call);
+    lk_push_bool(&call, true);
+    lk_push_double(&call, 0.1);
+    lk_push_double(&call, eps);
     take_three(&call, &y, &saved[0], &saved[1]);
     return y;
 }
@@ -135,15 +135,15 @@ lk_tensor *lk_batch_norm_backward(const lk_tensor *dy, const lk_tensor *x, const
 {
     lk_tensor *dx = NULL;
     lk_call call = lk_call_begin("aten::native_batch_norm_backward", "");
-    push_tensor(&call, dy);
-    push_tensor(&call, x);
-    push_optional_tensor(&call, scale);
-    push_none(&call);
-    push_none(&call);
-    push_optional_tensor(&call, saved[0]);
-    push_optional_tensor(&call, saved[1]);
-    push_bool(&call, true);
-    push_double(&call, eps);
+    lk_push_tensor(&call, dy);
+    lk_push_tensor(&call, x);
+    lk_push_optional_tensor(&call, scale);
+    lk_push_none(&call);
+    lk_push_none(&call);
+    lk_push_optional_tensor(&call, saved[0]);
+    lk_push_optional_tensor(&call, saved[1]);
+    lk_push_bool(&call, true);
+    lk_push_double(&call, eps);
     push_mask(&call, true, true, true);
     take_three(&call, &dx, dscale, dshift);
     return dx;
@@ -154,17 +154,17 @@ lk_tensor *lk_batch_norm_backward(const lk_tensor *dy, const lk_tensor *x, const
 lk_tensor *lk_linear(const lk_tensor *x, const lk_tensor *w, const lk_tensor *b)
 {
     lk_call call = lk_call_begin("aten::linear", "");
-    push_tensor(&call, x);
-    push_tensor(&call, w);
-    push_optional_tensor(&call, b);
+    lk_push_tensor(&call, x);
+    lk_push_tensor(&call, w);
+    lk_push_optional_tensor(&call, b);
     return lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
 }
 
 static lk_tensor *matrix_product(const lk_tensor *a, const lk_tensor *b)
 {
     lk_call call = lk_call_begin("aten::mm", "");
-    push_tensor(&call, a);
-    push_tensor(&call, b);
+    lk_push_tensor(&call, a);
+    lk_push_tensor(&call, b);
     return lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
 }
 
@@ -180,10 +180,10 @@ void lk_linear_backward(const lk_tensor *dy, const lk_tensor *x, const lk_tensor
     }
     if (db) {
         lk_call call = lk_call_begin("aten::sum", "dim_IntList");
-        push_tensor(&call, dy);
-        push_optional_ints(&call, 1, (int64_t[]){0});
-        push_bool(&call, false);
-        push_none(&call);
+        lk_push_tensor(&call, dy);
+        lk_push_optional_ints(&call, 1, (int64_t[]){0});
+        lk_push_bool(&call, false);
+        lk_push_none(&call);
         *db = lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
     }
 }
@@ -191,8 +191,8 @@ void lk_linear_backward(const lk_tensor *dy, const lk_tensor *x, const lk_tensor
 static lk_tensor *reshape(const lk_tensor *x, int dims, const int64_t *sizes)
 {
     lk_call call = lk_call_begin("aten::reshape", "");
-    push_tensor(&call, x);
-    push_ints(&call, dims, sizes);
+    lk_push_tensor(&call, x);
+    lk_push_ints(&call, dims, sizes);
     return lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
 }
 
@@ -210,8 +210,8 @@ lk_tensor *lk_unflatten(const lk_tensor *x, int64_t channels, int64_t height, in
         return NULL;
     lk_tensor *shaped = reshape(x, 4, (int64_t[]){lk_tensor_dim(x, 0), channels, height, width});
     lk_call call = lk_call_begin("aten::contiguous", "");
-    push_tensor(&call, shaped);
-    push_int(&call, aoti_torch_memory_format_channels_last());
+    lk_push_tensor(&call, shaped);
+    lk_push_int(&call, aoti_torch_memory_format_channels_last());
     lk_tensor *y = lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
     lk_tensor_free(&shaped);
     return y;
@@ -227,8 +227,8 @@ lk_tensor *lk_sigmoid(const lk_tensor *x)
 lk_tensor *lk_sigmoid_backward(const lk_tensor *dy, const lk_tensor *y)
 {
     lk_call call = lk_call_begin("aten::sigmoid_backward", "");
-    push_tensor(&call, dy);
-    push_tensor(&call, y);
+    lk_push_tensor(&call, dy);
+    lk_push_tensor(&call, y);
     return lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
 }
 
@@ -259,8 +259,8 @@ lk_tensor *lk_subtract(const lk_tensor *a, const lk_tensor *b)
 void lk_multiply_(lk_tensor *a, const lk_tensor *b)
 {
     lk_call call = lk_call_begin("aten::mul_", "Tensor");
-    push_tensor(&call, a);
-    push_tensor(&call, b);
+    lk_push_tensor(&call, a);
+    lk_push_tensor(&call, b);
     discard(&call);
 }
 
@@ -277,18 +277,18 @@ void lk_fused_sgd_(const lk_sgd *rule, int count, lk_tensor *const *weights, lk_
                    lk_tensor *const *momenta)
 {
     lk_call call = lk_call_begin("aten::_fused_sgd_", "");
-    push_tensors(&call, count, weights);
-    push_tensors(&call, count, gradients);
-    push_tensors(&call, rule->momentum != 0 ? count : 0, momenta); /* libtorch refuses buffers that it has no use for */
-    push_double(&call, rule->weight_decay);
-    push_double(&call, rule->momentum);
-    push_double(&call, rule->lr);
-    push_double(&call, 0); /* dampening */
-    push_bool(&call, false); /* Nesterov */
-    push_bool(&call, false); /* maximize */
-    push_bool(&call, rule->first_step);
-    push_none(&call);
-    push_none(&call);
+    lk_push_tensors(&call, count, weights);
+    lk_push_tensors(&call, count, gradients);
+    lk_push_tensors(&call, rule->momentum != 0 ? count : 0, momenta); /* libtorch refuses buffers that it has no use for */
+    lk_push_double(&call, rule->weight_decay);
+    lk_push_double(&call, rule->momentum);
+    lk_push_double(&call, rule->lr);
+    lk_push_double(&call, 0); /* dampening */
+    lk_push_bool(&call, false); /* Nesterov */
+    lk_push_bool(&call, false); /* maximize */
+    lk_push_bool(&call, rule->first_step);
+    lk_push_none(&call);
+    lk_push_none(&call);
     lk_call_end(&call, 0);
 }
 
@@ -300,21 +300,21 @@ void lk_fused_adamw_(const lk_adamw *rule, int count, lk_tensor *const *weights,
     for (int i = 0; i < count; i++)
         steps[i] = lk_tensor_from_floats(&step, LK_DTYPE_F32, 0, NULL);
     lk_call call = lk_call_begin("aten::_fused_adamw_", "");
-    push_tensors(&call, count, weights);
-    push_tensors(&call, count, gradients);
-    push_tensors(&call, count, means);
-    push_tensors(&call, count, squares);
-    push_tensors(&call, 0, NULL); /* maxima of amsgrad */
-    push_tensors(&call, count, steps);
-    push_double(&call, rule->lr);
-    push_double(&call, rule->beta1);
-    push_double(&call, rule->beta2);
-    push_double(&call, rule->weight_decay);
-    push_double(&call, rule->eps);
-    push_bool(&call, false); /* amsgrad */
-    push_bool(&call, false); /* maximize */
-    push_none(&call);
-    push_none(&call);
+    lk_push_tensors(&call, count, weights);
+    lk_push_tensors(&call, count, gradients);
+    lk_push_tensors(&call, count, means);
+    lk_push_tensors(&call, count, squares);
+    lk_push_tensors(&call, 0, NULL); /* maxima of amsgrad */
+    lk_push_tensors(&call, count, steps);
+    lk_push_double(&call, rule->lr);
+    lk_push_double(&call, rule->beta1);
+    lk_push_double(&call, rule->beta2);
+    lk_push_double(&call, rule->weight_decay);
+    lk_push_double(&call, rule->eps);
+    lk_push_bool(&call, false); /* amsgrad */
+    lk_push_bool(&call, false); /* maximize */
+    lk_push_none(&call);
+    lk_push_none(&call);
     lk_call_end(&call, 0);
     for (int i = 0; i < count; i++)
         lk_tensor_free(&steps[i]);

@@ -131,11 +131,11 @@ void lk_tensor_copy_(lk_tensor *target, const lk_tensor *source)
 lk_tensor *lk_tensor_cast(const lk_tensor *t, lk_dtype dtype)
 {
     lk_call call = lk_call_begin("aten::to", "dtype");
-    push_tensor(&call, t);
-    push_int(&call, lk_torch_dtype(dtype));
-    push_bool(&call, false);
-    push_bool(&call, false);
-    push_none(&call);
+    lk_push_tensor(&call, t);
+    lk_push_int(&call, lk_torch_dtype(dtype));
+    lk_push_bool(&call, false);
+    lk_push_bool(&call, false);
+    lk_push_none(&call);
     return lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
 }
 

@@ -13,7 +13,7 @@ static double number(const json_t *object, const char *key)
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
-static bool read_choices(const json_t *root, lk_judgement *out)
+static bool read_choices(const json_t *root, lk_evaluation_record *out)
 {
     json_t *accuracy = json_object_get(root, "accuracy");
     const json_t *majority = json_object_get(root, "majority");
@@ -31,7 +31,7 @@ static bool read_choices(const json_t *root, lk_judgement *out)
     return true;
 }
 
-static bool read_parameters(const json_t *root, lk_judgement *out)
+static bool read_parameters(const json_t *root, lk_evaluation_record *out)
 {
     const json_t *list = json_object_get(root, "continuous");
     size_t count = json_array_size(list);
@@ -50,9 +50,9 @@ static bool read_parameters(const json_t *root, lk_judgement *out)
     return true;
 }
 
-lk_status lk_judgement_read(const char *path, lk_judgement *out)
+lk_status lk_evaluation_record_read(const char *path, lk_evaluation_record *out)
 {
-    *out = (lk_judgement){0};
+    *out = (lk_evaluation_record){0};
     if (!lk_path_exists(path))
         return LK_OK;
     char *text = NULL;
@@ -79,42 +79,42 @@ lk_status lk_judgement_read(const char *path, lk_judgement *out)
     json_decref(root);
     if (good)
         return LK_OK;
-    lk_judgement_free(out);
+    lk_evaluation_record_free(out);
     return lk_fail(LK_INTERNAL, "%s: out of memory", path);
 }
 
-void lk_judgement_free(lk_judgement *judgement)
+void lk_evaluation_record_free(lk_evaluation_record *evaluation)
 {
-    for (size_t i = 0; i < judgement->choice_count; i++)
-        free(judgement->choices[i].group);
-    for (size_t i = 0; i < judgement->parameter_count; i++)
-        free(judgement->parameters[i].name);
-    free(judgement->choices);
-    free(judgement->parameters);
-    *judgement = (lk_judgement){0};
+    for (size_t i = 0; i < evaluation->choice_count; i++)
+        free(evaluation->choices[i].group);
+    for (size_t i = 0; i < evaluation->parameter_count; i++)
+        free(evaluation->parameters[i].name);
+    free(evaluation->choices);
+    free(evaluation->parameters);
+    *evaluation = (lk_evaluation_record){0};
 }
 
-double lk_mean_accuracy(const lk_judgement *judgement)
+double lk_mean_accuracy(const lk_evaluation_record *evaluation)
 {
     double sum = 0;
-    for (size_t i = 0; i < judgement->choice_count; i++)
-        sum += judgement->choices[i].accuracy;
-    return judgement->choice_count ? sum / (double)judgement->choice_count : NAN;
+    for (size_t i = 0; i < evaluation->choice_count; i++)
+        sum += evaluation->choices[i].accuracy;
+    return evaluation->choice_count ? sum / (double)evaluation->choice_count : NAN;
 }
 
-lk_score lk_score_of(const lk_judgement *judgement)
+lk_score lk_score_of(const lk_evaluation_record *evaluation)
 {
     lk_score score = {NAN, NAN, NAN, NAN};
-    if (!judgement->present)
+    if (!evaluation->present)
         return score;
     double wrong = 0, guessed_wrong = 0;
-    for (size_t i = 0; i < judgement->choice_count; i++) {
-        wrong += 1 - judgement->choices[i].accuracy;
-        guessed_wrong += 1 - judgement->choices[i].majority;
+    for (size_t i = 0; i < evaluation->choice_count; i++) {
+        wrong += 1 - evaluation->choices[i].accuracy;
+        guessed_wrong += 1 - evaluation->choices[i].majority;
     }
-    score.continuous = judgement->mae_ratio_20;
-    if (judgement->baseline_f2 > 0)
-        score.pixels = judgement->f2 / judgement->baseline_f2;
+    score.continuous = evaluation->mae_ratio_20;
+    if (evaluation->baseline_f2 > 0)
+        score.pixels = evaluation->f2 / evaluation->baseline_f2;
     if (guessed_wrong == 0) { /* nothing to choose */
         score.mean = (score.continuous + score.pixels) / 2;
         return score;

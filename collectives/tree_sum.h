@@ -4,8 +4,8 @@
  * with n of them adds those by lk_tree_accumulate; lk_group_sum_tree_f32 goes on with the same tree over the ranks. Rank r
  * must own the micro-batches r*n to r*n + n-1. Then 1 rank x 4, 2 x 2 and 4 x 1 give the same bits.
  */
-#ifndef LK_COLLECTIVES_TREE_H
-#define LK_COLLECTIVES_TREE_H
+#ifndef LK_COLLECTIVES_TREE_SUM_H
+#define LK_COLLECTIVES_TREE_SUM_H
 
 #include "base/error.h"
 #include "collectives/group.h"

@@ -1,4 +1,4 @@
-#include "collectives/tree.h"
+#include "collectives/tree_sum.h"
 
 #include "collectives/backend.h"
 
