@@ -48,9 +48,8 @@ const char *lk_error_text(void)
 int lk_exit_code(lk_status status)
 {
     switch (status) {
-#define LK_STATUS_CODE(name, code, meaning)                                                                           \
-    case name:                                                                                                        \
-        return code;
+#define LK_STATUS_CODE(name, code, meaning)                                                                                      \
+    case name: return code;
         LK_STATUS_TABLE(LK_STATUS_CODE)
 #undef LK_STATUS_CODE
     }
@@ -60,9 +59,8 @@ int lk_exit_code(lk_status status)
 const char *lk_status_meaning(lk_status status)
 {
     switch (status) {
-#define LK_STATUS_MEANING(name, code, meaning)                                                                        \
-    case name:                                                                                                        \
-        return meaning;
+#define LK_STATUS_MEANING(name, code, meaning)                                                                                   \
+    case name: return meaning;
         LK_STATUS_TABLE(LK_STATUS_MEANING)
 #undef LK_STATUS_MEANING
     }

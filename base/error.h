@@ -13,13 +13,13 @@
 #include <stddef.h>
 
 /* name, exit code of the process, what it means */
-#define LK_STATUS_TABLE(X)                                                                                            \
-    X(LK_OK, 0, "done")                                                                                               \
-    X(LK_USAGE, 64, "the command line is wrong")                                                                      \
-    X(LK_BAD_DATA, 65, "an input file is damaged, missing or does not fit")                                           \
-    X(LK_INTERNAL, 70, "an internal or system failure: memory, a library call")                                       \
-    X(LK_IO, 70, "the system could not write or read: full disk, permissions")                                        \
-    X(LK_REQUEUE, 75, "stopped on request with everything saved: run again to go on")                                 \
+#define LK_STATUS_TABLE(X)                                                                                                       \
+    X(LK_OK, 0, "done")                                                                                                          \
+    X(LK_USAGE, 64, "the command line is wrong")                                                                                 \
+    X(LK_BAD_DATA, 65, "an input file is damaged, missing or does not fit")                                                      \
+    X(LK_INTERNAL, 70, "an internal or system failure: memory, a library call")                                                  \
+    X(LK_IO, 70, "the system could not write or read: full disk, permissions")                                                   \
+    X(LK_REQUEUE, 75, "stopped on request with everything saved: run again to go on")                                            \
     X(LK_BAD_CONFIG, 78, "the configuration is wrong")
 
 typedef enum lk_status {
@@ -52,19 +52,19 @@ void lk_error_take(lk_error *error, lk_status status);
 lk_status lk_error_put(const lk_error *error);
 
 /* Evaluates a call; returns its status from the enclosing function if it failed. For functions with nothing to clean up. */
-#define LK_TRY(call)                                                                                                  \
-    do {                                                                                                              \
-        lk_status lk_try_status_ = (call);                                                                            \
-        if (lk_try_status_ != LK_OK)                                                                                  \
-            return lk_try_status_;                                                                                    \
+#define LK_TRY(call)                                                                                                             \
+    do {                                                                                                                         \
+        lk_status lk_try_status_ = (call);                                                                                       \
+        if (lk_try_status_ != LK_OK)                                                                                             \
+            return lk_try_status_;                                                                                               \
     } while (0)
 
 /* The same for functions with a cleanup ladder: sets `status` and jumps. */
-#define LK_TRY_OR(label, call)                                                                                        \
-    do {                                                                                                              \
-        status = (call);                                                                                              \
-        if (status != LK_OK)                                                                                          \
-            goto label;                                                                                               \
+#define LK_TRY_OR(label, call)                                                                                                   \
+    do {                                                                                                                         \
+        status = (call);                                                                                                         \
+        if (status != LK_OK)                                                                                                     \
+            goto label;                                                                                                          \
     } while (0)
 
 #endif

@@ -37,10 +37,10 @@ static void speak(const char *kind, const char *format, va_list arguments)
     pthread_mutex_unlock(&lock);
 }
 
-#define SPEAK(kind)                                                                                                   \
-    va_list arguments;                                                                                                \
-    va_start(arguments, format);                                                                                      \
-    speak(kind, format, arguments);                                                                                   \
+#define SPEAK(kind)                                                                                                              \
+    va_list arguments;                                                                                                           \
+    va_start(arguments, format);                                                                                                 \
+    speak(kind, format, arguments);                                                                                              \
     va_end(arguments)
 
 void lk_info(const char *format, ...)

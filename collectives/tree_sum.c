@@ -39,8 +39,10 @@ static void halve(range whole, bool upper, range *mine, range *other)
 lk_status lk_group_sum_tree_f32(lk_process_group *group, float *buffer, size_t count, float *scratch)
 {
     if (!lk_is_power_of_two(group->size))
-        return lk_fail(LK_BAD_CONFIG, "a reproducible sum needs 1, 2, 4, 8 ... ranks, not %d; change the number of ranks or set "
-                                      "train.reproducible to false", group->size);
+        return lk_fail(LK_BAD_CONFIG,
+                       "a reproducible sum needs 1, 2, 4, 8 ... ranks, not %d; change the number of ranks or set "
+                       "train.reproducible to false",
+                       group->size);
     range held[sizeof(int) * 8]; /* what this rank was responsible for before each halving */
     range mine = {0, count}, other;
     int level = 0;
@@ -63,8 +65,10 @@ lk_status lk_tree_accumulator_create(size_t count, int terms, lk_tree_accumulato
 {
     *out = NULL;
     if (!lk_is_power_of_two(terms))
-        return lk_fail(LK_BAD_CONFIG, "a reproducible sum needs 1, 2, 4, 8 ... micro-batches per rank, not %d; change "
-                                      "train.micro_batch or the number of ranks, or set train.reproducible to false", terms);
+        return lk_fail(LK_BAD_CONFIG,
+                       "a reproducible sum needs 1, 2, 4, 8 ... micro-batches per rank, not %d; change "
+                       "train.micro_batch or the number of ranks, or set train.reproducible to false",
+                       terms);
     lk_tree_accumulator *tree = calloc(1, sizeof *tree);
     if (!tree)
         return lk_fail(LK_INTERNAL, "out of memory");

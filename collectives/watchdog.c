@@ -67,9 +67,8 @@ struct lk_watchdog {
 const char *lk_phase_name(lk_phase phase)
 {
     switch (phase) {
-#define LK_PHASE_NAME(name, text)                                                                                     \
-    case name:                                                                                                        \
-        return text;
+#define LK_PHASE_NAME(name, text)                                                                                                \
+    case name: return text;
         LK_PHASE_TABLE(LK_PHASE_NAME)
 #undef LK_PHASE_NAME
     }

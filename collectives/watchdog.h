@@ -26,13 +26,13 @@
 #include <stdint.h>
 
 /* In the order of a step. */
-#define LK_PHASE_TABLE(X)                                                                                             \
-    X(LK_PHASE_START, "start")                                                                                        \
-    X(LK_PHASE_DATA, "data")                                                                                          \
-    X(LK_PHASE_FORWARD, "forward")                                                                                    \
-    X(LK_PHASE_BACKWARD, "backward")                                                                                  \
-    X(LK_PHASE_REDUCE, "reduce")                                                                                      \
-    X(LK_PHASE_VALIDATE, "validate")                                                                                  \
+#define LK_PHASE_TABLE(X)                                                                                                        \
+    X(LK_PHASE_START, "start")                                                                                                   \
+    X(LK_PHASE_DATA, "data")                                                                                                     \
+    X(LK_PHASE_FORWARD, "forward")                                                                                               \
+    X(LK_PHASE_BACKWARD, "backward")                                                                                             \
+    X(LK_PHASE_REDUCE, "reduce")                                                                                                 \
+    X(LK_PHASE_VALIDATE, "validate")                                                                                             \
     X(LK_PHASE_SAVE, "save")
 
 typedef enum lk_phase {

@@ -65,18 +65,18 @@ typedef struct lk_config {
         double clip_norm; /* global norm; 0: no clipping */
         int warmup_steps;
         lk_schedule schedule;
-        int step_epochs;   /* schedule step: every so many epochs ... */
-        double step_gamma; /* ... the rate is multiplied by this */
-        double final_lr;   /* schedule cosine: ends at this share of lr */
-        double continuous_head_lr; /* factor on lr for the continuous head, which saturates at 1 */
+        int step_epochs;                     /* schedule step: every so many epochs ... */
+        double step_gamma;                   /* ... the rate is multiplied by this */
+        double final_lr;                     /* schedule cosine: ends at this share of lr */
+        double continuous_head_lr;           /* factor on lr for the continuous head, which saturates at 1 */
         bool continuous_head_bias_from_data; /* start its bias at the logit of the training mean */
     } optimizer;
     struct {
         lk_stage stage;
         int global_batch;
-        int micro_batch; /* per rank and pass */
-        int epochs;      /* 0: use steps; exactly one of the two is given */
-        int64_t steps;   /* 0: use epochs */
+        int micro_batch;    /* per rank and pass */
+        int epochs;         /* 0: use steps; exactly one of the two is given */
+        int64_t steps;      /* 0: use epochs */
         double max_minutes; /* then save and exit 75; 0: no limit */
         lk_precision precision;
         lk_device_kind device;

@@ -16,14 +16,14 @@ enum { LONGEST_PATH = 64 };
 #define FITS_CHOICE(member) _Generic(member, unsigned : 1, default : 0)
 #define FITS_TEXT(member) _Generic(&(member), char(*)[LK_CONFIG_TEXT] : 1, default : 0)
 #define FITS_LIST(member) _Generic(member, lk_paths : 1, default : 0)
-#define CHECK(path, type, text, min, max, choices, resume, meaning)                                                            \
-    _Static_assert(FITS_##type(((lk_config *)0)->path), #path " is not " #type);                                               \
+#define CHECK(path, type, text, min, max, choices, resume, meaning)                                                              \
+    _Static_assert(FITS_##type(((lk_config *)0)->path), #path " is not " #type);                                                 \
     _Static_assert(sizeof #path <= LONGEST_PATH, #path " is too long");
 LK_KEY_TABLE(CHECK)
 #undef CHECK
 
 const lk_key lk_keys[LK_KEY_COUNT] = {
-#define ROW(path, type, text, min, max, choices, resume, meaning)                                                              \
+#define ROW(path, type, text, min, max, choices, resume, meaning)                                                                \
     {#path, LK_KEY_##type, offsetof(lk_config, path), text, min, max, choices, LK_RESUME_##resume, meaning},
     LK_KEY_TABLE(ROW)
 #undef ROW
@@ -284,10 +284,8 @@ lk_status lk_key_assign(const lk_key *key, const lk_yaml_node *node, lk_config *
     if (node->kind != LK_YAML_SCALAR)
         return refuse(key, node, expected[key->type]);
     switch (key->type) {
-    case LK_KEY_BOOL:
-        return assign_bool(key, node, member);
-    case LK_KEY_TEXT:
-        return assign_text(key, node, member);
+    case LK_KEY_BOOL: return assign_bool(key, node, member);
+    case LK_KEY_TEXT: return assign_text(key, node, member);
     case LK_KEY_CHOICE: {
         int choice = find_choice(key->choices, node->text);
         if (choice < 0)
@@ -295,8 +293,7 @@ lk_status lk_key_assign(const lk_key *key, const lk_yaml_node *node, lk_config *
         *(unsigned *)member = (unsigned)choice;
         return LK_OK;
     }
-    default:
-        return assign_number(key, node, member);
+    default: return assign_number(key, node, member);
     }
 }
 
@@ -327,15 +324,9 @@ const char *lk_key_format(const lk_key *key, const lk_config *config, int index,
         else
             snprintf(out, LK_KEY_VALUE, "%d", *(const int *)member);
         break;
-    case LK_KEY_INT64:
-        snprintf(out, LK_KEY_VALUE, "%lld", (long long)*(const int64_t *)member);
-        break;
-    case LK_KEY_DOUBLE:
-        format_double(*(const double *)member, out);
-        break;
-    case LK_KEY_BOOL:
-        snprintf(out, LK_KEY_VALUE, "%s", *(const bool *)member ? "true" : "false");
-        break;
+    case LK_KEY_INT64: snprintf(out, LK_KEY_VALUE, "%lld", (long long)*(const int64_t *)member); break;
+    case LK_KEY_DOUBLE: format_double(*(const double *)member, out); break;
+    case LK_KEY_BOOL: snprintf(out, LK_KEY_VALUE, "%s", *(const bool *)member ? "true" : "false"); break;
     case LK_KEY_CHOICE: {
         const char *choice = key->choices;
         for (unsigned i = *(const unsigned *)member; i > 0 && *choice; i--)
@@ -343,12 +334,8 @@ const char *lk_key_format(const lk_key *key, const lk_config *config, int index,
         snprintf(out, LK_KEY_VALUE, "%.*s", (int)strcspn(choice, "|"), choice);
         break;
     }
-    case LK_KEY_TEXT:
-        snprintf(out, LK_KEY_VALUE, "%s", (const char *)member);
-        break;
-    case LK_KEY_LIST:
-        snprintf(out, LK_KEY_VALUE, "%s", ((const lk_paths *)member)->items[index]);
-        break;
+    case LK_KEY_TEXT: snprintf(out, LK_KEY_VALUE, "%s", (const char *)member); break;
+    case LK_KEY_LIST: snprintf(out, LK_KEY_VALUE, "%s", ((const lk_paths *)member)->items[index]); break;
     }
     return out;
 }

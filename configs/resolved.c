@@ -151,14 +151,10 @@ lk_status lk_config_to_yaml(const lk_config *config, char **text)
 static bool may_change(const lk_key *key, const lk_config *saved, const lk_config *now)
 {
     switch (key->on_resume) {
-    case LK_RESUME_ANY:
-        return true;
-    case LK_RESUME_DIGITS:
-        return !saved->train.reproducible && !now->train.reproducible;
-    case LK_RESUME_LENGTH:
-        return saved->optimizer.schedule != LK_COSINE && now->optimizer.schedule != LK_COSINE;
-    case LK_RESUME_SAME:
-        break;
+    case LK_RESUME_ANY: return true;
+    case LK_RESUME_DIGITS: return !saved->train.reproducible && !now->train.reproducible;
+    case LK_RESUME_LENGTH: return saved->optimizer.schedule != LK_COSINE && now->optimizer.schedule != LK_COSINE;
+    case LK_RESUME_SAME: break;
     }
     return false;
 }
@@ -222,6 +218,6 @@ void lk_config_value(const lk_config *config, int index, char *out, size_t size)
     size_t used = 0;
     out[0] = '\0';
     for (int i = 0; i < lk_key_items(&lk_keys[index], config) && used < size; i++)
-        used += (size_t)snprintf(out + used, size - used, "%s%s", i > 0 ? ", " : "",
-                                 lk_key_format(&lk_keys[index], config, i, item));
+        used +=
+            (size_t)snprintf(out + used, size - used, "%s%s", i > 0 ? ", " : "", lk_key_format(&lk_keys[index], config, i, item));
 }

@@ -219,8 +219,7 @@ static lk_status read_pair(reader *r, const yaml_event_t *key_event, int depth, 
     int line = line_of(key_event);
     LK_TRY(check_decorations(r, key_event));
     if (key_event->type != YAML_SCALAR_EVENT)
-        return lk_fail(LK_BAD_CONFIG, "%s:%d: a list or map stands where a key is expected; write 'key: value'", r->origin,
-                       line);
+        return lk_fail(LK_BAD_CONFIG, "%s:%d: a list or map stands where a key is expected; write 'key: value'", r->origin, line);
     const char *key = NULL;
     LK_TRY(copy_scalar(r, key_event, &key));
     yaml_event_t event;
@@ -275,12 +274,9 @@ static lk_status read_node(reader *r, const yaml_event_t *event, int depth, lk_y
         return lk_fail(LK_BAD_CONFIG, "%s:%d: nested more than %d deep", r->origin, line_of(event), MAX_DEPTH);
     LK_TRY(check_decorations(r, event));
     switch (event->type) {
-    case YAML_SCALAR_EVENT:
-        return read_scalar(r, event, out);
-    case YAML_SEQUENCE_START_EVENT:
-        return read_list(r, event, depth, out);
-    case YAML_MAPPING_START_EVENT:
-        return read_map(r, event, depth, out);
+    case YAML_SCALAR_EVENT: return read_scalar(r, event, out);
+    case YAML_SEQUENCE_START_EVENT: return read_list(r, event, depth, out);
+    case YAML_MAPPING_START_EVENT: return read_map(r, event, depth, out);
     default:
         return lk_fail(LK_INTERNAL, "%s:%d: libyaml gave event %d where a value was due", r->origin, line_of(event),
                        (int)event->type);

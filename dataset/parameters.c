@@ -94,7 +94,8 @@ static lk_status take_continuous(target *t, json_t *map)
 {
     const char *name;
     json_t *value;
-    json_object_foreach(map, name, value) {
+    json_object_foreach(map, name, value)
+    {
         if (!json_is_number(value))
             return lk_fail(LK_BAD_DATA, "%s: '%.*s' must be a number", t->origin, LK_MAX_NAME, name);
         LK_TRY(set_continuous(t, name, json_number_value(value)));
@@ -106,7 +107,8 @@ static lk_status take_discrete(target *t, json_t *map)
 {
     const char *name;
     json_t *value;
-    json_object_foreach(map, name, value) {
+    json_object_foreach(map, name, value)
+    {
         if (!json_is_string(value))
             return lk_fail(LK_BAD_DATA, "%s: the choice for '%.*s' must be a text", t->origin, LK_MAX_NAME, name);
         LK_TRY(set_choice(t, name, json_string_value(value)));
@@ -121,9 +123,8 @@ static lk_status take_root(target *t, json_t *root)
     json_t *continuous = json_object_get(root, "continuous"), *discrete = json_object_get(root, "discrete");
     if (!json_is_object(continuous) || !json_is_object(discrete))
         return lk_fail(LK_BAD_DATA, "%s: must be {\"continuous\": {...}, \"discrete\": {...}}", t->origin);
-    json_object_foreach(root, name, value)
-        if (value != continuous && value != discrete)
-            return lk_fail(LK_BAD_DATA, "%s: unknown key '%.60s' beside \"continuous\" and \"discrete\"", t->origin, name);
+    json_object_foreach(root, name, value) if (value != continuous && value != discrete) return lk_fail(
+        LK_BAD_DATA, "%s: unknown key '%.60s' beside \"continuous\" and \"discrete\"", t->origin, name);
     LK_TRY(take_continuous(t, continuous));
     return take_discrete(t, discrete);
 }

@@ -349,8 +349,8 @@ static bool group_difference(const lk_choice_group *a, const lk_choice_group *b,
         return snprintf(out, size, "group '%s' has %d choices against %d", a->name, a->count, b->count) > 0;
     for (int k = 0; k < a->count; k++)
         if (strcmp(a->choices[k], b->choices[k]) != 0)
-            return snprintf(out, size, "choice %d of group '%s' is '%s' against '%s'", k, a->name, a->choices[k],
-                            b->choices[k]) > 0;
+            return snprintf(out, size, "choice %d of group '%s' is '%s' against '%s'", k, a->name, a->choices[k], b->choices[k]) >
+                   0;
     return false;
 }
 

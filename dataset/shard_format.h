@@ -70,8 +70,8 @@ typedef struct lk_shard {
     int size;
     int key_width;
     off_t picture_at, continuous_at, discrete_at, key_at; /* where the arrays begin in the file */
-    uint64_t *checksums;    /* [count] */
-    uint64_t *jpeg_offsets; /* [count + 1], NULL for raw pixels */
+    uint64_t *checksums;                                  /* [count] */
+    uint64_t *jpeg_offsets;                               /* [count + 1], NULL for raw pixels */
 } lk_shard;
 
 /* Opens and checks. With *schema NULL the shard's own is put there, owned by the caller even when a later check fails;

@@ -101,11 +101,8 @@ double lk_learning_rate(const lk_config *c, int64_t step, int64_t steps_per_epoc
     if (step < c->optimizer.warmup_steps)
         rate *= (double)(step + 1) / c->optimizer.warmup_steps;
     switch (c->optimizer.schedule) {
-    case LK_CONSTANT:
-        break;
-    case LK_STEP:
-        rate *= pow(c->optimizer.step_gamma, (double)(step / steps_per_epoch / c->optimizer.step_epochs));
-        break;
+    case LK_CONSTANT: break;
+    case LK_STEP: rate *= pow(c->optimizer.step_gamma, (double)(step / steps_per_epoch / c->optimizer.step_epochs)); break;
     case LK_COSINE: {
         double done = total_steps > 1 ? (double)step / (double)(total_steps - 1) : 0;
         double last = c->optimizer.final_lr;

@@ -15,9 +15,9 @@
 typedef struct lk_optimizer {
     const lk_config *config;
     lk_weights *weights;
-    int64_t step;       /* updates done */
-    int buffer_count;   /* 1: momentum; 2: mean and mean square */
-    float *buffers[2];  /* laid out as the weights */
+    int64_t step;      /* updates done */
+    int buffer_count;  /* 1: momentum; 2: mean and mean square */
+    float *buffers[2]; /* laid out as the weights */
     lk_tensor **views[2];
 } lk_optimizer;
 

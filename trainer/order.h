@@ -25,9 +25,9 @@ typedef struct lk_training_order {
 int lk_training_indices(const void *order, int64_t number, int batch_size, int64_t *indices);
 
 typedef struct lk_validation_order {
-    int64_t count;         /* samples in the set */
-    int64_t first, end;    /* this rank's batches */
-    int64_t batches;       /* in all */
+    int64_t count;      /* samples in the set */
+    int64_t first, end; /* this rank's batches */
+    int64_t batches;    /* in all */
 } lk_validation_order;
 
 lk_validation_order lk_validation_order_make(int64_t count, int batch_size, int rank, int ranks);

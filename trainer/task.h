@@ -23,8 +23,8 @@ typedef struct lk_task lk_task;
 struct lk_task {
     lk_weights *weights;      /* what is trained */
     const lk_weights *frozen; /* what is used and never changes: the decoder; NULL if nothing */
-    bool has_parts;      /* F1 and F2 mean something */
-    const char *loss_name; /* "F", or "L1" */
+    bool has_parts;           /* F1 and F2 mean something */
+    const char *loss_name;    /* "F", or "L1" */
 
     /* Forward and backward of one micro-batch; gradients go to the weights, multiplied by `share` (1 / global batch); adds the
      * losses of its samples to *sums. */

@@ -20,8 +20,7 @@ static lk_tensor *input_tensor(const decoder_task *t, const lk_batch *batch)
     float *input = lk_decoder_input(t->schema, batch->count, batch->continuous, batch->discrete);
     if (!input)
         return NULL;
-    lk_tensor *p =
-        lk_tensor_from_floats(input, LK_DTYPE_F32, 2, (int64_t[]){batch->count, t->decoder.shape.inputs});
+    lk_tensor *p = lk_tensor_from_floats(input, LK_DTYPE_F32, 2, (int64_t[]){batch->count, t->decoder.shape.inputs});
     free(input);
     return p;
 }
@@ -98,12 +97,8 @@ lk_status lk_decoder_task_create(const lk_config *config, const lk_schema *schem
     t->schema = schema;
     t->size = config->model.size;
     t->compute = config->train.precision == LK_BF16 ? LK_DTYPE_BF16 : LK_DTYPE_F32;
-    t->base = (lk_task){.loss_name = "L1",
-                        .learn = learn,
-                        .begin_judging = begin_judging,
-                        .judge = judge,
-                        .draw = draw,
-                        .free = free_task};
+    t->base = (lk_task){
+        .loss_name = "L1", .learn = learn, .begin_judging = begin_judging, .judge = judge, .draw = draw, .free = free_task};
     lk_decoder_shape shape = {.size = config->model.size,
                               .width = config->model.decoder.width,
                               .inputs = schema->continuous_count + schema->choice_count};

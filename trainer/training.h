@@ -39,8 +39,8 @@ typedef struct lk_training {
     lk_checkpoint_texts texts;
     int64_t total_steps;
     lk_train_state state;
-    double started; /* clock at the start, for max_minutes */
-    double saved_at; /* clock of the last snapshot */
+    double started;    /* clock at the start, for max_minutes */
+    double saved_at;   /* clock of the last snapshot */
     lk_error deferred; /* a failure of this rank's own (a full disk) that the next exchange tells the others */
 } lk_training;
 

@@ -18,14 +18,15 @@
 typedef enum lk_face_choice { LK_FACE_CENTRAL, LK_FACE_ALL, LK_FACE_ONE, LK_FACE_ERROR } lk_face_choice;
 
 typedef struct lk_align_options {
-    int size;             /* edge of the crop in pixels */
+    int size; /* edge of the crop in pixels */
     lk_face_choice faces;
-    double max_enlarge;   /* "too small": a crop pixel may show no less than 1 / max_enlarge photo pixels */
-    double max_turn; /* "turned away": degrees between the face's axis and the camera; roll is corrected and does not count */
+    double max_enlarge; /* "too small": a crop pixel may show no less than 1 / max_enlarge photo pixels */
+    double max_turn;    /* "turned away": degrees between the face's axis and the camera; roll is corrected and does not count */
     double min_sharpness; /* "blurred": see lk_sharpness */
     double max_outside;   /* "cut off": share of the crop that lies outside the photo and is its reflection */
 } lk_align_options;
 
+/* clang-format off */
 #define LK_ALIGN_DEFAULTS                                                                                                      \
     {.size = 128,                                                                                                              \
      .faces = LK_FACE_CENTRAL,                                                                                                 \
@@ -33,11 +34,12 @@ typedef struct lk_align_options {
      .max_turn = 40.0,                                                                                                         \
      .min_sharpness = 0.015,                                                                                                   \
      .max_outside = 0.25}
+/* clang-format on */
 
 typedef struct lk_aligned {
-    lk_face_box box;                   /* in the photo, upright only roughly */
-    lk_point landmarks[LK_LANDMARKS];  /* in the photo */
-    lk_similarity frame;               /* crop pixels to photo pixels */
+    lk_face_box box;                  /* in the photo, upright only roughly */
+    lk_point landmarks[LK_LANDMARKS]; /* in the photo */
+    lk_similarity frame;              /* crop pixels to photo pixels */
     double enlarge, turn, roll, sharpness, outside;
     const char *rejected; /* NULL, or the rule that refuses the face: "too small", "turned away", "cut off", "blurred" */
     uint8_t *crop;        /* size * size * 3, NULL where rejected before it was drawn; lk_aligned_free */

@@ -8,8 +8,8 @@ enum { POINTS = 6 };
 
 /* A rigid face: x to the right in the picture, y down, z towards the camera; the eyes' outer corners 450 apart. The proportions
  * are the usual six-point ones of head pose estimation. */
-static const double rigid[POINTS][3] = {
-    {0, 0, 0}, {0, 330, -65}, {-225, -170, -135}, {225, -170, -135}, {-150, 150, -125}, {150, 150, -125}};
+static const double rigid[POINTS][3] = {{0, 0, 0},         {0, 330, -65},     {-225, -170, -135},
+                                        {225, -170, -135}, {-150, 150, -125}, {150, 150, -125}};
 static const int rigid_landmark[POINTS] = {30, 8, 36, 45, 48, 54};
 
 /* Solves the 3 x 3 normal equations m x = y by Cramer's rule. */

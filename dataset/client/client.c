@@ -252,8 +252,8 @@ static void draw_background(lk_face *face)
     for (int y = 0; y < raster->size; y++)
         for (int x = 0; x < raster->size; x++)
             if (raster->fragment[y * raster->size + x] == 0)
-                raster->colour[y * raster->size + x] = lk_scene_background(&face->scene, face->bake, ((float)x + 0.5f) * step,
-                                                                           ((float)y + 0.5f) * step);
+                raster->colour[y * raster->size + x] =
+                    lk_scene_background(&face->scene, face->bake, ((float)x + 0.5f) * step, ((float)y + 0.5f) * step);
 }
 
 lk_status lk_render(lk_renderer *renderer, const float *continuous, const uint8_t *discrete, lk_view view, uint64_t seed,

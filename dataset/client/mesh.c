@@ -126,8 +126,8 @@ static lk_status obj_load(const char *path, obj_file *obj)
     if (status == LK_OK)
         status = obj_parse(path, text, obj);
     if (status == LK_OK && (obj->face_count == 0 || obj->vertex_count <= 12356))
-        status = lk_fail(LK_BAD_DATA, "%s: not MakeHuman's base mesh (%d vertices); make deps fetches it", path,
-                         obj->vertex_count);
+        status =
+            lk_fail(LK_BAD_DATA, "%s: not MakeHuman's base mesh (%d vertices); make deps fetches it", path, obj->vertex_count);
     free(text);
     if (status != LK_OK)
         obj_free(obj);

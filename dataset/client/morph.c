@@ -41,7 +41,7 @@ struct lk_morph {
     lk_vec3 *neutral;
     int macro_index[MACRO_COUNT];   /* which continuous parameter, or -1 */
     lk_vec3 *macros[MACRO_TARGETS]; /* dense: they move every vertex */
-    morph_target (*modifiers)[2];      /* [continuous_count] negative and positive */
+    morph_target (*modifiers)[2];   /* [continuous_count] negative and positive */
 };
 
 /* ---- reading targets ---- */

@@ -28,7 +28,8 @@ struct lk_scalp {
 
 static lk_vec3 weigh(const lk_vec3 *values, const uint16_t *corners, const float w[3])
 {
-    return lk_vec3_add_scaled(lk_vec3_add_scaled(lk_vec3_scale(values[corners[0]], w[0]), w[1], values[corners[1]]), w[2], values[corners[2]]);
+    return lk_vec3_add_scaled(lk_vec3_add_scaled(lk_vec3_scale(values[corners[0]], w[0]), w[1], values[corners[1]]), w[2],
+                              values[corners[2]]);
 }
 
 lk_root lk_scalp_pick(const lk_scalp *scalp, lk_region region, lk_random *random)
@@ -76,7 +77,8 @@ static void sum_areas(lk_scalp *scalp, lk_region region)
         const uint16_t *c = skin->corners[t];
         lk_vec3 a = scalp->neutral[c[0]];
         if (in_region(scalp->mesh, c[0], a, region))
-            sum += 0.5f * lk_vec3_length(lk_vec3_cross(lk_vec3_sub(scalp->neutral[c[1]], a), lk_vec3_sub(scalp->neutral[c[2]], a)));
+            sum +=
+                0.5f * lk_vec3_length(lk_vec3_cross(lk_vec3_sub(scalp->neutral[c[1]], a), lk_vec3_sub(scalp->neutral[c[2]], a)));
         scalp->area_below[region][t] = sum;
     }
 }

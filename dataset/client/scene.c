@@ -119,7 +119,7 @@ lk_vec3 lk_scene_background(const lk_scene *scene, const lk_bake *bake, float x,
         const lk_blob *blob = &scene->blobs[i];
         float dx = x - blob->x, dy = y - blob->y, distance = sqrtf(dx * dx + dy * dy);
         colour = lk_vec3_mix(colour, blob->colour,
-                        lk_smooth(blob->radius * (1 + blob->softness), blob->radius * (1 - blob->softness), distance));
+                             lk_smooth(blob->radius * (1 + blob->softness), blob->radius * (1 - blob->softness), distance));
     }
     if (scene->back_noise > 0)
         colour = lk_vec3_scale(

@@ -26,8 +26,8 @@ lk_look lk_look_of(const int choices[LK_GROUP_IDS])
     look.brow_colour = lk_vec3_mix(look.hair_colour, lk_srgb(36, 25, 20), 0.45f);
     look.beard_colour = lk_vec3_mix(look.hair_colour, lk_srgb(60, 36, 24), 0.25f);
     float luminance = lk_vec3_dot(look.skin, lk_v3(0.3f, 0.6f, 0.1f)), cover;
-    lk_vec3 bare = lk_vec3_multiply(look.skin,
-                               lk_vec3_mix(lk_v3(0.72f, 0.50f, 0.52f), lk_v3(0.95f, 0.62f, 0.60f), lk_clamp01(1 - luminance * 2)));
+    lk_vec3 bare = lk_vec3_multiply(
+        look.skin, lk_vec3_mix(lk_v3(0.72f, 0.50f, 0.52f), lk_v3(0.95f, 0.62f, 0.60f), lk_clamp01(1 - luminance * 2)));
     lk_vec3 painted = lk_lip_colour(choices[LK_LIPS], &cover);
     look.lips = lk_vec3_mix(bare, painted, cover);
     look.lip_gloss = cover > 0 ? 0.28f : 0.14f;
@@ -96,7 +96,8 @@ static void paint_beard(const lk_face *face, const skin_point *p, float lip, flo
     if (cover <= 0)
         return;
     float paint = LK_BEARD_TABLE[beard].paint + (beard == LK_BEARD_STUBBLE ? 0.05f * grain : 0);
-    lk_vec3 below = lk_vec3_mix(lk_vec3_scale(face->look.hair_colour, 0.8f), face->look.skin, beard == LK_BEARD_STUBBLE ? 0.25f : 0.1f);
+    lk_vec3 below =
+        lk_vec3_mix(lk_vec3_scale(face->look.hair_colour, 0.8f), face->look.skin, beard == LK_BEARD_STUBBLE ? 0.25f : 0.1f);
     surface->albedo = lk_vec3_mix(surface->albedo, below, cover * lk_clamp01(paint));
     surface->shine *= 1 - 0.7f * cover;
 }
@@ -244,7 +245,7 @@ static void paint_lash(void *context, int triangle, const float w[3], lk_vec3 *c
 void lk_draw_lashes(lk_face *face)
 {
     lash_row upper = {face, &face->mesh->parts[LK_PART_UPPER_LASHES], 1},
-              lower = {face, &face->mesh->parts[LK_PART_LOWER_LASHES], 0.22f};
+             lower = {face, &face->mesh->parts[LK_PART_LOWER_LASHES], 0.22f};
     lk_raster_overlay(&face->raster, upper.strip, face->screen, paint_lash, &upper);
     lk_raster_overlay(&face->raster, lower.strip, face->screen, paint_lash, &lower);
 }

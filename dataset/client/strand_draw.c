@@ -29,11 +29,12 @@ static lk_vec3 light_strand(const lk_face *face, const strand_look *fibre, const
     float open = fibre->hair ? 0.35f + 0.65f * strand->depth : 1;
     float root = fibre->hair && strand->count > 4 ? 0.6f + 0.4f * lk_smooth(0, 4, (float)point) : 1;
     lk_vec3 light = lk_vec3_add_scaled(lk_vec3_scale(lk_ambient(scene, normal), 1.1f), 0.9f * (0.25f + 0.75f * sine) * lit,
-                                  scene->key_colour);
+                                       scene->key_colour);
     light = lk_vec3_add_scaled(light, lk_clamp01(lk_vec3_dot(normal, scene->fill_direction)), scene->fill_colour);
     lk_vec3 colour = lk_vec3_scale(lk_vec3_multiply(fibre->colour, light), strand->shade * open * root);
     lk_vec3 tint = lk_vec3_add(lk_vec3_scale(fibre->colour, 0.6f), lk_v3(0.05f, 0.05f, 0.05f));
-    return lk_vec3_add_scaled(colour, fibre->shine * glint * lit * strand->shade * open, lk_vec3_multiply(tint, scene->key_colour));
+    return lk_vec3_add_scaled(colour, fibre->shine * glint * lit * strand->shade * open,
+                              lk_vec3_multiply(tint, scene->key_colour));
 }
 
 static lk_vec3 carried(const lk_face *face, const lk_strand_point *point)
@@ -111,8 +112,8 @@ static void shadow_of_hair(lk_face *face)
                     shade += 0.25f;
             }
             if (shade > 0)
-                raster->colour[at] = lk_vec3_multiply(raster->colour[at],
-                                                 lk_v3(1 - 0.42f * shade, 1 - 0.48f * shade, 1 - 0.50f * shade));
+                raster->colour[at] =
+                    lk_vec3_multiply(raster->colour[at], lk_v3(1 - 0.42f * shade, 1 - 0.48f * shade, 1 - 0.50f * shade));
         }
 }
 

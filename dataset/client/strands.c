@@ -278,8 +278,8 @@ lk_status lk_strands_grow_brows(const lk_scalp *scalp, int number, lk_strand_set
             lk_vec3 at = lk_vec3_add_scaled(root.at, length * 0.5f * (float)k, lie);
             complete = add_rooted(out, &root, lk_vec3_add_scaled(at, k == 1 ? 0.014f : 0.008f, root.normal));
         }
-        complete = complete &&
-                   add_strand(out, first, lk_random_range(&random, 0.8f, 1.2f), 0.0085f, lk_random_range(&random, 0.6f, 1));
+        complete =
+            complete && add_strand(out, first, lk_random_range(&random, 0.8f, 1.2f), 0.0085f, lk_random_range(&random, 0.6f, 1));
     }
     return finish(out, complete);
 }

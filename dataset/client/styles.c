@@ -6,6 +6,7 @@
 static const float HEAD_Z = -0.75f;
 static const float DEGREES = 57.29578f;
 
+/* clang-format off */
 const lk_group_choices LK_GROUPS[LK_GROUP_IDS] = {
     [LK_HAIR] = {"hair", LK_HAIR_STYLES, LK_HAIR_SHORT,
                  {"bald", "buzz", "short", "side_part", "fringe", "bob", "long", "mohawk", "bun", "curly", "afro", "slick",
@@ -17,6 +18,7 @@ const lk_group_choices LK_GROUPS[LK_GROUP_IDS] = {
     [LK_SKIN] = {"skin", 6, 1, {"porcelain", "fair", "tan", "brown", "dark", "ebony"}},
     [LK_EYES] = {"eyes", 5, 0, {"brown", "amber", "green", "blue", "grey"}},
 };
+/* clang-format on */
 
 /* ---- colours ---- */
 
@@ -87,7 +89,7 @@ static lk_vec3 flow_short(lk_vec3 root, lk_vec3 at)
 {
     (void)at;
     return lk_vec3_mix(lk_v3(0.1f * side_of(root.x), -1, -0.15f), lk_v3(0.6f * (root.x + 0.2f), 0.5f, 0.25f),
-                  lk_smooth(0.55f, 0.9f, root.y));
+                       lk_smooth(0.55f, 0.9f, root.y));
 }
 
 static lk_vec3 flow_side_part(lk_vec3 root, lk_vec3 at)
@@ -250,6 +252,7 @@ static bool ends_long(lk_vec3 root, lk_vec3 at, lk_random *random)
 }
 
 /* Zero and NULL where nothing is said. */
+/* clang-format off */
 const lk_hair_style LK_HAIR_TABLE[LK_HAIR_STYLES] = {
     [LK_HAIR_BALD] = {0},
     [LK_HAIR_BUZZ] = {.strands = 6500, .length = 0.045f, .spread = 0.02f, .step = 0.015f, .lift = 0.01f, .rise = 0.6f,
@@ -290,9 +293,11 @@ const lk_hair_style LK_HAIR_TABLE[LK_HAIR_STYLES] = {
         .gravity = 0.9f, .stiffness = 0.35f, .comb = 1.1f, .hold = 1.3f, .curl = 0.045f, .turns = 5, .locks = true,
         .width = 0.015f, .cap = 0.97f, .cling = 0.06f, .flow = flow_parted, .ends = ends_long},
 };
+/* clang-format on */
 
 /* ---- brows ---- */
 
+/* clang-format off */
 const lk_brow_style LK_BROW_TABLE[LK_BROW_STYLES] = {
     /* inner, outer, height, arch, peak, tilt, thick, thin, density, hair */
     {0.13f, 0.52f, 0.205f, 0.060f, 0.62f, 0.010f, 0.042f, 0.020f, 1.0f, 0.070f},   /* soft */
@@ -304,6 +309,7 @@ const lk_brow_style LK_BROW_TABLE[LK_BROW_STYLES] = {
     {0.005f, 0.53f, 0.190f, 0.035f, 0.60f, -0.005f, 0.048f, 0.030f, 1.5f, 0.075f}, /* joined */
     {0.14f, 0.35f, 0.205f, 0.015f, 0.50f, 0.000f, 0.046f, 0.032f, 0.7f, 0.060f},   /* short */
 };
+/* clang-format on */
 
 float lk_brow_cover(const lk_brow_style *style, lk_vec3 at, float *along)
 {
@@ -324,6 +330,7 @@ float lk_brow_cover(const lk_brow_style *style, lk_vec3 at, float *along)
 
 const float LK_MOUTH_Y = -0.66f, LK_CHIN_Y = -1.05f;
 
+/* clang-format off */
 const lk_beard_style LK_BEARD_TABLE[LK_BEARD_STYLES] = {
     [LK_BEARD_NONE] = {0},
     [LK_BEARD_STUBBLE] = {.strands = 4200, .length = 0.022f, .width = 0.0055f, .paint = 0.34f},
@@ -332,6 +339,7 @@ const lk_beard_style LK_BEARD_TABLE[LK_BEARD_STYLES] = {
     [LK_BEARD_FULL] = {.strands = 4200, .length = 0.14f, .width = 0.010f, .paint = 0.65f},
     [LK_BEARD_CHIN_STRAP] = {.strands = 2200, .length = 0.10f, .width = 0.010f, .paint = 0.65f},
 };
+/* clang-format on */
 
 bool lk_is_moustache(lk_vec3 at)
 {
@@ -350,8 +358,8 @@ float lk_beard_cover(int style, lk_vec3 at)
     float cheek = lk_smooth(0, 0.03f, x - 0.30f) * lk_smooth(0, 0.05f, LK_MOUTH_Y + 0.16f + 0.9f * lk_max(0, x - 0.36f) - at.y);
     float chin = lk_smooth(0, 0.03f, LK_MOUTH_Y - 0.13f - at.y);
     float throat = lk_smooth(-0.05f, 0.03f, at.y - (LK_CHIN_Y - 0.06f + 0.50f * lk_max(0, x - 0.18f)));
-    float patch = lk_smooth(0.02f, -0.02f, x - 0.045f) * lk_smooth(0, 0.02f, LK_MOUTH_Y - 0.08f - at.y) *
-                  (at.y > LK_MOUTH_Y - 0.25f);
+    float patch =
+        lk_smooth(0.02f, -0.02f, x - 0.045f) * lk_smooth(0, 0.02f, LK_MOUTH_Y - 0.08f - at.y) * (at.y > LK_MOUTH_Y - 0.25f);
     float full = lk_max(cheek, chin) * throat * lk_smooth(84, 76, angle) * (at.z > -0.9f);
     full = lk_max(full, lk_max(moustache * throat, patch * 0.8f));
     switch (style) {
@@ -359,10 +367,10 @@ float lk_beard_cover(int style, lk_vec3 at)
     case LK_BEARD_MOUSTACHE: return moustache;
     case LK_BEARD_GOATEE: {
         float gx = x / 0.29f, gy = (at.y - (LK_MOUTH_Y - 0.24f)) / 0.30f;
-        float tuft = lk_smooth(1.08f, 0.95f, sqrtf(gx * gx + gy * gy)) * lk_max(chin, lk_smooth(0, 0.03f, x - 0.22f)) *
-                     (at.z > -0.35f);
-        float bridge = lk_smooth(0.035f, 0, fabsf(x - 0.285f) - 0.035f) * (at.y < LK_MOUTH_Y + 0.12f) *
-                       (at.y > LK_MOUTH_Y - 0.25f);
+        float tuft =
+            lk_smooth(1.08f, 0.95f, sqrtf(gx * gx + gy * gy)) * lk_max(chin, lk_smooth(0, 0.03f, x - 0.22f)) * (at.z > -0.35f);
+        float bridge =
+            lk_smooth(0.035f, 0, fabsf(x - 0.285f) - 0.035f) * (at.y < LK_MOUTH_Y + 0.12f) * (at.y > LK_MOUTH_Y - 0.25f);
         return lk_max(lk_max(moustache, lk_max(tuft, bridge)), patch) * throat;
     }
     case LK_BEARD_CHIN_STRAP: /* only along the jaw */

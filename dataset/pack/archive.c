@@ -17,8 +17,8 @@ typedef struct archive_source {
     struct archive *reader;
     const char *path;
     const lk_limits *limits;
-    gzFile gzip; /* what libarchive reads from; plain bytes pass it unchanged */
-    int fd;      /* or this, for files that need seeking (zip, 7z) */
+    gzFile gzip;   /* what libarchive reads from; plain bytes pass it unchanged */
+    int fd;        /* or this, for files that need seeking (zip, 7z) */
     locale_t utf8; /* entry names are converted to this, whatever the user's locale */
     off_t size;    /* of the file, 0 if unknown */
     uint8_t *block;

@@ -102,7 +102,8 @@ static lk_status compare_settings(const lk_output *o, json_t *earlier)
 {
     const char *name;
     json_t *value;
-    json_object_foreach(o->options->settings, name, value) {
+    json_object_foreach(o->options->settings, name, value)
+    {
         json_t *before = json_object_get(earlier, name);
         if (json_equal(before, value))
             continue;

@@ -274,7 +274,7 @@ static void report_orphan(void *context, const char *key, const lk_half *half)
 {
     packing *p = context;
     lk_pack_report_refuse(p->report, half->kind == LK_NAME_PICTURE ? "picture without parameters" : "parameters without picture",
-                     half->name, key);
+                          half->name, key);
 }
 
 static lk_status check_counts(const packing *p)
@@ -303,10 +303,9 @@ static lk_status finish(packing *p)
     lk_status status = lk_output_finish(p->output, report);
     const char *name;
     json_t *part;
-    json_object_foreach(json_object_get(report, "parts"), name, part)
-        if (status == LK_OK && !p->options->quiet)
-            printf("content hash%s%s: %s\n", p->options->part_count > 1 ? " of " : "", p->options->part_count > 1 ? name : "",
-                   json_string_value(json_object_get(part, "content_hash")));
+    json_object_foreach(json_object_get(report, "parts"), name, part) if (status == LK_OK && !p->options->quiet)
+        printf("content hash%s%s: %s\n", p->options->part_count > 1 ? " of " : "", p->options->part_count > 1 ? name : "",
+               json_string_value(json_object_get(part, "content_hash")));
     json_decref(report);
     return status;
 }

@@ -13,8 +13,8 @@
 typedef struct lk_pack_options {
     const char *const *sources; /* archives, folders, tables; "-" for standard input */
     int source_count;
-    const char *folder; /* where shards go */
-    const char *schema; /* path of the YAML file */
+    const char *folder;    /* where shards go */
+    const char *schema;    /* path of the YAML file */
     const char *landmarks; /* path of dlib's model; NULL: the installed one */
     bool align, resume;
     lk_align_options alignment;

@@ -48,9 +48,7 @@ static lk_status read_labels(const lk_schema *schema, lk_job *job)
     case LK_NAME_MHM:
         return refuse(job, lk_parameters_parse_mhm(schema, text, from->size, from->name, job->continuous, job->discrete),
                       "bad parameters");
-    default:
-        memcpy(job->continuous, from->data, from->size);
-        return LK_OK;
+    default: memcpy(job->continuous, from->data, from->size); return LK_OK;
     }
 }
 

@@ -31,8 +31,8 @@ typedef struct lk_job {
     char key[LK_KEY_SIZE];
     lk_half picture, labels;
     /* filled by lk_prepare */
-    lk_error error;            /* not LK_OK: everything stops */
-    const char *refused;       /* NULL, or why the pair is not taken: "unreadable picture", "bad parameters", "no face" ... */
+    lk_error error;      /* not LK_OK: everything stops */
+    const char *refused; /* NULL, or why the pair is not taken: "unreadable picture", "bad parameters", "no face" ... */
     char detail[LK_ERROR_SIZE];
     float *continuous;
     uint8_t *discrete; /* behind continuous, in the same memory */

@@ -29,8 +29,10 @@ typedef struct lk_limits {
     int depth;           /* folders within folders; the same */
 } lk_limits;
 
-#define LK_LIMITS_DEFAULTS                                                                                                     \
-    {.entry_bytes = (int64_t)64 << 20, .total_bytes = (int64_t)1 << 40, .entries = (int64_t)1 << 24, .depth = 32}
+#define LK_LIMITS_DEFAULTS                                                                                                       \
+    {                                                                                                                            \
+        .entry_bytes = (int64_t)64 << 20, .total_bytes = (int64_t)1 << 40, .entries = (int64_t)1 << 24, .depth = 32              \
+    }
 
 typedef struct lk_entry {
     const char *name;    /* as the archive has it, valid until the next call; NULL at the end */

@@ -23,8 +23,8 @@ typedef struct table {
     const lk_table_calls *calls;
     char origin[ORIGIN_ROOM]; /* "NAME:LINE" */
     int64_t line_number;
-    size_t have, at;      /* buffer[at .. have) is not yet used */
-    char *buffer;         /* MAX_LINE + 1 */
+    size_t have, at; /* buffer[at .. have) is not yet used */
+    char *buffer;    /* MAX_LINE + 1 */
     column columns[MAX_COLUMNS];
     int column_count;
 } table;

@@ -145,7 +145,7 @@ static lk_status time_steps(lk_training *t, double making, lk_step_speed *out)
         qsort(timed, (size_t)steps, sizeof *timed, by_seconds);
         const lk_step_report *median = &timed[steps / 2];
         double values[] = {1e3 * median->seconds, 1e3 * timed[0].seconds, median->data_wait / median->seconds,
-                           1e3 * median->exposed, out->first_step_s, peak_mb()};
+                           1e3 * median->exposed, out->first_step_s,      peak_mb()};
         keep_slowest(t->group, values, sizeof values / sizeof *values);
         out->median_ms = values[0];
         out->best_ms = values[1];

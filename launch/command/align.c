@@ -50,13 +50,18 @@ typedef struct align_run {
 static lk_status parse_options(int argc, char **argv, align_run *run, bool *help)
 {
     enum { SIZE = 256, DRAW, FACES, ENLARGE, TURN, SHARPNESS, OUTSIDE, LANDMARKS, THREADS };
-    static const struct option LONG[] = {
-        {"output", required_argument, NULL, 'o'},          {"size", required_argument, NULL, SIZE},
-        {"draw", no_argument, NULL, DRAW},                 {"faces", required_argument, NULL, FACES},
-        {"max-enlarge", required_argument, NULL, ENLARGE}, {"max-turn", required_argument, NULL, TURN},
-        {"min-sharpness", required_argument, NULL, SHARPNESS}, {"max-outside", required_argument, NULL, OUTSIDE},
-        {"landmarks", required_argument, NULL, LANDMARKS}, {"threads", required_argument, NULL, THREADS},
-        {"help", no_argument, NULL, 'h'},                  {NULL, 0, NULL, 0}};
+    static const struct option LONG[] = {{"output", required_argument, NULL, 'o'},
+                                         {"size", required_argument, NULL, SIZE},
+                                         {"draw", no_argument, NULL, DRAW},
+                                         {"faces", required_argument, NULL, FACES},
+                                         {"max-enlarge", required_argument, NULL, ENLARGE},
+                                         {"max-turn", required_argument, NULL, TURN},
+                                         {"min-sharpness", required_argument, NULL, SHARPNESS},
+                                         {"max-outside", required_argument, NULL, OUTSIDE},
+                                         {"landmarks", required_argument, NULL, LANDMARKS},
+                                         {"threads", required_argument, NULL, THREADS},
+                                         {"help", no_argument, NULL, 'h'},
+                                         {NULL, 0, NULL, 0}};
     optind = 1;
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, ":o:h", LONG, NULL)) != -1;) {

@@ -77,43 +77,31 @@ static lk_status parse_parts(int count, char **names, bench_options *o)
 
 static lk_status parse_options(int argc, char **argv, bench_options *o, bool *help)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"set", required_argument, NULL, 's'},
-        {"steps", required_argument, NULL, 'n'},  {"seconds", required_argument, NULL, 't'},
-        {"megabytes", required_argument, NULL, 'm'}, {"folder", required_argument, NULL, 'f'},
-        {"json", no_argument, NULL, 'j'},         {"help", no_argument, NULL, 'h'},
-        {0}};
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"set", required_argument, NULL, 's'},
+                                            {"steps", required_argument, NULL, 'n'},
+                                            {"seconds", required_argument, NULL, 't'},
+                                            {"megabytes", required_argument, NULL, 'm'},
+                                            {"folder", required_argument, NULL, 'f'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     *o = (bench_options){.plan = {.steps = 20}, .seconds = 2, .megabytes = 100};
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
-        case 'c':
-            o->plan.config = optarg;
-            break;
+        case 'c': o->plan.config = optarg; break;
         case 's':
             if (o->plan.set_count == MOST_SETS)
                 return lk_fail(LK_USAGE, "bench: more than %d --set; write a configuration file instead", MOST_SETS);
             o->sets[o->plan.set_count++] = optarg;
             break;
-        case 'n':
-            LK_TRY(parse_count("steps", optarg, 1, 100000, &o->plan.steps));
-            break;
-        case 't':
-            LK_TRY(parse_count("seconds", optarg, 1, 3600, &o->seconds));
-            break;
-        case 'm':
-            LK_TRY(parse_count("megabytes", optarg, 1, 4096, &o->megabytes));
-            break;
-        case 'f':
-            o->plan.folder = optarg;
-            break;
-        case 'j':
-            o->json = true;
-            break;
-        case 'h':
-            *help = true;
-            return LK_OK;
-        default:
-            return lk_fail(LK_USAGE, "likeness bench --help lists the options");
+        case 'n': LK_TRY(parse_count("steps", optarg, 1, 100000, &o->plan.steps)); break;
+        case 't': LK_TRY(parse_count("seconds", optarg, 1, 3600, &o->seconds)); break;
+        case 'm': LK_TRY(parse_count("megabytes", optarg, 1, 4096, &o->megabytes)); break;
+        case 'f': o->plan.folder = optarg; break;
+        case 'j': o->json = true; break;
+        case 'h': *help = true; return LK_OK;
+        default: return lk_fail(LK_USAGE, "likeness bench --help lists the options");
         }
     }
     o->plan.sets = o->sets;
@@ -189,12 +177,12 @@ static void print_table(const bench_options *o, const bench_results *r, int rank
 
 static json_t *step_json(const lk_step_speed *s)
 {
-    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "size", s->size,
-                     "ranks", s->ranks, "threads", s->threads, "global_batch", s->global_batch, "micro_batch", s->micro_batch,
-                     "width", s->width, "decoder_width", s->decoder_width, "norm", s->norm, "precision", s->precision,
-                     "step_ms", s->median_ms, "best_step_ms", s->best_ms, "samples_per_s", s->samples_per_s,
-                     "data_wait_share", s->data_wait_share, "comm_exposed_ms", s->exposed_ms, "first_step_s", s->first_step_s,
-                     "peak_mb", s->peak_mb);
+    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "size", s->size, "ranks",
+                     s->ranks, "threads", s->threads, "global_batch", s->global_batch, "micro_batch", s->micro_batch, "width",
+                     s->width, "decoder_width", s->decoder_width, "norm", s->norm, "precision", s->precision, "step_ms",
+                     s->median_ms, "best_step_ms", s->best_ms, "samples_per_s", s->samples_per_s, "data_wait_share",
+                     s->data_wait_share, "comm_exposed_ms", s->exposed_ms, "first_step_s", s->first_step_s, "peak_mb",
+                     s->peak_mb);
 }
 
 static lk_status print_json(const bench_options *o, const bench_results *r)
@@ -209,9 +197,9 @@ static lk_status print_json(const bench_options *o, const bench_results *r)
                                       r->loader.bytes_per_s, "first_batch_ms", r->loader.first_batch_ms));
     for (int i = 0; i < r->exchange_count; i++) {
         const lk_exchange_speed *e = &r->exchanges[i];
-        json_array_append_new(exchanges, json_pack("{s:b, s:f, s:f, s:f, s:f}", "reproducible", e->reproducible,
-                                                   "exchange_ms", e->exchange_ms, "compute_ms", e->compute_ms,
-                                                   "together_ms", e->together_ms, "hidden", e->hidden));
+        json_array_append_new(exchanges, json_pack("{s:b, s:f, s:f, s:f, s:f}", "reproducible", e->reproducible, "exchange_ms",
+                                                   e->exchange_ms, "compute_ms", e->compute_ms, "together_ms", e->together_ms,
+                                                   "hidden", e->hidden));
     }
     if (o->collectives)
         json_object_set(root, "collectives", exchanges);

@@ -7,13 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char HELP[] =
-    "usage: likeness config CONFIG [--set KEY=VALUE ...] [--get KEY]\n"
-    "\n"
-    "Checks a configuration and prints it in full, defaults included, as likeness train will use it.\n"
-    "\n"
-    "  --set KEY=VALUE   one key of the configuration, e.g. --set loss.lambda=1 (may be repeated)\n"
-    "  --get KEY         print the value of this key alone, the items of a list with \", \" between";
+static const char HELP[] = "usage: likeness config CONFIG [--set KEY=VALUE ...] [--get KEY]\n"
+                           "\n"
+                           "Checks a configuration and prints it in full, defaults included, as likeness train will use it.\n"
+                           "\n"
+                           "  --set KEY=VALUE   one key of the configuration, e.g. --set loss.lambda=1 (may be repeated)\n"
+                           "  --get KEY         print the value of this key alone, the items of a list with \", \" between";
 
 enum { MAX_SETS = 64, VALUE_SIZE = LK_CONFIG_PATHS * (LK_CONFIG_TEXT + 2) };
 
@@ -53,14 +52,9 @@ lk_status lk_command_config(int argc, char **argv)
                 return lk_fail(LK_USAGE, "more than %d --set; write a configuration file instead", MAX_SETS);
             sets[set_count++] = optarg;
             break;
-        case 'g':
-            key = optarg;
-            break;
-        case 'h':
-            puts(HELP);
-            return LK_OK;
-        default:
-            return lk_fail(LK_USAGE, "likeness config --help lists the options");
+        case 'g': key = optarg; break;
+        case 'h': puts(HELP); return LK_OK;
+        default: return lk_fail(LK_USAGE, "likeness config --help lists the options");
         }
     }
     if (argc - optind != 1)

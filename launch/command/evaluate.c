@@ -125,17 +125,10 @@ lk_status lk_command_evaluate(int argc, char **argv)
     const char *folder = NULL;
     for (int option; (option = getopt_long(argc, argv, "o:", options, NULL)) != -1;) {
         switch (option) {
-        case 'd':
-            data = optarg;
-            break;
-        case 'o':
-            folder = optarg;
-            break;
-        case 'h':
-            print_help();
-            return LK_OK;
-        default:
-            return lk_fail(LK_USAGE, "likeness evaluate --help lists the options");
+        case 'd': data = optarg; break;
+        case 'o': folder = optarg; break;
+        case 'h': print_help(); return LK_OK;
+        default: return lk_fail(LK_USAGE, "likeness evaluate --help lists the options");
         }
     }
     if (argc - optind != 1)

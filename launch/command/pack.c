@@ -76,22 +76,50 @@ static lk_status parse_scaled(const char *option, const char *text, int64_t high
 static lk_status parse_options(int argc, char **argv, lk_pack_options *o, bool *help)
 {
     enum {
-        SCHEMA = 256, SIZE, SPLIT, SHARD_SIZE, JPEG, EXPECT, RESUME, THREADS, ALIGN, FACES,
-        ENLARGE, TURN, SHARPNESS, OUTSIDE, LANDMARKS, PIXELS, ENTRY, TOTAL, ENTRIES, WAITING
+        SCHEMA = 256,
+        SIZE,
+        SPLIT,
+        SHARD_SIZE,
+        JPEG,
+        EXPECT,
+        RESUME,
+        THREADS,
+        ALIGN,
+        FACES,
+        ENLARGE,
+        TURN,
+        SHARPNESS,
+        OUTSIDE,
+        LANDMARKS,
+        PIXELS,
+        ENTRY,
+        TOTAL,
+        ENTRIES,
+        WAITING
     };
-    static const struct option LONG[] = {
-        {"output", required_argument, NULL, 'o'},       {"schema", required_argument, NULL, SCHEMA},
-        {"size", required_argument, NULL, SIZE},        {"split", required_argument, NULL, SPLIT},
-        {"shard-size", required_argument, NULL, SHARD_SIZE}, {"jpeg", required_argument, NULL, JPEG},
-        {"expect", required_argument, NULL, EXPECT},    {"resume", no_argument, NULL, RESUME},
-        {"threads", required_argument, NULL, THREADS},  {"align", no_argument, NULL, ALIGN},
-        {"faces", required_argument, NULL, FACES},      {"max-enlarge", required_argument, NULL, ENLARGE},
-        {"max-turn", required_argument, NULL, TURN},    {"min-sharpness", required_argument, NULL, SHARPNESS},
-        {"max-outside", required_argument, NULL, OUTSIDE}, {"landmarks", required_argument, NULL, LANDMARKS},
-        {"max-pixels", required_argument, NULL, PIXELS}, {"max-entry", required_argument, NULL, ENTRY},
-        {"max-total", required_argument, NULL, TOTAL},  {"max-entries", required_argument, NULL, ENTRIES},
-        {"max-waiting", required_argument, NULL, WAITING}, {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0}};
+    static const struct option LONG[] = {{"output", required_argument, NULL, 'o'},
+                                         {"schema", required_argument, NULL, SCHEMA},
+                                         {"size", required_argument, NULL, SIZE},
+                                         {"split", required_argument, NULL, SPLIT},
+                                         {"shard-size", required_argument, NULL, SHARD_SIZE},
+                                         {"jpeg", required_argument, NULL, JPEG},
+                                         {"expect", required_argument, NULL, EXPECT},
+                                         {"resume", no_argument, NULL, RESUME},
+                                         {"threads", required_argument, NULL, THREADS},
+                                         {"align", no_argument, NULL, ALIGN},
+                                         {"faces", required_argument, NULL, FACES},
+                                         {"max-enlarge", required_argument, NULL, ENLARGE},
+                                         {"max-turn", required_argument, NULL, TURN},
+                                         {"min-sharpness", required_argument, NULL, SHARPNESS},
+                                         {"max-outside", required_argument, NULL, OUTSIDE},
+                                         {"landmarks", required_argument, NULL, LANDMARKS},
+                                         {"max-pixels", required_argument, NULL, PIXELS},
+                                         {"max-entry", required_argument, NULL, ENTRY},
+                                         {"max-total", required_argument, NULL, TOTAL},
+                                         {"max-entries", required_argument, NULL, ENTRIES},
+                                         {"max-waiting", required_argument, NULL, WAITING},
+                                         {"help", no_argument, NULL, 'h'},
+                                         {NULL, 0, NULL, 0}};
     optind = 1;
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, ":o:h", LONG, NULL)) != -1;) {

@@ -22,14 +22,9 @@ lk_status lk_command_report(int argc, char **argv)
     const char *output = NULL;
     for (int option; (option = getopt_long(argc, argv, "o:", options, NULL)) != -1;) {
         switch (option) {
-        case 'o':
-            output = optarg;
-            break;
-        case 'h':
-            print_help();
-            return LK_OK;
-        default:
-            return lk_fail(LK_USAGE, "likeness report --help lists the options");
+        case 'o': output = optarg; break;
+        case 'h': print_help(); return LK_OK;
+        default: return lk_fail(LK_USAGE, "likeness report --help lists the options");
         }
     }
     if (optind == argc)

@@ -368,14 +368,9 @@ lk_status lk_sweep_plan(int argc, char **argv)
                 return lk_fail(LK_USAGE, "more than %d --set; write them into the base configuration", MOST_SETS / 2);
             sets[s.user_set_count++] = optarg;
             break;
-        case 'd':
-            s.dry_run = true;
-            break;
-        case 'h':
-            puts(HELP);
-            return LK_OK;
-        default:
-            return lk_fail(LK_USAGE, "likeness sweep plan --help lists the options");
+        case 'd': s.dry_run = true; break;
+        case 'h': puts(HELP); return LK_OK;
+        default: return lk_fail(LK_USAGE, "likeness sweep plan --help lists the options");
         }
     }
     if (argc - optind != 1)

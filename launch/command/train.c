@@ -24,12 +24,11 @@ enum { MAX_SETS = 64 };
 
 lk_status lk_command_train(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"set", required_argument, NULL, 's'},
-        {"resume", required_argument, NULL, 'r'},
-        {"help-config", no_argument, NULL, 'c'},
-        {"help", no_argument, NULL, 'h'},
-        {0}};
+    static const struct option options[] = {{"set", required_argument, NULL, 's'},
+                                            {"resume", required_argument, NULL, 'r'},
+                                            {"help-config", no_argument, NULL, 'c'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     const char *sets[MAX_SETS];
     int set_count = 0;
     const char *resume = "auto";
@@ -40,17 +39,10 @@ lk_status lk_command_train(int argc, char **argv)
                 return lk_fail(LK_USAGE, "more than %d --set; write a configuration file instead", MAX_SETS);
             sets[set_count++] = optarg;
             break;
-        case 'r':
-            resume = optarg;
-            break;
-        case 'c':
-            lk_config_print_keys();
-            return LK_OK;
-        case 'h':
-            print_help();
-            return LK_OK;
-        default:
-            return lk_fail(LK_USAGE, "likeness train --help lists the options");
+        case 'r': resume = optarg; break;
+        case 'c': lk_config_print_keys(); return LK_OK;
+        case 'h': print_help(); return LK_OK;
+        default: return lk_fail(LK_USAGE, "likeness train --help lists the options");
         }
     }
     if (argc - optind != 1)

@@ -22,7 +22,8 @@ static bool read_choices(const json_t *root, lk_evaluation_record *out)
     out->choices = calloc(json_object_size(accuracy) + 1, sizeof *out->choices);
     if (!out->choices)
         return false;
-    json_object_foreach(accuracy, group, value) {
+    json_object_foreach(accuracy, group, value)
+    {
         lk_report_choice *choice = &out->choices[out->choice_count++];
         *choice = (lk_report_choice){strdup(group), number(accuracy, group), number(majority, group)};
         if (!choice->group)

@@ -36,7 +36,8 @@ static void tile(FILE *page, const sheet *s, int face, int part)
     static const char *const names[] = {"input", "D(p)", "client"};
     int x = s->triptych ? face % LK_TRIPTYCH_COLUMNS * (s->parts * s->size + LK_TRIPTYCH_GAP) + part * s->size : face * s->size;
     int y = s->triptych ? face / LK_TRIPTYCH_COLUMNS * (s->size + LK_TRIPTYCH_GAP) : part * s->size;
-    fprintf(page, "<span class=\"tile %s%zu\" role=\"img\" aria-label=\"face %d, %s\" "
+    fprintf(page,
+            "<span class=\"tile %s%zu\" role=\"img\" aria-label=\"face %d, %s\" "
             "style=\"--x:%d;--y:%d;--w:%d;--u:%d\"></span>",
             s->class, s->run, face + 1, names[part], x, y, s->width, s->size);
 }
@@ -72,7 +73,8 @@ void lk_html_faces(FILE *page, const lk_report *report, const lk_comparison *com
         first = choose(report, &comparison->settings[i], triptychs, samples);
     if (!first.class)
         return;
-    fprintf(page, "<h3>Faces <small>%s of the lowest seed of each setting; a run that is not evaluated shows its last samples, "
+    fprintf(page,
+            "<h3>Faces <small>%s of the lowest seed of each setting; a run that is not evaluated shows its last samples, "
             "without the client</small></h3>\n<div class=\"scroll\"><table class=\"faces\"><thead><tr>",
             shared ? "D(p) | client" : "input | D(p) | client");
     fputs(shared ? "<th scope=\"col\">input</th>" : "<th scope=\"col\">face</th>", page);

@@ -78,8 +78,7 @@ lk_status lk_report_add(lk_report *report, const char *folder)
     size_t top = !is_run(path) ? strlen(path) + 1 : slash && slash[1] ? (size_t)(slash + 1 - path) : 0;
     LK_TRY(walk(report, path, top, 0));
     if (report->count == before)
-        return lk_fail(LK_BAD_DATA, "%s: no run in it that was not given already: a run is a folder with config.yaml",
-                       path);
+        return lk_fail(LK_BAD_DATA, "%s: no run in it that was not given already: a run is a folder with config.yaml", path);
     return LK_OK;
 }
 

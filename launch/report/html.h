@@ -27,7 +27,7 @@ extern const char *const lk_html_script;
 
 /* A series in a plot. */
 typedef struct lk_plot_series {
-    const char *label; /* in the legend; NULL: not there */
+    const char *label;  /* in the legend; NULL: not there */
     const char *colour; /* a variable of the style sheet: "train", "val", "base", "ink"; of an ordered set lk_plot_ramp */
     enum { LK_PLOT_LINE, LK_PLOT_MARKED_LINE, LK_PLOT_DASHED, LK_PLOT_DOTS, LK_PLOT_ERRORS } style;
     size_t count;

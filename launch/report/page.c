@@ -12,7 +12,8 @@ static void write_head(FILE *page, const lk_report *report)
     if (localtime_r(&now, &local))
         strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S %Z", &local);
     fputs("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-          "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>", page);
+          "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>",
+          page);
     if (report->count == 1)
         lk_html_text(page, report->runs[0].name);
     else

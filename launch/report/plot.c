@@ -146,7 +146,8 @@ static void write_script(FILE *script, const lk_plot *plot)
                                          "using 1:2:3:4 with xyerrorbars lw 2 pt 7 ps 0.6"};
     fputs("set terminal svg noenhanced size 480,290 dynamic font 'sans-serif,13'\n"
           "set encoding utf8\nset border 3\nset tics nomirror out scale 0.4\nset grid lt 1 lw 0.5 lc rgb '#0000a4'\n"
-          "unset key\nset bars small\n", script);
+          "unset key\nset bars small\n",
+          script);
     fputs("set xlabel ", script);
     quote(script, plot->x);
     fputs("\nset ylabel ", script);
@@ -312,9 +313,10 @@ static lk_status embed(FILE *page, const lk_plot *plot, const char *svg, int num
     const char *body = strstr(svg, "<g id=\"gnuplot_canvas\">");
     if (!box || !body)
         return lk_fail(LK_INTERNAL, "gnuplot: no drawing came back; its version may be too old, 5.4 is known to work");
-    fprintf(page, "<svg role=\"img\" aria-labelledby=\"p%d_title p%d_desc\" %.*s xmlns=\"http://www.w3.org/2000/svg\" "
-            "xmlns:xlink=\"http://www.w3.org/1999/xlink\"><title id=\"p%d_title\">", number, number,
-            (int)(strcspn(box + 9, "\"") + 10), box, number);
+    fprintf(page,
+            "<svg role=\"img\" aria-labelledby=\"p%d_title p%d_desc\" %.*s xmlns=\"http://www.w3.org/2000/svg\" "
+            "xmlns:xlink=\"http://www.w3.org/1999/xlink\"><title id=\"p%d_title\">",
+            number, number, (int)(strcspn(box + 9, "\"") + 10), box, number);
     lk_html_text(page, plot->title);
     fprintf(page, "</title><desc id=\"p%d_desc\">", number);
     describe(page, plot);

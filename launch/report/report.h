@@ -89,10 +89,10 @@ typedef struct lk_report_run {
     lk_series curves[LK_CURVE_COUNT];
     int64_t damaged_lines;
     lk_report_state state;
-    int64_t step, epoch;    /* the last in metrics.jsonl, 0 if none */
-    int64_t best_step;      /* of the validation with the lowest loss, 0 if none */
+    int64_t step, epoch; /* the last in metrics.jsonl, 0 if none */
+    int64_t best_step;   /* of the validation with the lowest loss, 0 if none */
     double best, best_f1, best_f2;
-    double f1, f2;          /* of the model as it is now: the evaluation's, else the last validation's */
+    double f1, f2; /* of the model as it is now: the evaluation's, else the last validation's */
     lk_evaluation_record evaluation;
     lk_score score;
     char *triptych, *sample; /* paths of report/triptych.png and of the newest samples/step-N.png; NULL if there is none */

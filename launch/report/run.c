@@ -51,10 +51,10 @@ static void read_metrics(lk_report_run *run)
     char path[LK_PATH_SIZE], sentence[LK_PATH_SIZE + 64];
     const char *loss = run->config && run->config->train.stage == LK_STAGE_DECODER ? "L1" : "F";
     lk_series_wish wishes[LK_CURVE_COUNT] = {
-        [LK_TRAIN_LOSS] = {.kind = "train", .key = loss},          [LK_TRAIN_F1] = {.kind = "train", .key = "F1"},
-        [LK_TRAIN_F2] = {.kind = "train", .key = "F2"},            [LK_TRAIN_SPEED] = {.kind = "train", .key = "samples_per_s"},
-        [LK_TRAIN_RATE] = {.kind = "train", .key = "lr"},          [LK_TRAIN_EPOCH] = {.kind = "train", .key = "epoch"},
-        [LK_VAL_LOSS] = {.kind = "val", .key = loss},              [LK_VAL_F1] = {.kind = "val", .key = "F1"},
+        [LK_TRAIN_LOSS] = {.kind = "train", .key = loss}, [LK_TRAIN_F1] = {.kind = "train", .key = "F1"},
+        [LK_TRAIN_F2] = {.kind = "train", .key = "F2"},   [LK_TRAIN_SPEED] = {.kind = "train", .key = "samples_per_s"},
+        [LK_TRAIN_RATE] = {.kind = "train", .key = "lr"}, [LK_TRAIN_EPOCH] = {.kind = "train", .key = "epoch"},
+        [LK_VAL_LOSS] = {.kind = "val", .key = loss},     [LK_VAL_F1] = {.kind = "val", .key = "F1"},
         [LK_VAL_F2] = {.kind = "val", .key = "F2"},
     };
     bool known = path_in(run, "metrics.jsonl", path) != NULL;

@@ -102,9 +102,17 @@ static lk_status draw_curve(FILE *page, const lk_report_run *run, const char *ti
         status = lk_plot_thin(&run->curves[validation], POINTS, &lines[1].x, &lines[1].y, &lines[1].count);
     if (status == LK_OK) {
         const lk_plot_series series[] = {
-            {.label = "training", .colour = validated ? "train" : "val", .style = LK_PLOT_LINE,
-             .count = lines[0].count, .x = lines[0].x, .y = lines[0].y},
-            {.label = "validation", .colour = "val", .style = LK_PLOT_MARKED_LINE, .count = lines[1].count, .x = lines[1].x,
+            {.label = "training",
+             .colour = validated ? "train" : "val",
+             .style = LK_PLOT_LINE,
+             .count = lines[0].count,
+             .x = lines[0].x,
+             .y = lines[0].y},
+            {.label = "validation",
+             .colour = "val",
+             .style = LK_PLOT_MARKED_LINE,
+             .count = lines[1].count,
+             .x = lines[1].x,
              .y = lines[1].y},
             {.label = "a guess without looking", .colour = "base", .style = LK_PLOT_DASHED, .count = 2, .x = ends, .y = level},
         };
@@ -147,9 +155,10 @@ static void show_picture(FILE *page, lk_picture picture, const char *class, size
     const char *slash = strrchr(path, '/');
     fprintf(page, "<h3>%s <small>", what);
     lk_html_text(page, slash ? slash + 1 : path);
-    fprintf(page, "</small></h3><div class=\"scroll\"><div class=\"whole %s%zu\" role=\"img\" aria-label=\"%s\" "
-            "style=\"aspect-ratio:%d/%d;max-width:%dpx\"></div></div>\n", class, index, what, picture.width, picture.height,
-            2 * picture.width);
+    fprintf(page,
+            "</small></h3><div class=\"scroll\"><div class=\"whole %s%zu\" role=\"img\" aria-label=\"%s\" "
+            "style=\"aspect-ratio:%d/%d;max-width:%dpx\"></div></div>\n",
+            class, index, what, picture.width, picture.height, 2 * picture.width);
 }
 
 /* ---- evaluation ---- */
@@ -193,7 +202,8 @@ static void write_choices(FILE *page, const lk_evaluation_record *j)
     fputs("</tbody></table></div>\n", page);
     if (!isfinite(j->choices[0].majority))
         fputs("<p class=\"soft\">This evaluation does not tell the accuracy of the commonest choice: run likeness evaluate again "
-              "to have the run ranked.</p>\n", page);
+              "to have the run ranked.</p>\n",
+              page);
 }
 
 static void parameter_table(FILE *page, const lk_evaluation_record *j, size_t first, size_t end)
@@ -229,7 +239,8 @@ static void write_evaluation(FILE *page, const lk_report_run *run)
         return;
     }
     bool parts = isfinite(j->f1);
-    fprintf(page, "<h3>Evaluation <small>%lld faces</small></h3><div class=\"scroll\"><table><thead><tr>"
+    fprintf(page,
+            "<h3>Evaluation <small>%lld faces</small></h3><div class=\"scroll\"><table><thead><tr>"
             "<th></th><th class=\"n\">run</th>"
             "<th class=\"n\">guess</th><th class=\"n\">left</th><th>what the guess is</th></tr></thead><tbody>\n",
             (long long)j->samples);

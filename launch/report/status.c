@@ -19,8 +19,8 @@ void lk_report_print_status(const lk_report *report, FILE *out)
         int length = (int)strlen(report->runs[i].name);
         width = length > width ? length : width;
     }
-    fprintf(out, "%-*s  %-10s %9s %6s %9s %10s %10s %10s\n", width, "point",
-            "state", "step", "epoch", "best at", "F1", "F2", "F or L1");
+    fprintf(out, "%-*s  %-10s %9s %6s %9s %10s %10s %10s\n", width, "point", "state", "step", "epoch", "best at", "F1", "F2",
+            "F or L1");
     for (size_t i = 0; i < report->count; i++) {
         const lk_report_run *run = &report->runs[i];
         states[run->state]++;

@@ -81,8 +81,10 @@ static void write_verdict(FILE *page, const lk_comparison *comparison)
     static const char *const incomparable[] = {"data.val", "model.size", "model.decoder.weights"};
     for (size_t i = 0; i < sizeof incomparable / sizeof *incomparable; i++)
         if (differs(comparison, incomparable[i]))
-            fprintf(page, "<p class=\"note\">The runs differ in %s: their errors are not measured by the same yardstick, "
-                    "compare with care.</p>\n", incomparable[i]);
+            fprintf(page,
+                    "<p class=\"note\">The runs differ in %s: their errors are not measured by the same yardstick, "
+                    "compare with care.</p>\n",
+                    incomparable[i]);
     fputs(rule, page);
 }
 
@@ -131,15 +133,23 @@ static lk_status fill_columns(const lk_comparison *comparison, columns *c)
 
 static lk_status draw_trade_off(FILE *page, const lk_comparison *comparison, const columns *c, int *plots)
 {
-    const lk_plot_series points = {.label = "mean of the seeds, bars: one standard deviation", .colour = "val",
-                                   .style = LK_PLOT_ERRORS, .count = comparison->count, .x = c->f2, .y = c->f1,
-                                   .dx = c->f2_bar, .dy = c->f1_bar, .names = c->names};
+    const lk_plot_series points = {.label = "mean of the seeds, bars: one standard deviation",
+                                   .colour = "val",
+                                   .style = LK_PLOT_ERRORS,
+                                   .count = comparison->count,
+                                   .x = c->f2,
+                                   .y = c->f1,
+                                   .dx = c->f2_bar,
+                                   .dy = c->f1_bar,
+                                   .names = c->names};
     const lk_plot_series line = {.colour = "train", .style = LK_PLOT_LINE, .count = comparison->count, .x = c->f2, .y = c->f1};
     bool path = lambda_alone(comparison);
     const lk_plot_series series[] = {path ? line : points, points};
     const lk_plot plot = {.title = path ? "Trade-off by lambda, lower left is better" : "Trade-off, lower left is better",
                           .x = "F2, distance of the pictures",
-                          .y = "F1, cross-entropy", .series = path ? series : series + 1, .series_count = path ? 2 : 1};
+                          .y = "F1, cross-entropy",
+                          .series = path ? series : series + 1,
+                          .series_count = path ? 2 : 1};
     return lk_plot_draw(page, &plot, (*plots)++);
 }
 
@@ -154,8 +164,12 @@ static lk_status draw_scores(FILE *page, const lk_comparison *comparison, const 
         {.label = "pixels", .colour = "ramp6", .style = LK_PLOT_MARKED_LINE, .count = n, .x = c->lambda, .y = c->pixels},
         {.label = "score", .colour = "ink", .style = LK_PLOT_DASHED, .count = n, .x = c->lambda, .y = c->score},
     };
-    const lk_plot plot = {.title = "Error left over lambda", .x = "lambda", .y = "share of a guess's error", .series = series,
-                          .series_count = 4, .logarithmic_x = comparison->settings[0].lambda > 0};
+    const lk_plot plot = {.title = "Error left over lambda",
+                          .x = "lambda",
+                          .y = "share of a guess's error",
+                          .series = series,
+                          .series_count = 4,
+                          .logarithmic_x = comparison->settings[0].lambda > 0};
     return lk_plot_draw(page, &plot, (*plots)++);
 }
 
@@ -235,7 +249,8 @@ static void head_scores(FILE *page)
 static void write_settings(FILE *page, const lk_comparison *comparison)
 {
     fputs("<h3>Settings <small>mean &plusmn; standard deviation over the seeds; a click on a head sorts</small></h3>\n"
-          "<div class=\"scroll\"><table class=\"sort\" id=\"settings\"><thead><tr>", page);
+          "<div class=\"scroll\"><table class=\"sort\" id=\"settings\"><thead><tr>",
+          page);
     head(page, "setting", "what differs between the runs");
     head(page, "seeds", "finished and evaluated, of all");
     head(page, "F1", "of the runs that are done; where none is, their last validations");
@@ -293,12 +308,14 @@ static void run_row(FILE *page, const lk_report_run *run, size_t index, const lk
 void lk_html_runs(FILE *page, const lk_report *report, const lk_comparison *comparison)
 {
     fputs("<h2>Runs <small>a click on a head sorts</small></h2>\n"
-          "<div class=\"scroll\"><table class=\"sort\" id=\"runs\"><thead><tr>", page);
+          "<div class=\"scroll\"><table class=\"sort\" id=\"runs\"><thead><tr>",
+          page);
     head(page, "run", "folder");
     head_keys(page, comparison);
     head(page, "seed", "run.seed");
-    head(page, "state", "done: has DONE; stopped: by the sweep's halving; running: wrote a number within stall.abort_s; "
-                         "unfinished: neither; not begun: no metrics.jsonl");
+    head(page, "state",
+         "done: has DONE; stopped: by the sweep's halving; running: wrote a number within stall.abort_s; "
+         "unfinished: neither; not begun: no metrics.jsonl");
     head(page, "step", "the last one");
     head(page, "best at", "step of the validation with the lowest F, L1 for a decoder");
     head(page, "F1", "at the best validation");

@@ -19,12 +19,12 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A broken promise is a finding. */
-#define FUZZ_REQUIRE(condition)                                                                                                \
-    do {                                                                                                                       \
-        if (!(condition)) {                                                                                                    \
-            fprintf(stderr, "%s:%d: broken promise: %s\nlast error: %s\n", __FILE__, __LINE__, #condition, lk_error_text());   \
-            abort();                                                                                                           \
-        }                                                                                                                      \
+#define FUZZ_REQUIRE(condition)                                                                                                  \
+    do {                                                                                                                         \
+        if (!(condition)) {                                                                                                      \
+            fprintf(stderr, "%s:%d: broken promise: %s\nlast error: %s\n", __FILE__, __LINE__, #condition, lk_error_text());     \
+            abort();                                                                                                             \
+        }                                                                                                                        \
     } while (0)
 
 /* A refusal is one of bad input, with a sentence, and not "out of memory" or "internal". */

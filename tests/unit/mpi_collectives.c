@@ -23,12 +23,12 @@
 static lk_process_group group;
 
 /* A rank that failed alone must take the others along. */
-#define CHECK(condition)                                                                                              \
-    do {                                                                                                              \
-        if (!(condition)) {                                                                                           \
-            lk_log_rank("%s:%d: not true: %s (%s)", __FILE__, __LINE__, #condition, lk_error_text());                 \
-            lk_group_abort(&group, 1);                                                                                \
-        }                                                                                                             \
+#define CHECK(condition)                                                                                                         \
+    do {                                                                                                                         \
+        if (!(condition)) {                                                                                                      \
+            lk_log_rank("%s:%d: not true: %s (%s)", __FILE__, __LINE__, #condition, lk_error_text());                            \
+            lk_group_abort(&group, 1);                                                                                           \
+        }                                                                                                                        \
     } while (0)
 
 /* Values of very different sizes, so that another order of summation shows in the bits. */

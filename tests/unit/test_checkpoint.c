@@ -17,10 +17,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define assert_ok(call)                                                                                                \
-    do {                                                                                                               \
-        if ((call) != LK_OK)                                                                                           \
-            fail_msg("%s: %s", #call, lk_error_text());                                                                \
+#define assert_ok(call)                                                                                                          \
+    do {                                                                                                                         \
+        if ((call) != LK_OK)                                                                                                     \
+            fail_msg("%s: %s", #call, lk_error_text());                                                                          \
     } while (0)
 
 enum { TRUNCATIONS = 20, FLIPS = 500 };
@@ -331,9 +331,9 @@ static void test_cannot_write(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_no_validation_yet), cmocka_unit_test(test_names),
-        cmocka_unit_test(test_truncated),    cmocka_unit_test(test_appended),          cmocka_unit_test(test_flipped_bits),
-        cmocka_unit_test(test_mixed),        cmocka_unit_test(test_cannot_write),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_no_validation_yet), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_truncated),  cmocka_unit_test(test_appended),          cmocka_unit_test(test_flipped_bits),
+        cmocka_unit_test(test_mixed),      cmocka_unit_test(test_cannot_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

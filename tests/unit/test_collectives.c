@@ -174,12 +174,9 @@ static void a_tree_has_a_power_of_two_of_terms(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_process_is_a_group_of_one),
-        cmocka_unit_test(agreement_keeps_the_sentence),
-        cmocka_unit_test(srun_without_pmix_is_refused),
-        cmocka_unit_test(buckets_are_cut_between_gradients),
-        cmocka_unit_test(gradients_lie_one_after_the_other),
-        cmocka_unit_test(accumulation_is_the_tree),
+        cmocka_unit_test(one_process_is_a_group_of_one),      cmocka_unit_test(agreement_keeps_the_sentence),
+        cmocka_unit_test(srun_without_pmix_is_refused),       cmocka_unit_test(buckets_are_cut_between_gradients),
+        cmocka_unit_test(gradients_lie_one_after_the_other),  cmocka_unit_test(accumulation_is_the_tree),
         cmocka_unit_test(a_tree_has_a_power_of_two_of_terms),
     };
     return cmocka_run_group_tests(tests, open_group, close_group);

@@ -16,10 +16,10 @@
 #include <cmocka.h>
 
 /* All that must be given. */
-#define LEAST                                                                                                                  \
-    "run: {dir: runs/a}\n"                                                                                                     \
-    "data: {train: t, val: [v]}\n"                                                                                             \
-    "model: {decoder: {weights: d}}\n"                                                                                         \
+#define LEAST                                                                                                                    \
+    "run: {dir: runs/a}\n"                                                                                                       \
+    "data: {train: t, val: [v]}\n"                                                                                               \
+    "model: {decoder: {weights: d}}\n"                                                                                           \
     "train: {epochs: 3}\n"
 
 static lk_status load(const char *text, const char *set, lk_config **out)
@@ -148,8 +148,7 @@ static void wrong_values(void **state)
     refused(LEAST "loss: {lambda: much}\n", NULL, "c.yaml:5: key 'loss.lambda': 'much' is not a number; allowed: 0 to 1000000");
     refused(LEAST "loss:\n  lambda: -1\n", NULL, "c.yaml:6: key 'loss.lambda': '-1' is not in range; allowed: 0 to 1000000");
     refused(LEAST "loss: {lambda: .nan}\n", NULL, "c.yaml:5: key 'loss.lambda': '.nan' is not a number; allowed: 0 to 1000000");
-    refused(LEAST "loss: {lambda: 1e999}\n", NULL,
-            "c.yaml:5: key 'loss.lambda': '1e999' is not in range; allowed: 0 to 1000000");
+    refused(LEAST "loss: {lambda: 1e999}\n", NULL, "c.yaml:5: key 'loss.lambda': '1e999' is not in range; allowed: 0 to 1000000");
     refused(LEAST "loss: {lambda: 0x10}\n", NULL, "c.yaml:5: key 'loss.lambda': '0x10' is not a number; allowed: 0 to 1000000");
     refused(LEAST "loss: {lambda: \"1\"}\n", NULL, "c.yaml:5: key 'loss.lambda': \"1\" is not a number; allowed: 0 to 1000000");
     refused(LEAST "loss: {lambda: [1]}\n", NULL, "c.yaml:5: key 'loss.lambda': a list is not a number; allowed: 0 to 1000000");
@@ -202,19 +201,17 @@ static void checks_between_keys(void **state)
             "--set model.size=224: '224' is not a power of two (the decoder doubles from 4); allowed: 32, 64, 128, 256, 512");
     refused(LEAST, "model.encoder.width=0.3",
             "--set model.encoder.width=0.3: '0.3' leaves fractions of channels; allowed: multiples of 1/64, as 0.25, 0.5, 1");
-    refused(
-        "model: {encoder: {width: 0.3125, norm: group}, decoder: {weights: d}}\nrun: {dir: a}\ndata: {train: t, val: v}\n",
-        NULL,
-        "c.yaml:1: key 'model.encoder.width': '0.3125' gives channels that 32 groups do not divide; allowed with norm group: "
-        "as 0.25, 0.5, 0.75, 1");
+    refused("model: {encoder: {width: 0.3125, norm: group}, decoder: {weights: d}}\nrun: {dir: a}\ndata: {train: t, val: v}\n",
+            NULL,
+            "c.yaml:1: key 'model.encoder.width': '0.3125' gives channels that 32 groups do not divide; allowed with norm group: "
+            "as 0.25, 0.5, 0.75, 1");
     refused(
         LEAST, "model.decoder.weights=none",
         "--set model.decoder.weights=none: 'none' is not enough for train.stage encoder; train the decoder first and give its "
         "run folder");
     refused(LEAST, "train.epochs=0", "--set train.epochs=0: is 0 and so is train.steps; give one of them, as epochs: 20");
     refused(LEAST, "train.steps=5", "--set train.steps=5: '5' stands beside train.epochs '3'; set one of them to 0");
-    refused(LEAST, "train.micro_batch=12",
-            "c.yaml: key 'train.global_batch': '32' is not a multiple of train.micro_batch '12'");
+    refused(LEAST, "train.micro_batch=12", "c.yaml: key 'train.global_batch': '32' is not a multiple of train.micro_batch '12'");
     refused(LEAST "validate: {every_epochs: 0}\n", "train.converge.patience=2",
             "--set train.converge.patience=2: '2' needs validations, and validate.every_epochs is 0; set one of them");
     refused(LEAST "stall:\n  abort_s: 20\n  warn_s: 20\n", NULL,

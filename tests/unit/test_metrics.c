@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#define WRITE(metrics, ...)                                                                                           \
+#define WRITE(metrics, ...)                                                                                                      \
     lk_metrics_write(metrics, (lk_metric[]){__VA_ARGS__}, sizeof((lk_metric[]){__VA_ARGS__}) / sizeof(lk_metric))
 
 static void assert_ok(lk_status status)
@@ -66,8 +66,8 @@ static void test_lines(void **state)
 static void test_numbers_round_trip(void **state)
 {
     (void)state;
-    static const double doubles[] = {0.1,     -0.0,  1.0 / 3,  DBL_MIN, DBL_TRUE_MIN,
-                                     DBL_MAX, 123456789012345678.0, NAN, INFINITY, -INFINITY};
+    static const double doubles[] = {0.1, -0.0,     1.0 / 3,  DBL_MIN, DBL_TRUE_MIN, DBL_MAX, 123456789012345678.0,
+                                     NAN, INFINITY, -INFINITY};
     static const float floats[] = {0.1f, -0.0f, 1.0f / 3, FLT_MIN, FLT_TRUE_MIN, FLT_MAX, 16777217.0f, NAN, INFINITY, -INFINITY};
     enum { COUNT = sizeof doubles / sizeof *doubles };
     lk_metrics *metrics;

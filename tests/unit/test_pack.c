@@ -399,7 +399,7 @@ static void the_report_has_everything(void **state)
     (void)state;
     captures c = {0};
     capture_pairs(&c, 10, EDGE);
-    capture_picture(&c, "faces/0003.jpg", 77, EDGE);    /* duplicate picture */
+    capture_picture(&c, "faces/0003.jpg", 77, EDGE); /* duplicate picture */
     char *json = capture_json(5, NULL, NULL);
     capture_text(&c, "faces/0005.json", json);          /* duplicate parameters */
     capture_picture(&c, "lonely/picture.jpg", 1, EDGE); /* orphan */
@@ -416,10 +416,14 @@ static void the_report_has_everything(void **state)
     assert_int_equal(report_number("out-mixed", "taken"), 10);
     assert_int_equal(report_number("out-mixed", "refused"), 8);
     assert_int_equal(report_number("out-mixed", "pictures"), 14);
-    static const char *const reasons[] = {"duplicate picture",          "duplicate parameters",
-                                          "picture without parameters", "parameters without picture",
-                                          "neither picture nor parameters", "archive inside an archive",
-                                          "bad parameters",             "unreadable picture"};
+    static const char *const reasons[] = {"duplicate picture",
+                                          "duplicate parameters",
+                                          "picture without parameters",
+                                          "parameters without picture",
+                                          "neither picture nor parameters",
+                                          "archive inside an archive",
+                                          "bad parameters",
+                                          "unreadable picture"};
     for (int i = 0; i < 8; i++)
         if (report_reason("out-mixed", reasons[i]) != 1)
             fail_msg("%s: not told", reasons[i]);

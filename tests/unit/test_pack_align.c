@@ -266,10 +266,10 @@ static const char *const frontal[] = {"0-f1-su-ph.jpg", "0-f15-hao-ph.jpg", "15-
                                       "obama.jpg",      "obama2.jpg",       "obama3.jpg",        "biden.jpg"};
 enum { FRONTAL = sizeof frontal / sizeof *frontal };
 
-#define NEED_PHOTOS()                                                                                                          \
-    if (!have_photos()) {                                                                                                      \
-        print_message("skipped: tests/photos has no photos (no registry, or LIKENESS_ROOT is not set)\n");                     \
-        skip();                                                                                                                \
+#define NEED_PHOTOS()                                                                                                            \
+    if (!have_photos()) {                                                                                                        \
+        print_message("skipped: tests/photos has no photos (no registry, or LIKENESS_ROOT is not set)\n");                       \
+        skip();                                                                                                                  \
     }
 
 static void eyes_of_photos_land_at_their_places(void **state)

@@ -65,7 +65,10 @@ static void names_with_control_characters_and_long_ones(void **state)
     captures c = {0};
     capture_picture(&c, "a\nlikeness: error: all is lost.jpg", 1, EDGE);
     capture_picture(&c, "\x1b[2J.jpg", 1, EDGE);
-    capture_picture(&c, "\xc2\x9b" "1m.jpg", 1, EDGE);
+    capture_picture(&c,
+                    "\xc2\x9b"
+                    "1m.jpg",
+                    1, EDGE);
     expect_refusal(&c, "control.tar", "name with control characters", 3);
     char *log;
     size_t size;
@@ -184,13 +187,20 @@ static void a_header_that_claims_everything(void **state)
     (void)state;
     uint8_t tar[4096] = {0};
     strcpy((char *)tar, "faces/0000.jpg");
-    memcpy(tar + 100, "0000644\0" "0000000\0" "0000000\0", 24);
+    memcpy(tar + 100,
+           "0000644\0"
+           "0000000\0"
+           "0000000\0",
+           24);
     tar[124] = 0x80;
     tar[128] = 0x40; /* 2^62 in the last eight of twelve bytes */
     memcpy(tar + 136, "00000000000\0", 12);
     memset(tar + 148, ' ', 8);
     tar[156] = '0';
-    memcpy(tar + 257, "ustar\0" "00", 8);
+    memcpy(tar + 257,
+           "ustar\0"
+           "00",
+           8);
     unsigned sum = 0;
     for (int i = 0; i < 512; i++)
         sum += tar[i];

@@ -33,8 +33,10 @@ static void put(const char *folder, const char *name, const char *text)
 static void put_config(const char *folder, const char *lambda, int seed, const char *extra)
 {
     char text[1024];
-    snprintf(text, sizeof text, "run: {dir: %s, seed: %d}\ndata: {train: [t], val: v}\nmodel: {decoder: {weights: d}}\n"
-             "loss: {lambda: %s}\ntrain: {steps: 9}\nstall: {abort_s: 100}\n%s", folder, seed, lambda, extra);
+    snprintf(text, sizeof text,
+             "run: {dir: %s, seed: %d}\ndata: {train: [t], val: v}\nmodel: {decoder: {weights: d}}\n"
+             "loss: {lambda: %s}\ntrain: {steps: 9}\nstall: {abort_s: 100}\n%s",
+             folder, seed, lambda, extra);
     put(folder, "config.yaml", text);
 }
 
@@ -51,10 +53,11 @@ static void put_evaluation(const char *run, double accuracy, double majority, do
 {
     char folder[LK_PATH_SIZE], text[512];
     snprintf(folder, sizeof folder, "%s/report", run);
-    snprintf(text, sizeof text, "{\"samples\":7,\"F\":9,\"F1\":1,"
+    snprintf(text, sizeof text,
+             "{\"samples\":7,\"F\":9,\"F1\":1,"
              "\"F2\":%g,\"baseline_F2\":2,\"mae_ratio_20\":%g,\"accuracy\":{\"hair\":%g},"
-             "\"majority\":{\"hair\":%g},\"continuous\":[{\"name\":\"jaw\",\"mae_ratio\":0.5}]}", 2 * pixels, ratio,
-             accuracy, majority);
+             "\"majority\":{\"hair\":%g},\"continuous\":[{\"name\":\"jaw\",\"mae_ratio\":0.5}]}",
+             2 * pixels, ratio, accuracy, majority);
     put(folder, "evaluation.json", text);
     put(run, "DONE", "");
 }
@@ -152,7 +155,8 @@ static void scores(void **state)
 {
     (void)state;
     lk_report_choice choices[] = {{"hair", 0.9, 0.5}, {"brows", 0.7, 0.4}};
-    lk_evaluation_record j = {.present = true, .choice_count = 2, .choices = choices, .f2 = 1.5, .baseline_f2 = 3, .mae_ratio_20 = 0.8};
+    lk_evaluation_record j = {
+        .present = true, .choice_count = 2, .choices = choices, .f2 = 1.5, .baseline_f2 = 3, .mae_ratio_20 = 0.8};
     lk_score s = lk_score_of(&j);
     assert_float_equal(s.choices, 0.4 / 1.1, 1e-12);
     assert_float_equal(s.pixels, 0.5, 1e-12);
@@ -309,10 +313,17 @@ static void names_gnuplot_when_missing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_a_run),         cmocka_unit_test(tells_states_apart), cmocka_unit_test(survives_damage),
-        cmocka_unit_test(reads_odd_evaluations), cmocka_unit_test(scores),            cmocka_unit_test(finds_runs_in_order),
-        cmocka_unit_test(compares),            cmocka_unit_test(escapes),            cmocka_unit_test(encodes_base64),
-        cmocka_unit_test(thins),               cmocka_unit_test(names_gnuplot_when_missing),
+        cmocka_unit_test(reads_a_run),
+        cmocka_unit_test(tells_states_apart),
+        cmocka_unit_test(survives_damage),
+        cmocka_unit_test(reads_odd_evaluations),
+        cmocka_unit_test(scores),
+        cmocka_unit_test(finds_runs_in_order),
+        cmocka_unit_test(compares),
+        cmocka_unit_test(escapes),
+        cmocka_unit_test(encodes_base64),
+        cmocka_unit_test(thins),
+        cmocka_unit_test(names_gnuplot_when_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

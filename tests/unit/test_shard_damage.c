@@ -162,8 +162,7 @@ static void impossible_labels_are_refused(void **state)
         small_sample_make(3, EDGE, &s);
         s.continuous[SMALL_NC - 1] = cases[k].continuous;
         s.discrete[SMALL_GROUPS - 1] = cases[k].discrete;
-        uint64_t checksum =
-            lk_sample_checksum(s.image, EDGE * EDGE * 3, s.continuous, SMALL_NC, s.discrete, SMALL_GROUPS, s.key);
+        uint64_t checksum = lk_sample_checksum(s.image, EDGE * EDGE * 3, s.continuous, SMALL_NC, s.discrete, SMALL_GROUPS, s.key);
         off_t checksums_at = shard.key_at + (off_t)COUNT * shard.key_width;
         int fd = open("labels.h5", O_WRONLY);
         put_at(fd, s.continuous, sizeof s.continuous, shard.continuous_at + 3 * (off_t)sizeof s.continuous);

@@ -177,12 +177,12 @@ static lk_status evaluate_decoder(lk_evaluator *e, lk_evaluation *out)
 
 typedef struct encoder_sums {
     lk_evaluation *out;
-    double *hits;                              /* [groups] */
-    double *error, *mean_error;                /* [nc]: sums of |pc - pc'| and |mean - pc'| */
-    double *x, *y, *xx, *yy, *xy;              /* [nc]: moments of pc (x) and pc' (y) */
-    float *continuous, *mean;                  /* [BATCH, nc] */
-    double *logits;                            /* [BATCH, choices] */
-    uint8_t *discrete;                         /* [BATCH, groups] */
+    double *hits;                 /* [groups] */
+    double *error, *mean_error;   /* [nc]: sums of |pc - pc'| and |mean - pc'| */
+    double *x, *y, *xx, *yy, *xy; /* [nc]: moments of pc (x) and pc' (y) */
+    float *continuous, *mean;     /* [BATCH, nc] */
+    double *logits;               /* [BATCH, choices] */
+    uint8_t *discrete;            /* [BATCH, groups] */
 } encoder_sums;
 
 static lk_status allocate_sums(const lk_evaluator *e, encoder_sums *s)
@@ -273,8 +273,7 @@ static lk_status measure_strength(lk_evaluator *e, const lk_batch *batch, void *
         for (int sign = 0; sign < 2; sign++) {
             memcpy(s->continuous, batch->continuous, (size_t)n * nc * sizeof(float));
             for (int i = 0; i < n; i++)
-                s->continuous[(size_t)i * nc + (size_t)k] =
-                    (float)(e->labels.mean[k] + (sign ? 1 : -1) * e->labels.deviation[k]);
+                s->continuous[(size_t)i * nc + (size_t)k] = (float)(e->labels.mean[k] + (sign ? 1 : -1) * e->labels.deviation[k]);
             side[sign] = lk_decode(&e->decoder, schema, n, s->continuous, batch->discrete);
         }
         if (side[0] && side[1])

@@ -23,13 +23,13 @@ typedef struct lk_parameter_score {
 typedef struct lk_evaluation {
     int64_t samples;
     bool has_parts;
-    double f, f1, f2;                 /* the decoder's L1 is f */
-    double baseline_f;                /* decoder: mean picture */
-    double baseline_f1, baseline_f2;  /* encoder */
+    double f, f1, f2;                /* the decoder's L1 is f */
+    double baseline_f;               /* decoder: mean picture */
+    double baseline_f1, baseline_f2; /* encoder */
     int group_count, continuous_count;
-    double *accuracy;                 /* [groups] */
-    double *majority;                 /* [groups]: accuracy of always saying the commonest choice */
-    lk_parameter_score *parameters;   /* [continuous_count], strongest first */
+    double *accuracy;               /* [groups] */
+    double *majority;               /* [groups]: accuracy of always saying the commonest choice */
+    lk_parameter_score *parameters; /* [continuous_count], strongest first */
 } lk_evaluation;
 
 typedef struct lk_evaluator lk_evaluator;
@@ -48,7 +48,7 @@ typedef struct lk_faces {
     uint8_t *inputs;   /* [count,S,S,3]: what the encoder saw; a decoder run: the client's picture */
     float *continuous; /* the encoder's parameters; a decoder run: the labels */
     uint8_t *discrete;
-    uint8_t *decoded;  /* [count,S,S,3]: D(p) */
+    uint8_t *decoded; /* [count,S,S,3]: D(p) */
 } lk_faces;
 /* `count` is cut to the size of the set. */
 lk_status lk_predict_faces(lk_evaluator *evaluator, int count, lk_faces *out);

@@ -53,8 +53,7 @@ lk_tensor *lk_block_forward(lk_block *b, const lk_weights *weights, const lk_ten
 {
     lk_block_forget(b);
     b->x = lk_tensor_share(x);
-    lk_tensor *y =
-        lk_convolution(x, weights->items[b->weight].compute, weights->items[b->bias].compute, &b->convolution);
+    lk_tensor *y = lk_convolution(x, weights->items[b->weight].compute, weights->items[b->bias].compute, &b->convolution);
     if (b->norm != LK_NORMLESS) {
         b->linear = y;
         y = normalize(b, weights, b->linear);

@@ -180,8 +180,8 @@ static lk_tensor *residual_backward(lk_encoder *e, int i, lk_tensor *dy)
 
 static lk_tensor *head_forward(lk_encoder *e, int head)
 {
-    lk_tensor *narrow = lk_linear(e->flat, e->weights.items[e->heads[head][0]].compute,
-                                  e->weights.items[e->heads[head][1]].compute);
+    lk_tensor *narrow =
+        lk_linear(e->flat, e->weights.items[e->heads[head][0]].compute, e->weights.items[e->heads[head][1]].compute);
     lk_tensor *y = lk_tensor_cast(narrow, e->weights.dtype);
     lk_tensor_free(&narrow);
     return y;

@@ -25,9 +25,9 @@ typedef struct lk_weight {
     char name[LK_WEIGHT_NAME];
     int dims;
     int64_t sizes[LK_MAX_DIMS];
-    size_t count;    /* numbers in it */
-    size_t offset;   /* where it begins in the flat buffers, in numbers */
-    bool statistic;  /* a running mean or variance, not trained */
+    size_t count;     /* numbers in it */
+    size_t offset;    /* where it begins in the flat buffers, in numbers */
+    bool statistic;   /* a running mean or variance, not trained */
     double lr_factor; /* on the learning rate; 1 for most */
     lk_tensor *value;
     lk_tensor *gradient; /* NULL until bound */
@@ -41,8 +41,8 @@ typedef struct lk_weights {
     void *values; /* total numbers of dtype */
     lk_dtype dtype;
     lk_dtype compute_dtype;
-    bool frozen;     /* backward computes no gradients for them */
-    bool accumulate; /* backward adds to the gradients instead of setting them */
+    bool frozen;            /* backward computes no gradients for them */
+    bool accumulate;        /* backward adds to the gradients instead of setting them */
     double statistic_share; /* what one micro-batch adds to the statistics: 1 / micro-batches of a global batch */
     /* Called when gradient i of this step is final (NULL: nobody listens). */
     void (*ready)(void *context, int i);

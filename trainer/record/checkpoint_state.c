@@ -17,10 +17,10 @@ enum { FORMAT = 1, TAIL_SIZE = sizeof STATE_TAIL - sizeof "%s" + LK_HEX_SIZE - 1
 
 static json_t *state_object(const lk_train_state *s, const lk_checkpoint_texts *texts, const char *model, const char *optimizer)
 {
-    json_t *root = json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "format", FORMAT, "step", (json_int_t)s->step, "updates",
-                             (json_int_t)s->updates, "best_step", (json_int_t)s->best_step, "epochs_without_gain",
-                             (json_int_t)s->epochs_without_gain, "skipped", (json_int_t)s->skipped, "restarts",
-                             (json_int_t)s->restarts);
+    json_t *root =
+        json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "format", FORMAT, "step", (json_int_t)s->step, "updates",
+                  (json_int_t)s->updates, "best_step", (json_int_t)s->best_step, "epochs_without_gain",
+                  (json_int_t)s->epochs_without_gain, "skipped", (json_int_t)s->skipped, "restarts", (json_int_t)s->restarts);
     if (!root)
         return NULL;
     /* JSON has no infinity: no validation yet is null. */
@@ -92,14 +92,10 @@ static lk_status read_counts(const json_t *root, const char *origin, lk_checkpoi
         const char *key;
         int64_t *value;
         int64_t least;
-    } counts[] = {{root, "step", &s->step, 0},
-                  {root, "updates", &s->updates, 0},
-                  {root, "best_step", &s->best_step, 0},
-                  {root, "epochs_without_gain", &s->epochs_without_gain, 0},
-                  {root, "skipped", &s->skipped, 0},
-                  {root, "restarts", &s->restarts, 0},
-                  {sampler, "seed", &out->seed, 0},
-                  {sampler, "count", &out->sample_count, 1}};
+    } counts[] = {{root, "step", &s->step, 0},           {root, "updates", &s->updates, 0},
+                  {root, "best_step", &s->best_step, 0}, {root, "epochs_without_gain", &s->epochs_without_gain, 0},
+                  {root, "skipped", &s->skipped, 0},     {root, "restarts", &s->restarts, 0},
+                  {sampler, "seed", &out->seed, 0},      {sampler, "count", &out->sample_count, 1}};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         const json_t *value = json_object_get(counts[i].object, counts[i].key);
         if (!json_is_integer(value) || json_integer_value(value) < counts[i].least)

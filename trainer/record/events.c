@@ -217,8 +217,8 @@ static record_kind read_record(FILE *in, uint8_t **record, size_t *room, size_t 
 }
 
 typedef struct cut_result {
-    size_t kept;    /* events other than the file's version */
-    bool cut;       /* something went */
+    size_t kept;  /* events other than the file's version */
+    bool cut;     /* something went */
     bool damaged; /* what follows a damaged record cannot be read */
 } cut_result;
 

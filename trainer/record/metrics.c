@@ -62,9 +62,7 @@ static bool print_item(FILE *line, const lk_metric *item)
     bool good = print_text(line, item->key);
     fputc(':', line);
     switch (item->kind) {
-    case LK_METRIC_INTEGER:
-        fprintf(line, "%lld", (long long)item->integer);
-        break;
+    case LK_METRIC_INTEGER: fprintf(line, "%lld", (long long)item->integer); break;
     case LK_METRIC_FLOAT:
     case LK_METRIC_DOUBLE:
         if (item->number == 0 && signbit(item->number))
@@ -74,9 +72,7 @@ static bool print_item(FILE *line, const lk_metric *item)
         else
             fputs(isnan(item->number) ? "\"nan\"" : item->number > 0 ? "\"inf\"" : "\"-inf\"", line);
         break;
-    case LK_METRIC_TEXT:
-        good = print_text(line, item->text) && good;
-        break;
+    case LK_METRIC_TEXT: good = print_text(line, item->text) && good; break;
     }
     return good;
 }
@@ -95,9 +91,9 @@ lk_status lk_metrics_write(lk_metrics *metrics, const lk_metric *items, size_t c
         fputs(count == 0 ? "{}\n" : "}\n", line);
         good = fclose(line) == 0 && good;
     }
-    lk_status status = good ? lk_append_or_keep(metrics->fd, metrics->path, &metrics->backlog, text, size)
-                            : lk_fail(LK_INTERNAL, "%s: cannot form a line: out of memory, or a text that is not UTF-8",
-                                      metrics->path);
+    lk_status status =
+        good ? lk_append_or_keep(metrics->fd, metrics->path, &metrics->backlog, text, size)
+             : lk_fail(LK_INTERNAL, "%s: cannot form a line: out of memory, or a text that is not UTF-8", metrics->path);
     free(text);
     return status;
 }

@@ -235,14 +235,12 @@ bool lk_saver_written(lk_saver *s, lk_status *failure)
 {
     *failure = LK_OK;
     switch (phase_of(s)) {
-    case WRITTEN:
-        return true;
+    case WRITTEN: return true;
     case FAILED:
         *failure = lk_error_put(&s->error);
         set_phase(s, IDLE);
         return false;
-    default:
-        return false;
+    default: return false;
     }
 }
 

@@ -44,12 +44,9 @@ bool lk_torch_ok(AOTITorchError code, const char *what)
 int32_t lk_torch_dtype(lk_dtype dtype)
 {
     switch (dtype) {
-    case LK_DTYPE_F64:
-        return aoti_torch_dtype_float64();
-    case LK_DTYPE_BF16:
-        return aoti_torch_dtype_bfloat16();
-    default:
-        return aoti_torch_dtype_float32();
+    case LK_DTYPE_F64: return aoti_torch_dtype_float64();
+    case LK_DTYPE_BF16: return aoti_torch_dtype_bfloat16();
+    default: return aoti_torch_dtype_float32();
     }
 }
 

@@ -35,8 +35,7 @@ static void NAME(combine)(const ELEMENT *restrict u, const ELEMENT *restrict v, 
 {
     for (int64_t p = 0; p < pixels; p++)
         for (int64_t c = 0; c < channels; c++)
-            out[p * channels + c] =
-                STORE(a[c] * LOAD(u[p * channels + c]) + b[c] * LOAD(v[p * channels + c]) + k[c]);
+            out[p * channels + c] = STORE(a[c] * LOAD(u[p * channels + c]) + b[c] * LOAD(v[p * channels + c]) + k[c]);
 }
 
 /* out = a[c] * u + k[c] */

@@ -283,7 +283,7 @@ void lk_fused_sgd_(const lk_sgd *rule, int count, lk_tensor *const *weights, lk_
     lk_push_double(&call, rule->weight_decay);
     lk_push_double(&call, rule->momentum);
     lk_push_double(&call, rule->lr);
-    lk_push_double(&call, 0); /* dampening */
+    lk_push_double(&call, 0);   /* dampening */
     lk_push_bool(&call, false); /* Nesterov */
     lk_push_bool(&call, false); /* maximize */
     lk_push_bool(&call, rule->first_step);

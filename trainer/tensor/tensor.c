@@ -91,8 +91,8 @@ lk_tensor *lk_tensor_empty(lk_dtype dtype, int dims, const int64_t *sizes)
     int64_t strides[LK_MAX_DIMS];
     AtenTensorHandle out = NULL;
     strides_of(dims, sizes, strides);
-    lk_torch_ok(
-        aoti_torch_empty_strided(dims, sizes, strides, lk_torch_dtype(dtype), aoti_torch_device_type_cpu(), 0, &out), "empty");
+    lk_torch_ok(aoti_torch_empty_strided(dims, sizes, strides, lk_torch_dtype(dtype), aoti_torch_device_type_cpu(), 0, &out),
+                "empty");
     return (lk_tensor *)out;
 }
 
@@ -328,7 +328,7 @@ typedef struct picture_job {
     const uint8_t *pixels;
     uint8_t *pixels_out;
     void *values;
-    float table[3][256];       /* every value a channel can take */
+    float table[3][256]; /* every value a channel can take */
     uint16_t table_bf16[3][256];
 } picture_job;
 
@@ -367,9 +367,9 @@ static lk_tensor *pictures(const uint8_t *pixels, int n, int size, lk_dtype dtyp
             job.table[c][v] = ((float)v / 255.0f - mean[c]) / deviation[c];
             job.table_bf16[c][v] = lk_float_to_bfloat(job.table[c][v]);
         }
-    lk_torch_ok(torch_parallel_for(0, (int64_t)n * size * size, GRAIN, dtype == LK_DTYPE_F32 ? pixels_to_f32 : pixels_to_bf16,
-                                   &job),
-                "pictures");
+    lk_torch_ok(
+        torch_parallel_for(0, (int64_t)n * size * size, GRAIN, dtype == LK_DTYPE_F32 ? pixels_to_f32 : pixels_to_bf16, &job),
+        "pictures");
     return out;
 }
 
@@ -418,12 +418,9 @@ typedef struct sum_job {
 static double value_at(const sum_job *job, int64_t i)
 {
     switch (job->dtype) {
-    case LK_DTYPE_F64:
-        return ((const double *)job->values)[i];
-    case LK_DTYPE_BF16:
-        return lk_bfloat_to_float(((const uint16_t *)job->values)[i]);
-    default:
-        return ((const float *)job->values)[i];
+    case LK_DTYPE_F64: return ((const double *)job->values)[i];
+    case LK_DTYPE_BF16: return lk_bfloat_to_float(((const uint16_t *)job->values)[i]);
+    default: return ((const float *)job->values)[i];
     }
 }
 
