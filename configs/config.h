@@ -17,7 +17,7 @@
 /* bytes of a text with its NUL, entries of a list */
 enum { LK_CONFIG_TEXT = 512, LK_CONFIG_PATHS = 16 };
 
-typedef enum lk_norm { LK_NORM_NONE, LK_NORM_GROUP } lk_norm;
+typedef enum lk_norm { LK_NORM_NONE, LK_NORM_GROUP, LK_NORM_BATCH } lk_norm; /* batch: of the decoder's blocks, not a choice */
 typedef enum lk_optimizer_kind { LK_SGD, LK_ADAMW } lk_optimizer_kind;
 typedef enum lk_schedule { LK_CONSTANT, LK_STEP, LK_COSINE } lk_schedule;
 typedef enum lk_stage { LK_STAGE_DECODER, LK_STAGE_ENCODER } lk_stage;

@@ -34,39 +34,49 @@ void lk_optimizer_free(lk_optimizer *o)
     *o = (lk_optimizer){0};
 }
 
-/* The trained weights with one factor on the rate go through one fused call. */
-static void update_those(lk_optimizer *o, double factor, double lr)
+/* Tensors of one fused call. */
+typedef struct fused {
+    int count;
+    lk_tensor *values[LK_FUSED_MAX], *gradients[LK_FUSED_MAX], *first[LK_FUSED_MAX], *second[LK_FUSED_MAX];
+} fused;
+
+static void update_list(const lk_optimizer *o, double lr, const fused *f)
 {
     const lk_config *c = o->config;
-    lk_tensor *values[LK_FUSED_MAX], *gradients[LK_FUSED_MAX], *first[LK_FUSED_MAX], *second[LK_FUSED_MAX];
-    int count = 0;
-    for (int i = 0; i < o->weights->count && count < LK_FUSED_MAX; i++) {
-        lk_weight *w = &o->weights->items[i];
-        if (w->statistic || w->lr_factor != factor)
-            continue;
-        values[count] = w->value;
-        gradients[count] = w->gradient;
-        first[count] = o->views[0][i];
-        second[count] = o->buffer_count > 1 ? o->views[1][i] : NULL;
-        count++;
-    }
-    if (count == 0)
-        return;
     if (c->optimizer.name == LK_SGD) {
-        lk_sgd rule = {.lr = lr * factor,
-                       .momentum = c->optimizer.momentum,
-                       .weight_decay = c->optimizer.weight_decay,
-                       .first_step = o->step == 0};
-        lk_fused_sgd_(&rule, count, values, gradients, first);
+        lk_sgd rule = {
+            .lr = lr, .momentum = c->optimizer.momentum, .weight_decay = c->optimizer.weight_decay, .first_step = o->step == 0};
+        lk_fused_sgd_(&rule, f->count, f->values, f->gradients, f->first);
     } else {
-        lk_adamw rule = {.lr = lr * factor,
+        lk_adamw rule = {.lr = lr,
                          .beta1 = c->optimizer.momentum,
                          .beta2 = c->optimizer.beta2,
                          .eps = c->optimizer.eps,
                          .weight_decay = c->optimizer.weight_decay,
                          .step = o->step + 1};
-        lk_fused_adamw_(&rule, count, values, gradients, first, second);
+        lk_fused_adamw_(&rule, f->count, f->values, f->gradients, f->first, f->second);
     }
+}
+
+/* The trained weights with one factor on the rate, LK_FUSED_MAX at a time. */
+static void update_those(const lk_optimizer *o, double factor, double lr)
+{
+    fused f = {.count = 0};
+    for (int i = 0; i < o->weights->count; i++) {
+        const lk_weight *w = &o->weights->items[i];
+        if (w->statistic || w->lr_factor != factor)
+            continue;
+        f.values[f.count] = w->value;
+        f.gradients[f.count] = w->gradient;
+        f.first[f.count] = o->views[0][i];
+        f.second[f.count] = o->buffer_count > 1 ? o->views[1][i] : NULL;
+        if (++f.count == LK_FUSED_MAX) {
+            update_list(o, lr * factor, &f);
+            f.count = 0;
+        }
+    }
+    if (f.count > 0)
+        update_list(o, lr * factor, &f);
 }
 
 /* value += momentum * (batch - value) */

@@ -20,7 +20,6 @@ static size_t part_size(const lk_training *t)
     return sizeof(step_part) + (size_t)t->order.accumulation * sizeof(lk_losses);
 }
 
-/* Gradient of `weight` of this micro-batch is in the buffer. */
 static void gradient_ready(void *context, int weight)
 {
     lk_training *t = context;
@@ -28,11 +27,11 @@ static void gradient_ready(void *context, int weight)
     if (t->tree)
         lk_tree_accumulate(t->tree, t->micro_batch_number, t->gradients, w->offset, w->count);
     if (t->micro_batch_number == t->order.accumulation - 1)
-        lk_buckets_ready(t->buckets, t->task->weights->count - 1 - weight);
+        lk_buckets_ready(t->buckets, lk_weights_place(t->task->weights, weight));
 }
 
 /* Forward and backward of one micro-batch. In the last one backward releases the gradients to the communication thread as they
- * are finished; after a failure they are released all the same, since other ranks wait. */
+ * are finished. */
 static lk_status learn_micro_batch(lk_training *t, lk_status before, lk_losses *sums, double *data_wait)
 {
     lk_weights *w = t->task->weights;
@@ -44,18 +43,13 @@ static lk_status learn_micro_batch(lk_training *t, lk_status before, lk_losses *
         status = lk_loader_next(t->loader, &batch);
     *data_wait += lk_clock() - start;
     /* A tree takes each micro-batch's gradients by themselves. */
-    w->accumulate = !t->tree && t->micro_batch_number > 0;
-    w->ready = gradient_ready;
-    w->ready_context = t;
+    lk_weights_begin(w, !t->tree && t->micro_batch_number > 0, gradient_ready, t);
     if (batch) {
         lk_watchdog_report(t->dog, t->state.step, LK_PHASE_FORWARD);
         status = t->task->learn(t->task, batch, 1.0 / t->config->train.global_batch, sums);
         lk_loader_release(t->loader, batch);
-    } else {
-        for (int i = w->count - 1; i >= 0; i--)
-            gradient_ready(t, i);
     }
-    return before != LK_OK ? before : status;
+    return lk_weights_end(w, status);
 }
 
 static int stop_wanted(const lk_training *t)

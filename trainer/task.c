@@ -27,8 +27,10 @@ float *lk_decoder_input(const lk_schema *schema, int n, const float *continuous,
     int nc = schema->continuous_count;
     int width = nc + schema->choice_count;
     float *input = calloc((size_t)n * (size_t)width, sizeof *input);
-    if (!input)
+    if (!input) {
+        lk_tensor_fail(LK_INTERNAL, "out of memory for the decoder's input");
         return NULL;
+    }
     for (int i = 0; i < n; i++) {
         float *row = input + (size_t)i * (size_t)width;
         memcpy(row, continuous + (size_t)i * (size_t)nc, (size_t)nc * sizeof *row);

@@ -26,8 +26,9 @@ struct lk_task {
     bool has_parts;           /* F1 and F2 mean something */
     const char *loss_name;    /* "F", or "L1" */
 
-    /* Forward and backward of one micro-batch; gradients go to the weights, multiplied by `share` (1 / global batch); adds the
-     * losses of its samples to *sums. */
+    /* Forward and backward of one micro-batch, between lk_weights_begin and lk_weights_end of the weights: hands in the gradient of
+     * every weight exactly once, in the opposite order of adding, multiplied by `share` (1 / global batch). Those that a failure
+     * keeps back, lk_weights_end hands in: the other ranks wait for them. Adds the losses of its samples to *sums. */
     lk_status (*learn)(lk_task *task, const lk_batch *batch, double share, lk_losses *sums);
     /* Before a validation: takes the current weights (the decoder folds its batch norm). */
     lk_status (*begin_judging)(lk_task *task);
@@ -46,7 +47,8 @@ lk_status lk_task_create(const lk_config *config, const lk_schema *schema, const
 lk_status lk_encoder_task_create(const lk_config *config, const lk_schema *schema, const double *mean, lk_task **out);
 lk_status lk_decoder_task_create(const lk_config *config, const lk_schema *schema, lk_task **out);
 
-/* The decoder's input [n, continuous + one-hot] on the host from n labels; the caller frees. */
+/* The decoder's input [n, continuous + one-hot] on the host from n labels; the caller frees. NULL: out of memory, which
+ * lk_tensor_check will report. */
 float *lk_decoder_input(const lk_schema *schema, int n, const float *continuous, const uint8_t *discrete);
 
 /* Puts columns of pictures (each [n,S,S,3], from top to bottom of a column) side by side: n columns, `rows` rows. */

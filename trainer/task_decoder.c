@@ -103,12 +103,13 @@ lk_status lk_decoder_task_create(const lk_config *config, const lk_schema *schem
                               .width = config->model.decoder.width,
                               .inputs = schema->continuous_count + schema->choice_count};
     lk_status status = lk_decoder_create(&shape, LK_DTYPE_F32, t->compute, &t->decoder);
+    if (status == LK_OK)
+        status = lk_decoder_initialize(&t->decoder, (uint64_t)config->run.seed);
     if (status != LK_OK) {
-        free(t);
+        free_task(&t->base);
         return status;
     }
     t->base.weights = &t->decoder.weights;
-    lk_decoder_initialize(&t->decoder, (uint64_t)config->run.seed);
     *out = &t->base;
     return LK_OK;
 }

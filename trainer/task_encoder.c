@@ -40,7 +40,7 @@ lk_status lk_configured_encoder(const lk_config *config, const lk_schema *schema
 {
     lk_encoder_shape shape = {.size = config->model.size,
                               .width = config->model.encoder.width,
-                              .group_norm = config->model.encoder.norm == LK_NORM_GROUP,
+                              .norm = config->model.encoder.norm,
                               .continuous_count = schema->continuous_count,
                               .choice_count = schema->choice_count};
     return lk_encoder_create(&shape, LK_DTYPE_F32, compute_dtype(config), out);
@@ -129,7 +129,7 @@ static double pixel_part(encoder_task *t, const lk_batch *batch, const float *co
     lk_tensor *y = lk_decoder_forward(&t->decoder, p, dcontinuous != NULL);
     lk_tensor *dy = NULL;
     double sum = y && target ? lk_pixel_loss(y, target, share, dcontinuous ? &dy : NULL) : 0;
-    if (dcontinuous) {
+    if (dcontinuous && input) {
         lk_tensor *dp = lk_decoder_backward(&t->decoder, dy);
         lk_tensor_to_floats(dp, input);
         for (int i = 0; i < n; i++)
@@ -174,7 +174,6 @@ static lk_status learn(lk_task *task, const lk_batch *batch, double share, lk_lo
         dpc = lk_tensor_from_floats(o.dcontinuous, LK_DTYPE_F32, 2, (int64_t[]){n, schema->continuous_count});
         dpd = lk_tensor_from_doubles(o.dlogits, LK_DTYPE_F32, 2, (int64_t[]){n, schema->choice_count});
     }
-    /* Also after a failure: other ranks wait for these gradients. */
     lk_encoder_backward(&t->encoder, dpc, dpd);
     lk_tensor_free(&pc);
     lk_tensor_free(&pd);
@@ -265,15 +264,16 @@ lk_status lk_encoder_task_create(const lk_config *config, const lk_schema *schem
     lk_status status = lk_configured_encoder(config, schema, &t->encoder);
     if (status == LK_OK)
         status = lk_load_frozen_decoder(config, schema, &t->decoder);
+    if (status == LK_OK)
+        status = lk_encoder_initialize(&t->encoder, (uint64_t)config->run.seed);
+    if (status == LK_OK && config->optimizer.continuous_head_bias_from_data)
+        status = lk_encoder_set_continuous_bias(&t->encoder, mean);
     if (status != LK_OK) {
         free_task(&t->base);
         return status;
     }
     t->base.weights = &t->encoder.weights;
     t->base.frozen = &t->decoder.weights;
-    lk_encoder_initialize(&t->encoder, (uint64_t)config->run.seed);
-    if (config->optimizer.continuous_head_bias_from_data)
-        lk_encoder_set_continuous_bias(&t->encoder, mean);
     lk_encoder_set_continuous_lr(&t->encoder, config->optimizer.continuous_head_lr);
     *out = &t->base;
     return LK_OK;

@@ -110,7 +110,7 @@ static lk_status open_buckets(lk_training *t)
     if (!sizes)
         return lk_fail(LK_INTERNAL, "out of memory");
     for (int i = 0; i < w->count; i++)
-        sizes[w->count - 1 - i] = w->items[i].count;
+        sizes[lk_weights_place(w, i)] = w->items[i].count;
     lk_buckets_options options = {.bucket_bytes = (size_t)(t->config->collectives.bucket_mb * 1024 * 1024),
                                   .reproducible = sums_in_tree(t)};
     lk_status status = lk_buckets_create(t->group, sizes, w->count, options, &t->buckets);
@@ -122,8 +122,7 @@ static lk_status open_optimizer(lk_training *t)
 {
     lk_weights *w = t->task->weights;
     t->gradients = lk_buckets_data(t->buckets);
-    w->statistic_share = (double)t->config->train.micro_batch / t->config->train.global_batch;
-    LK_TRY(lk_weights_bind_gradients(w, t->gradients));
+    LK_TRY(lk_weights_bind_gradients(w, t->gradients, t->order.accumulation * t->group->size));
     if (sums_in_tree(t))
         LK_TRY(lk_tree_accumulator_create(w->total, t->order.accumulation, &t->tree));
     return lk_optimizer_create(t->config, w, &t->optimizer);

@@ -65,8 +65,9 @@ static lk_status make_decoder(const lk_config *config, const char *train)
                               .inputs = schema->continuous_count + schema->choice_count};
     lk_status status = lk_decoder_create(&shape, LK_DTYPE_F32, LK_DTYPE_F32, &decoder);
     if (status == LK_OK) {
-        lk_decoder_initialize(&decoder, 1);
-        status = lk_weights_save(config->model.decoder.weights, &decoder.weights, NULL, 0, NULL);
+        status = lk_decoder_initialize(&decoder, 1);
+        if (status == LK_OK)
+            status = lk_weights_save(config->model.decoder.weights, &decoder.weights, NULL, 0, NULL);
         lk_decoder_free(&decoder);
     }
     lk_dataset_close(faces);

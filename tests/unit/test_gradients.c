@@ -92,7 +92,9 @@ static double block_value(void *context, const double *at, double *gradient)
     if (gradient) {
         int64_t sizes[4] = {lk_tensor_dim(y, 0), lk_tensor_dim(y, 1), lk_tensor_dim(y, 2), lk_tensor_dim(y, 3)};
         lk_tensor *dy = lk_tensor_from_doubles(c->direction, LK_DTYPE_F64, 4, sizes);
+        lk_weights_begin(&c->weights, false, NULL, NULL);
         lk_tensor *dx = lk_block_backward(&c->block, &c->weights, dy);
+        assert_int_equal(lk_weights_end(&c->weights, LK_OK), LK_OK);
         lk_tensor_to_doubles(c->varied < 0 ? dx : c->weights.items[c->varied].gradient, gradient);
         lk_tensor_free(&dx);
     }
@@ -109,7 +111,7 @@ static void check_block(const char *name, lk_block block, int n, int size)
     lk_block_add_weights(&c.block, &c.weights, "w", "norm");
     assert_int_equal(lk_weights_finish(&c.weights), LK_OK);
     c.gradients = calloc(c.weights.total, sizeof(double));
-    assert_int_equal(lk_weights_bind_gradients(&c.weights, c.gradients), LK_OK);
+    assert_int_equal(lk_weights_bind_gradients(&c.weights, c.gradients, 1), LK_OK);
     fill(c.weights.values, c.weights.total, 0.5);
     c.x_count = (size_t)(n * block.in * size * size);
     c.x = malloc(c.x_count * sizeof(double));
@@ -122,7 +124,7 @@ static void check_block(const char *name, lk_block block, int n, int size)
             continue;
         lk_weight *w = &c.weights.items[i];
         /* A bias before a norm with one channel a group (or batch norm) cancels: its gradient is zero by construction. */
-        if (i == c.block.bias && block.norm == LK_BATCH_NORMED)
+        if (i == c.block.bias && block.norm == LK_NORM_BATCH)
             continue;
         double *at = malloc(w->count * sizeof(double));
         lk_tensor_to_doubles(w->value, at);
@@ -151,10 +153,10 @@ static void blocks(void **state)
                 (lk_block){.in = 3, .out = 5, .kernel = 3, .convolution = plain, .relu = true, .pool = true}, 2, 6);
     check_block(
         "group norm, relu, pool",
-        (lk_block){.in = 3, .out = 8, .kernel = 3, .convolution = plain, .norm = LK_GROUP_NORMED, .relu = true, .pool = true}, 2,
+        (lk_block){.in = 3, .out = 8, .kernel = 3, .convolution = plain, .norm = LK_NORM_GROUP, .relu = true, .pool = true}, 2,
         6);
     check_block("group norm, 64 channels",
-                (lk_block){.in = 3, .out = 64, .kernel = 3, .convolution = plain, .norm = LK_GROUP_NORMED}, 2, 4);
+                (lk_block){.in = 3, .out = 64, .kernel = 3, .convolution = plain, .norm = LK_NORM_GROUP}, 2, 4);
     check_block("transposed, stride 1",
                 (lk_block){.in = 7, .out = 5, .kernel = 4, .convolution = {.transposed = true, .stride = 1}, .relu = true}, 3, 1);
     check_block("transposed, stride 2",
@@ -164,7 +166,7 @@ static void blocks(void **state)
                            .out = 5,
                            .kernel = 4,
                            .convolution = {.transposed = true, .stride = 2, .padding = 1},
-                           .norm = LK_BATCH_NORMED,
+                           .norm = LK_NORM_BATCH,
                            .relu = true},
                 3, 4);
 }
@@ -258,8 +260,10 @@ static double encoder_value(void *context, const double *at, double *gradient)
             c[i] = i + 1;
         for (int i = 0; i < 5 * m->n; i++)
             one[i] = i - 3;
+        lk_weights_begin(&m->encoder.weights, false, NULL, NULL);
         lk_encoder_backward(&m->encoder, lk_tensor_from_doubles(c, LK_DTYPE_F64, 2, (int64_t[]){m->n, 3}),
                             lk_tensor_from_doubles(one, LK_DTYPE_F64, 2, (int64_t[]){m->n, 5}));
+        assert_int_equal(lk_weights_end(&m->encoder.weights, LK_OK), LK_OK);
         lk_tensor_to_doubles(w->gradient, gradient);
     }
     lk_tensor_free(&continuous);
@@ -268,19 +272,19 @@ static double encoder_value(void *context, const double *at, double *gradient)
     return sum;
 }
 
-static void check_encoder(bool group_norm)
+static void check_encoder(lk_norm norm)
 {
     model_case m = {.n = 2};
-    lk_encoder_shape shape = {.size = 64, .width = 1.0 / 16, .group_norm = group_norm, .continuous_count = 3, .choice_count = 5};
+    lk_encoder_shape shape = {.size = 64, .width = 1.0 / 16, .norm = norm, .continuous_count = 3, .choice_count = 5};
     assert_int_equal(lk_encoder_create(&shape, LK_DTYPE_F64, LK_DTYPE_F64, &m.encoder), LK_OK);
-    lk_encoder_initialize(&m.encoder, 3);
+    assert_int_equal(lk_encoder_initialize(&m.encoder, 3), LK_OK);
     double *gradients = calloc(m.encoder.weights.total, sizeof(double));
-    assert_int_equal(lk_weights_bind_gradients(&m.encoder.weights, gradients), LK_OK);
+    assert_int_equal(lk_weights_bind_gradients(&m.encoder.weights, gradients, 1), LK_OK);
     m.x = malloc(2 * 3 * 64 * 64 * sizeof(double));
     fill(m.x, 2 * 3 * 64 * 64, 1);
     const char *names[] = {"encoder.continuous.weight", "encoder.discrete.weight", "encoder.residual.1.conv1.weight",
                            "encoder.residual.2.conv2.bias",
-                           group_norm ? "encoder.features.49.weight" : "encoder.features.34.weight"};
+                           norm == LK_NORM_GROUP ? "encoder.features.49.weight" : "encoder.features.34.weight"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         m.varied = lk_weights_find(&m.encoder.weights, names[i]);
         assert_true(m.varied >= 0);
@@ -298,8 +302,8 @@ static void check_encoder(bool group_norm)
 static void encoder(void **state)
 {
     (void)state;
-    check_encoder(false);
-    check_encoder(true);
+    check_encoder(LK_NORM_NONE);
+    check_encoder(LK_NORM_GROUP);
 }
 
 static double decoder_value(void *context, const double *at, double *gradient)
@@ -332,7 +336,7 @@ static void frozen_decoder(void **state)
     model_case m = {0};
     lk_decoder_shape shape = {.size = 32, .width = 1.0 / 32, .inputs = 9};
     assert_int_equal(lk_decoder_create(&shape, LK_DTYPE_F64, LK_DTYPE_F64, &trained), LK_OK);
-    lk_decoder_initialize(&trained, 4);
+    assert_int_equal(lk_decoder_initialize(&trained, 4), LK_OK);
     assert_int_equal(lk_decoder_fold(&trained, LK_DTYPE_F64, &m.decoder), LK_OK);
     double p[18];
     fill(p, 18, 1);

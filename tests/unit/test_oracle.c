@@ -94,7 +94,7 @@ static void open_stage(stage *s, const char *kind, const char *norm, const char 
         fail_msg("%s", lk_error_text());
     lk_weights *w = s->task->weights;
     s->gradients = calloc(w->total, sizeof(float));
-    assert_int_equal(lk_weights_bind_gradients(w, s->gradients), LK_OK);
+    assert_int_equal(lk_weights_bind_gradients(w, s->gradients, 1), LK_OK);
     lk_safetensors *file = open_fixture("batch");
     s->batch = (lk_batch){.count = 4,
                           .images = read_tensor(file, "%s", "images"),
@@ -112,6 +112,13 @@ static void close_stage(stage *s)
     free(s->batch.images);
     free(s->batch.continuous);
     free(s->batch.discrete);
+}
+
+static void learn(stage *s, const lk_batch *batch, bool accumulate, lk_losses *sums)
+{
+    lk_weights_begin(s->task->weights, accumulate, NULL, NULL);
+    if (lk_weights_end(s->task->weights, s->task->learn(s->task, batch, 0.25, sums)) != LK_OK)
+        fail_msg("%s", lk_error_text());
 }
 
 static void check_number(const char *what, double mine, double reference, double limit)
@@ -157,7 +164,7 @@ static void check_encoder(const char *norm, const char *expected_name)
     open_stage(&s, "encoder", norm, "name: sgd, lr: 1.0e-3");
     lk_safetensors *expected = open_fixture(expected_name);
     lk_losses sums = {0};
-    assert_int_equal(s.task->learn(s.task, &s.batch, 0.25, &sums), LK_OK);
+    learn(&s, &s.batch, false, &sums);
     check_number("F", sums.f / 4, read_number(expected, "F"), 1e-5);
     check_number("F1", sums.f1 / 4, read_number(expected, "F1"), 1e-5);
     check_number("F2", sums.f2 / 4, read_number(expected, "F2"), 1e-5);
@@ -167,12 +174,11 @@ static void check_encoder(const char *norm, const char *expected_name)
     lk_batch half = s.batch;
     half.count = 2;
     lk_losses parts = {0};
-    assert_int_equal(s.task->learn(s.task, &half, 0.25, &parts), LK_OK);
+    learn(&s, &half, false, &parts);
     half.images += (size_t)2 * 64 * 64 * 3;
     half.continuous += (size_t)2 * 7;
     half.discrete += (size_t)2 * 3;
-    s.task->weights->accumulate = true;
-    assert_int_equal(s.task->learn(s.task, &half, 0.25, &parts), LK_OK);
+    learn(&s, &half, true, &parts);
     check_number("F in halves", parts.f / 4, read_number(expected, "F"), 1e-5);
     check_gradients(&s, expected);
 
@@ -204,7 +210,7 @@ static void decoder(void **state)
     open_stage(&s, "decoder", "none", "name: sgd, lr: 0.1");
     lk_safetensors *expected = open_fixture("expected-decoder");
     lk_losses sums = {0};
-    assert_int_equal(s.task->learn(s.task, &s.batch, 0.25, &sums), LK_OK);
+    learn(&s, &s.batch, false, &sums);
     check_number("L1", sums.f / 4, read_number(expected, "L1"), 1e-5);
     check_gradients(&s, expected);
 
@@ -243,7 +249,7 @@ static void check_trace(const char *kind, const char *norm, const char *optimize
     double *trace = read_tensor(expected, "%s", trace_name);
     for (int step = 0; step < 4; step++) {
         lk_losses sums = {0};
-        assert_int_equal(s.task->learn(s.task, &s.batch, 0.25, &sums), LK_OK);
+        learn(&s, &s.batch, false, &sums);
         check_number(trace_name, sums.f / 4, trace[step], 1e-5);
         assert_int_equal(lk_optimizer_update(&o, lk_learning_rate(s.config, step, 3, 3)), LK_OK);
     }

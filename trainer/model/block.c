@@ -18,11 +18,11 @@ void lk_block_add_weights(lk_block *b, lk_weights *weights, const char *name, co
     b->weight = lk_weights_add(weights, 4, kernel, "%s.weight", name);
     b->bias = lk_weights_add(weights, 1, channels, "%s.bias", name);
     b->scale = b->shift = b->mean = b->variance = -1;
-    if (b->norm == LK_NORMLESS)
+    if (b->norm == LK_NORM_NONE)
         return;
     b->scale = lk_weights_add(weights, 1, channels, "%s.weight", norm_name);
     b->shift = lk_weights_add(weights, 1, channels, "%s.bias", norm_name);
-    if (b->norm != LK_BATCH_NORMED)
+    if (b->norm != LK_NORM_BATCH)
         return;
     b->mean = lk_weights_add(weights, 1, channels, "%s.running_mean", norm_name);
     b->variance = lk_weights_add(weights, 1, channels, "%s.running_var", norm_name);
@@ -44,7 +44,7 @@ static lk_tensor *normalize(lk_block *b, const lk_weights *weights, const lk_ten
 {
     const lk_tensor *scale = weights->items[b->scale].value;
     const lk_tensor *shift = weights->items[b->shift].value;
-    if (b->norm == LK_GROUP_NORMED)
+    if (b->norm == LK_NORM_GROUP)
         return lk_group_norm(x, scale, shift, lk_norm_groups(b->out), LK_NORM_EPS, b->saved);
     return lk_batch_norm(x, scale, shift, LK_NORM_EPS, b->saved);
 }
@@ -54,7 +54,7 @@ lk_tensor *lk_block_forward(lk_block *b, const lk_weights *weights, const lk_ten
     lk_block_forget(b);
     b->x = lk_tensor_share(x);
     lk_tensor *y = lk_convolution(x, weights->items[b->weight].compute, weights->items[b->bias].compute, &b->convolution);
-    if (b->norm != LK_NORMLESS) {
+    if (b->norm != LK_NORM_NONE) {
         b->linear = y;
         y = normalize(b, weights, b->linear);
     }
@@ -76,21 +76,27 @@ lk_tensor *lk_block_forward(lk_block *b, const lk_weights *weights, const lk_ten
 static void give_statistics(const lk_block *b, lk_weights *weights)
 {
     int n = b->out;
-    double *mean = malloc(2 * (size_t)n * sizeof *mean);
-    if (!mean)
-        return;
-    double *variance = mean + n;
-    double samples = (double)lk_tensor_count(b->linear) / n;
-    lk_tensor_to_doubles(b->saved[0], mean);
-    lk_tensor_to_doubles(b->saved[1], variance);
-    for (int c = 0; c < n; c++) {
-        mean[c] *= weights->statistic_share;
-        double biased = 1.0 / (variance[c] * variance[c]) - LK_NORM_EPS;
-        variance[c] = biased * samples / (samples - 1.0) * weights->statistic_share;
+    lk_tensor *mean = NULL;
+    lk_tensor *variance = NULL;
+    double *means = malloc(2 * (size_t)n * sizeof *means);
+    if (!means) {
+        lk_tensor_fail(LK_INTERNAL, "out of memory for the statistics of a batch");
+    } else if (b->saved[0] && b->saved[1]) {
+        double *variances = means + n;
+        double samples = (double)lk_tensor_count(b->linear) / n;
+        lk_tensor_to_doubles(b->saved[0], means);
+        lk_tensor_to_doubles(b->saved[1], variances);
+        for (int c = 0; c < n; c++) {
+            means[c] *= weights->statistic_share;
+            double biased = 1.0 / (variances[c] * variances[c]) - LK_NORM_EPS;
+            variances[c] = biased * samples / (samples - 1.0) * weights->statistic_share;
+        }
+        mean = lk_tensor_from_doubles(means, weights->dtype, 1, (int64_t[]){n});
+        variance = lk_tensor_from_doubles(variances, weights->dtype, 1, (int64_t[]){n});
     }
-    lk_weights_give_gradient(weights, b->variance, lk_tensor_from_doubles(variance, weights->dtype, 1, (int64_t[]){n}));
-    lk_weights_give_gradient(weights, b->mean, lk_tensor_from_doubles(mean, weights->dtype, 1, (int64_t[]){n}));
-    free(mean);
+    lk_weights_give_gradient(weights, b->variance, variance);
+    lk_weights_give_gradient(weights, b->mean, mean);
+    free(means);
 }
 
 static lk_tensor *normalize_backward(lk_block *b, lk_weights *weights, lk_tensor *dy)
@@ -98,11 +104,11 @@ static lk_tensor *normalize_backward(lk_block *b, lk_weights *weights, lk_tensor
     lk_tensor *dscale = NULL;
     lk_tensor *dshift = NULL;
     const lk_tensor *scale = weights->items[b->scale].value;
-    lk_tensor *dx = b->norm == LK_GROUP_NORMED
+    lk_tensor *dx = b->norm == LK_NORM_GROUP
                         ? lk_group_norm_backward(dy, b->linear, scale, lk_norm_groups(b->out), b->saved, &dscale, &dshift)
                         : lk_batch_norm_backward(dy, b->linear, scale, LK_NORM_EPS, b->saved, &dscale, &dshift);
     lk_tensor_free(&dy);
-    if (b->norm == LK_BATCH_NORMED)
+    if (b->norm == LK_NORM_BATCH)
         give_statistics(b, weights);
     lk_weights_give_gradient(weights, b->shift, dshift);
     lk_weights_give_gradient(weights, b->scale, dscale);
@@ -118,7 +124,7 @@ lk_tensor *lk_block_backward(lk_block *b, lk_weights *weights, lk_tensor *dy)
     }
     if (b->relu)
         lk_relu_backward_(dy, b->y);
-    if (b->norm != LK_NORMLESS)
+    if (b->norm != LK_NORM_NONE)
         dy = normalize_backward(b, weights, dy);
     lk_tensor *dx = NULL;
     lk_tensor *dw = NULL;

@@ -6,16 +6,15 @@
 #ifndef LK_TRAINER_MODEL_BLOCK_H
 #define LK_TRAINER_MODEL_BLOCK_H
 
-#include "trainer/tensor/tensor.h"
+#include "configs/config.h"
 #include "trainer/model/weights.h"
-
-typedef enum lk_block_norm { LK_NORMLESS, LK_GROUP_NORMED, LK_BATCH_NORMED } lk_block_norm;
+#include "trainer/tensor/tensor.h"
 
 typedef struct lk_block {
     /* What it is: filled by the model before lk_block_add_weights. */
     int in, out, kernel;
     lk_convolution_shape convolution;
-    lk_block_norm norm;
+    lk_norm norm;
     bool relu, pool;
     bool first; /* its input needs no gradient */
 
@@ -41,7 +40,9 @@ void lk_block_add_weights(lk_block *block, lk_weights *weights, const char *name
 /* keep: backward will follow. The caller owns the result. */
 lk_tensor *lk_block_forward(lk_block *block, const lk_weights *weights, const lk_tensor *x, bool keep);
 
-/* Consumes dy, hands the gradients to the weights (unless frozen), returns dx (NULL if the block is first). */
+/* Consumes dy and returns dx (NULL if the block is first). Unless the weights are frozen, hands in the gradients of all weights that
+ * lk_block_add_weights added, each once, in the opposite order (lk_weights_begin). Also after a failure, in forward or here: then
+ * tensors are NULL, and so are the gradients. */
 lk_tensor *lk_block_backward(lk_block *block, lk_weights *weights, lk_tensor *dy);
 
 /* Frees what forward kept. */

@@ -35,7 +35,7 @@ static lk_status build(const lk_decoder_shape *shape, bool folded, lk_dtype dtyp
                                   .out = out,
                                   .kernel = 4,
                                   .convolution = {.transposed = true, .stride = i == 0 ? 1 : 2, .padding = i == 0 ? 0 : 1},
-                                  .norm = last || folded ? LK_NORMLESS : LK_BATCH_NORMED,
+                                  .norm = last || folded ? LK_NORM_NONE : LK_NORM_BATCH,
                                   .relu = !last,
                                   .first = i == 0 && !folded};
         snprintf(name, sizeof name, "decoder.layers.%d", module_of(i));
@@ -85,7 +85,7 @@ static lk_status fold_block(const lk_decoder *trained, lk_decoder *folded, int i
 {
     const lk_block *from = &trained->blocks[i];
     const lk_block *to = &folded->blocks[i];
-    bool normed = from->norm == LK_BATCH_NORMED;
+    bool normed = from->norm == LK_NORM_BATCH;
     lk_status status = LK_OK;
     double *w = doubles_of(&trained->weights, from->weight);
     double *b = doubles_of(&trained->weights, from->bias);
@@ -129,7 +129,7 @@ lk_status lk_decoder_fold(const lk_decoder *trained, lk_dtype compute, lk_decode
     return status;
 }
 
-void lk_decoder_initialize(lk_decoder *d, uint64_t seed)
+lk_status lk_decoder_initialize(lk_decoder *d, uint64_t seed)
 {
     for (int i = 0; i < d->block_count; i++) {
         const lk_block *b = &d->blocks[i];
@@ -138,19 +138,20 @@ void lk_decoder_initialize(lk_decoder *d, uint64_t seed)
         double deviation = sqrt(2.0 / ((i == 0 ? 1 : 4) * (double)b->in));
         double *values = malloc(w->count * sizeof *values);
         if (!values)
-            continue;
+            return lk_fail(LK_INTERNAL, "out of memory for the first values of %s", w->name);
         for (size_t k = 0; k < w->count; k++)
             values[k] = deviation * lk_random_normal(&random);
         set_doubles(&d->weights, b->weight, values);
         for (int c = 0; c < b->out; c++)
             values[c] = 1.0; /* there are more weights than channels */
-        if (b->norm == LK_BATCH_NORMED) {
+        if (b->norm == LK_NORM_BATCH) {
             set_doubles(&d->weights, b->scale, values);
             set_doubles(&d->weights, b->variance, values);
         }
         free(values);
     }
     lk_weights_refresh(&d->weights);
+    return lk_tensor_check();
 }
 
 /* ---- forward and backward ---- */

@@ -38,12 +38,13 @@ void lk_decoder_free(lk_decoder *decoder);
 
 /* Normal with deviation sqrt(2 / (taps * in)), taps being the kernel positions that reach one output pixel (1, then 4);
  * biases zero, norms one and zero, running statistics zero and one. The same weights for the same seed. */
-void lk_decoder_initialize(lk_decoder *decoder, uint64_t seed);
+lk_status lk_decoder_initialize(lk_decoder *decoder, uint64_t seed);
 
 /* p [n,inputs] in the values' type -> pictures [n,3,S,S] in [0,1] in the values' type. A decoder that is not folded uses the
  * batch's statistics (training mode). keep: backward follows. */
 lk_tensor *lk_decoder_forward(lk_decoder *decoder, const lk_tensor *p, bool keep);
-/* Consumes dy. Folded: returns the gradient of p. Otherwise hands in the weights' gradients and returns NULL. */
+/* Consumes dy. Folded: returns the gradient of p. Otherwise hands in the gradients of all weights, as block.h says, and returns
+ * NULL. */
 lk_tensor *lk_decoder_backward(lk_decoder *decoder, lk_tensor *dy);
 
 /* The rule of running statistics, after their batch values were summed: value += 0.1 * (batch - value). */

@@ -20,15 +20,10 @@ static int scaled(int channels, double width)
     return (int)(channels * width);
 }
 
-static lk_block convolution_block(int in, int out, bool norm, bool relu, bool pool)
+static lk_block convolution_block(int in, int out, lk_norm norm, bool relu, bool pool)
 {
-    return (lk_block){.in = in,
-                      .out = out,
-                      .kernel = 3,
-                      .convolution = {.stride = 1, .padding = 1},
-                      .norm = norm ? LK_GROUP_NORMED : LK_NORMLESS,
-                      .relu = relu,
-                      .pool = pool};
+    return (lk_block){
+        .in = in, .out = out, .kernel = 3, .convolution = {.stride = 1, .padding = 1}, .norm = norm, .relu = relu, .pool = pool};
 }
 
 /* N counts the modules of torchvision's nn.Sequential: convolution, norm if there is one, ReLU, pool. */
@@ -36,7 +31,7 @@ static int add_features(lk_encoder *e)
 {
     int channels = 3;
     int module = 0;
-    bool norm = e->shape.group_norm;
+    lk_norm norm = e->shape.norm;
     for (int i = 0; i < LK_VGG_BLOCKS; i++) {
         char name[LK_WEIGHT_NAME], norm_name[LK_WEIGHT_NAME];
         int out = scaled(vgg19[i].channels, e->shape.width);
@@ -45,7 +40,7 @@ static int add_features(lk_encoder *e)
         snprintf(name, sizeof name, "encoder.features.%d", module);
         snprintf(norm_name, sizeof norm_name, "encoder.features.%d", module + 1);
         lk_block_add_weights(&e->features[i], &e->weights, name, norm_name);
-        module += 2 + norm + vgg19[i].pool;
+        module += 2 + (norm != LK_NORM_NONE) + vgg19[i].pool;
         channels = out;
     }
     return channels;
@@ -56,7 +51,7 @@ static void add_residual(lk_encoder *e, int channels)
     for (int i = 0; i < LK_RESIDUAL_BLOCKS; i++)
         for (int k = 0; k < 2; k++) {
             char name[LK_WEIGHT_NAME], norm_name[LK_WEIGHT_NAME];
-            e->residual[i][k] = convolution_block(channels, channels, e->shape.group_norm, k == 0, false);
+            e->residual[i][k] = convolution_block(channels, channels, e->shape.norm, k == 0, false);
             snprintf(name, sizeof name, "encoder.residual.%d.conv%d", i, k + 1);
             snprintf(norm_name, sizeof norm_name, "encoder.residual.%d.norm%d", i, k + 1);
             lk_block_add_weights(&e->residual[i][k], &e->weights, name, norm_name);
@@ -67,9 +62,10 @@ lk_status lk_encoder_create(const lk_encoder_shape *shape, lk_dtype dtype, lk_dt
 {
     *e = (lk_encoder){.shape = *shape};
     int least = scaled(64, shape->width);
-    if (least < (shape->group_norm ? 2 : 1))
+    int needed = shape->norm == LK_NORM_GROUP ? 2 : 1;
+    if (least < needed)
         return lk_fail(LK_BAD_CONFIG, "model.encoder.width %g leaves %d channels in the first layer; it needs %g or more",
-                       shape->width, least, shape->group_norm ? 2.0 / 64 : 1.0 / 64);
+                       shape->width, least, needed / 64.0);
     lk_weights_init(&e->weights, dtype, compute);
     int channels = add_features(e);
     add_residual(e, channels);
@@ -102,7 +98,7 @@ void lk_encoder_free(lk_encoder *e)
     lk_weights_free(&e->weights);
 }
 
-void lk_encoder_initialize(lk_encoder *e, uint64_t seed)
+lk_status lk_encoder_initialize(lk_encoder *e, uint64_t seed)
 {
     for (int i = 0; i < e->weights.count; i++) {
         lk_weight *w = &e->weights.items[i];
@@ -115,7 +111,7 @@ void lk_encoder_initialize(lk_encoder *e, uint64_t seed)
             norm_scale |= e->residual[b / 2][b % 2].scale == i;
         float *values = malloc(w->count * sizeof *values);
         if (!values)
-            continue;
+            return lk_fail(LK_INTERNAL, "out of memory for the first values of %s", w->name);
         for (size_t k = 0; k < w->count; k++)
             values[k] = w->dims == 1 ? (float)norm_scale : (float)deviation * lk_random_normal(&random);
         lk_tensor *start = lk_tensor_from_floats(values, LK_DTYPE_F32, w->dims, w->sizes);
@@ -124,14 +120,15 @@ void lk_encoder_initialize(lk_encoder *e, uint64_t seed)
         free(values);
     }
     lk_weights_refresh(&e->weights);
+    return lk_tensor_check();
 }
 
-void lk_encoder_set_continuous_bias(lk_encoder *e, const double *mean)
+lk_status lk_encoder_set_continuous_bias(lk_encoder *e, const double *mean)
 {
     lk_weight *bias = &e->weights.items[e->heads[0][1]];
     float *values = malloc(bias->count * sizeof *values);
     if (!values)
-        return;
+        return lk_fail(LK_INTERNAL, "out of memory for the first values of %s", bias->name);
     for (size_t k = 0; k < bias->count; k++) {
         double m = fmin(fmax(mean[k], 0.01), 0.99);
         values[k] = (float)log(m / (1.0 - m));
@@ -141,6 +138,7 @@ void lk_encoder_set_continuous_bias(lk_encoder *e, const double *mean)
     lk_tensor_free(&start);
     free(values);
     lk_weights_refresh(&e->weights);
+    return lk_tensor_check();
 }
 
 void lk_encoder_set_continuous_lr(lk_encoder *e, double factor)

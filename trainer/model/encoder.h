@@ -15,7 +15,7 @@
 typedef struct lk_encoder_shape {
     int size;     /* pictures are size x size, a multiple of 32 */
     double width; /* factor on all channels */
-    bool group_norm;
+    lk_norm norm; /* LK_NORM_NONE or LK_NORM_GROUP */
     int continuous_count;
     int choice_count; /* sum over the discrete groups */
 } lk_encoder_shape;
@@ -40,17 +40,17 @@ void lk_encoder_free(lk_encoder *encoder);
 
 /* torchvision's start: convolutions normal with deviation sqrt(2 / (k*k*out)), heads normal with deviation 0.01, biases zero,
  * norms one and zero. The same weights for the same seed. */
-void lk_encoder_initialize(lk_encoder *encoder, uint64_t seed);
+lk_status lk_encoder_initialize(lk_encoder *encoder, uint64_t seed);
 /* Starts the continuous head at the mean of the training labels (its bias is their logit): without, it drifts into
  * saturation. mean[continuous_count] in [0,1]. */
-void lk_encoder_set_continuous_bias(lk_encoder *encoder, const double *mean);
+lk_status lk_encoder_set_continuous_bias(lk_encoder *encoder, const double *mean);
 /* The factor of the continuous head's learning rate. */
 void lk_encoder_set_continuous_lr(lk_encoder *encoder, double factor);
 
 /* x [n,3,S,S] normalized, in the compute type -> *continuous [n,nc] in [0,1] and *logits [n,choices], both in the values'
  * type. keep: backward follows. The caller owns both. */
 void lk_encoder_forward(lk_encoder *encoder, const lk_tensor *x, bool keep, lk_tensor **continuous, lk_tensor **logits);
-/* Gradients with respect to the two outputs, consumed. */
+/* From the gradients with respect to the two outputs, consumed: hands in the gradients of all weights, as block.h says. */
 void lk_encoder_backward(lk_encoder *encoder, lk_tensor *dcontinuous, lk_tensor *dlogits);
 
 #endif

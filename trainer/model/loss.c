@@ -51,9 +51,10 @@ double lk_pixel_loss(const lk_tensor *y, const lk_tensor *target, double share, 
         difference = NULL;
     }
     lk_tensor_free(&difference);
-    bool good = norms != NULL;
+    if (!norms)
+        lk_tensor_fail(LK_INTERNAL, "out of memory for the losses of a batch");
     free(norms);
-    return good ? sum : NAN;
+    return sum;
 }
 
 double lk_l1_loss(const lk_tensor *y, const lk_tensor *target, double share, lk_tensor **dy)
@@ -72,7 +73,8 @@ double lk_l1_loss(const lk_tensor *y, const lk_tensor *target, double share, lk_
         lk_scale_(*dy, share / pixels);
     }
     lk_tensor_free(&difference);
-    bool good = sums != NULL;
+    if (!sums)
+        lk_tensor_fail(LK_INTERNAL, "out of memory for the losses of a batch");
     free(sums);
-    return good ? sum : NAN;
+    return sum;
 }

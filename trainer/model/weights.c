@@ -10,7 +10,8 @@
 
 void lk_weights_init(lk_weights *weights, lk_dtype dtype, lk_dtype compute_dtype)
 {
-    *weights = (lk_weights){.dtype = dtype, .compute_dtype = compute_dtype, .statistic_share = 1.0};
+    *weights =
+        (lk_weights){.dtype = dtype, .compute_dtype = compute_dtype, .statistic_share = 1.0, .expected = -1, .misplaced = -1};
 }
 
 void lk_weights_free(lk_weights *weights)
@@ -46,6 +47,11 @@ int lk_weights_add(lk_weights *weights, int dims, const int64_t *sizes, const ch
     return weights->count++;
 }
 
+int lk_weights_place(const lk_weights *weights, int i)
+{
+    return weights->count - 1 - i;
+}
+
 static unsigned char *at(void *buffer, const lk_weights *weights, const lk_weight *w)
 {
     return (unsigned char *)buffer + w->offset * lk_dtype_size(weights->dtype);
@@ -56,9 +62,10 @@ lk_status lk_weights_finish(lk_weights *weights)
     if (weights->total == SIZE_MAX)
         return lk_fail(LK_INTERNAL, "out of memory for the list of weights");
     size_t total = 0;
-    for (int i = weights->count - 1; i >= 0; i--) {
-        weights->items[i].offset = total;
-        total += weights->items[i].count;
+    for (int place = 0; place < weights->count; place++) {
+        lk_weight *w = &weights->items[lk_weights_place(weights, place)];
+        w->offset = total;
+        total += w->count;
     }
     weights->total = total;
     weights->values = calloc(total ? total : 1, lk_dtype_size(weights->dtype));
@@ -73,8 +80,10 @@ lk_status lk_weights_finish(lk_weights *weights)
     return lk_tensor_check();
 }
 
-lk_status lk_weights_bind_gradients(lk_weights *weights, void *gradients)
+lk_status lk_weights_bind_gradients(lk_weights *weights, void *gradients, int micro_batches)
 {
+    weights->gradients = gradients;
+    weights->statistic_share = 1.0 / micro_batches;
     for (int i = 0; i < weights->count; i++) {
         lk_weight *w = &weights->items[i];
         lk_tensor_free(&w->gradient);
@@ -91,19 +100,50 @@ void lk_weights_refresh(lk_weights *weights)
         lk_tensor_copy_(weights->items[i].compute, weights->items[i].value);
 }
 
-void lk_weights_give_gradient(lk_weights *weights, int i, lk_tensor *gradient)
+void lk_weights_begin(lk_weights *weights, bool accumulate, lk_gradient_ready *ready, void *context)
 {
-    lk_weight *w = &weights->items[i];
-    if (weights->accumulate) {
+    weights->accumulate = accumulate;
+    weights->expected = lk_weights_place(weights, 0);
+    weights->misplaced = -1;
+    weights->ready = ready;
+    weights->ready_context = context;
+}
+
+static void take_gradient(lk_weights *weights, lk_weight *w, const lk_tensor *gradient)
+{
+    if (!gradient) {
+        if (!weights->accumulate)
+            memset(at(weights->gradients, weights, w), 0, w->count * lk_dtype_size(weights->dtype));
+    } else if (weights->accumulate) {
         lk_tensor *wide = lk_tensor_cast(gradient, weights->dtype);
         lk_add_(w->gradient, wide);
         lk_tensor_free(&wide);
     } else {
         lk_tensor_copy_(w->gradient, gradient);
     }
+}
+
+void lk_weights_give_gradient(lk_weights *weights, int i, lk_tensor *gradient)
+{
+    if (i == weights->expected) {
+        take_gradient(weights, &weights->items[i], gradient);
+        weights->expected--;
+        if (weights->ready)
+            weights->ready(weights->ready_context, i);
+    } else if (weights->misplaced < 0) {
+        weights->misplaced = i;
+    }
     lk_tensor_free(&gradient);
-    if (weights->ready)
-        weights->ready(weights->ready_context, i);
+}
+
+lk_status lk_weights_end(lk_weights *weights, lk_status status)
+{
+    int wrong = weights->misplaced >= 0 ? weights->misplaced : weights->expected;
+    while (weights->expected >= 0)
+        lk_weights_give_gradient(weights, weights->expected, NULL);
+    if (status == LK_OK && wrong >= 0)
+        return lk_fail(LK_INTERNAL, "the gradient of %s was not handed in once, in its place", weights->items[wrong].name);
+    return status;
 }
 
 /* [O][H][W][I] -> [O][I][H][W] where outer is O, inner (rows x columns) is HW x I; and back with the two swapped. */

@@ -7,7 +7,8 @@
  * 4-d weights lie channels_last in the buffers; files hold PyTorch's layout (trainer/model/weights_file.h).
  *
  * Running statistics of batch norm are weights whose gradient slot carries the batch's statistics: they are summed over
- * ranks with the gradients and then averaged into the value, so that any number of ranks sees the same (decoder.c).
+ * ranks with the gradients and then averaged into the value, so that any number of ranks sees the same (decoder.c). They are
+ * handed in like gradients.
  */
 #ifndef LK_TRAINER_MODEL_WEIGHTS_H
 #define LK_TRAINER_MODEL_WEIGHTS_H
@@ -34,6 +35,9 @@ typedef struct lk_weight {
     lk_tensor *compute;
 } lk_weight;
 
+/* Gradient i of this micro-batch is in the buffer. */
+typedef void lk_gradient_ready(void *context, int i);
+
 typedef struct lk_weights {
     lk_weight *items;
     int count;
@@ -42,10 +46,14 @@ typedef struct lk_weights {
     lk_dtype dtype;
     lk_dtype compute_dtype;
     bool frozen;            /* backward computes no gradients for them */
-    bool accumulate;        /* backward adds to the gradients instead of setting them */
     double statistic_share; /* what one micro-batch adds to the statistics: 1 / micro-batches of a global batch */
-    /* Called when gradient i of this step is final (NULL: nobody listens). */
-    void (*ready)(void *context, int i);
+
+    /* The micro-batch under way, of weights.c alone. */
+    void *gradients;
+    bool accumulate;
+    int expected;  /* whose gradient comes next; -1: none */
+    int misplaced; /* the first that came at another place; -1: none */
+    lk_gradient_ready *ready;
     void *ready_context;
 } lk_weights;
 
@@ -58,14 +66,32 @@ int lk_weights_add(lk_weights *weights, int dims, const int64_t *sizes, const ch
 /* Allocates the values (zero) and makes the tensors. Nothing can be added afterwards. */
 lk_status lk_weights_finish(lk_weights *weights);
 
-/* Gives the gradients their memory: `total` numbers of the weights' dtype, kept alive by the caller. */
-lk_status lk_weights_bind_gradients(lk_weights *weights, void *gradients);
+/* The place of weight i in the flat buffers, and of its gradient in the order of handing in: 0 for the weight that was added last.
+ * Its own inverse: the weight at place i. */
+int lk_weights_place(const lk_weights *weights, int i);
+
+/* Gives the gradients their memory: `total` numbers of the weights' dtype, kept alive by the caller. `micro_batches`: how many of
+ * them, over all ranks, are summed up for one update. */
+lk_status lk_weights_bind_gradients(lk_weights *weights, void *gradients, int micro_batches);
 
 /* compute = value, after the values changed. */
 void lk_weights_refresh(lk_weights *weights);
 
-/* Backward's way to hand in gradient i; `gradient` is freed. */
+/* The way of gradients: in each micro-batch every gradient is handed in exactly once, in the opposite order of adding. Also after
+ * a failure: other ranks wait for the sum of each.
+ *
+ *     lk_weights_begin(weights, accumulate, ready, context);
+ *     ... backward: lk_weights_give_gradient(weights, i, gradient) for i = count - 1 ... 0 ...
+ *     status = lk_weights_end(weights, status);
+ *
+ * accumulate: add to the buffer instead of setting it. ready (NULL: nobody listens) is called once for each gradient, in that
+ * order, whatever backward does. */
+void lk_weights_begin(lk_weights *weights, bool accumulate, lk_gradient_ready *ready, void *context);
+/* `gradient` is freed; NULL counts and adds zero. One that comes out of its place is dropped. */
 void lk_weights_give_gradient(lk_weights *weights, int i, lk_tensor *gradient);
+/* Hands in nothing (NULL) for the gradients that a failure kept back. Returns `status`; if that is LK_OK although a gradient was
+ * missing or came out of its place, LK_INTERNAL, naming the weight. */
+lk_status lk_weights_end(lk_weights *weights, lk_status status);
 
 /* The layout of one weight, turned in place between the buffers' order (4-d: channels_last) and PyTorch's in files. `scratch`
  * holds `count` numbers. Float32; no libtorch, so any thread may. */

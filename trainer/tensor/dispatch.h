@@ -44,8 +44,6 @@ lk_tensor *result_tensor(lk_call *call, int i);
 
 /* Keeps a failure of the C ABI for lk_tensor_check: evaluates a call, true if it succeeded. */
 bool lk_torch_ok(AOTITorchError code, const char *what);
-/* Keeps a failure of ours. */
-void lk_tensor_fail(lk_status status, const char *what);
 
 static inline AtenTensorHandle handle_of(const lk_tensor *t)
 {

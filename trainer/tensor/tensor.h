@@ -33,6 +33,8 @@ enum { LK_MAX_DIMS = 4 };
 lk_status lk_tensor_start(int threads);
 /* The first failure since the last check on this thread, cleared by the call. */
 lk_status lk_tensor_check(void);
+/* Keeps a failure of the caller's own (memory for the host's part of a pass) for lk_tensor_check. */
+void lk_tensor_fail(lk_status status, const char *what);
 
 /* ---- making, reading, freeing: of F32, F64 and BF16 ---- */
 
