@@ -1,12 +1,10 @@
 #include "base/file.h"
 #include "launch/command/commands.h"
 #include "trainer/evaluate/evaluate.h"
+#include "trainer/evaluate/evaluation_file.h"
 
 #include <getopt.h>
-#include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 static void print_help(void)
 {
@@ -17,15 +15,6 @@ static void print_help(void)
          "\n"
          "  --data FOLDER   another set of shards of the same schema\n"
          "  -o FOLDER       where the report goes");
-}
-
-static double mean_ratio(const lk_evaluation *e, int strongest)
-{
-    double sum = 0;
-    int n = strongest < e->continuous_count ? strongest : e->continuous_count;
-    for (int i = 0; i < n; i++)
-        sum += e->parameters[i].mae_ratio;
-    return n ? sum / n : 0;
 }
 
 static void print_encoder(const lk_schema *schema, const lk_evaluation *e)
@@ -40,7 +29,7 @@ static void print_encoder(const lk_schema *schema, const lk_evaluation *e)
         printf("%-34s %9.3f %9.3f   %d choices\n", schema->groups[g].name, e->accuracy[g], e->majority[g],
                schema->groups[g].count);
     printf("\nmean absolute error over that of predicting the mean: 10 strongest %.3f, 20 strongest %.3f, all %d %.3f\n\n",
-           mean_ratio(e, 10), mean_ratio(e, 20), e->continuous_count, mean_ratio(e, e->continuous_count));
+           lk_mean_ratio(e, 10), lk_mean_ratio(e, 20), e->continuous_count, lk_mean_ratio(e, e->continuous_count));
     printf("%-40s %9s %7s %7s %7s\n", "continuous, strongest first", "strength", "MAE", "ratio", "corr.");
     for (int k = 0; k < e->continuous_count; k++) {
         const lk_parameter_score *p = &e->parameters[k];
@@ -54,41 +43,6 @@ static void print_decoder(const lk_evaluation *e)
     printf("faces %lld\n", (long long)e->samples);
     printf("%-34s %9s %9s %7s\n", "", "decoder", "baseline", "ratio");
     printf("%-34s %9.5f %9.5f %7.3f   mean picture\n", "L1", e->f, e->baseline_f, e->f / e->baseline_f);
-}
-
-static lk_status write_json(const char *path, const lk_schema *schema, const lk_evaluation *e)
-{
-    json_t *root = json_pack("{s:I, s:f, s:f}", "samples", (json_int_t)e->samples, "F", e->f, "baseline_F", e->baseline_f);
-    json_t *accuracy = json_object();
-    json_t *majority = json_object();
-    json_t *parameters = json_array();
-    for (int g = 0; e->has_parts && g < e->group_count; g++) {
-        json_object_set_new(accuracy, schema->groups[g].name, json_real(e->accuracy[g]));
-        json_object_set_new(majority, schema->groups[g].name, json_real(e->majority[g]));
-    }
-    for (int k = 0; e->has_parts && k < e->continuous_count; k++) {
-        const lk_parameter_score *p = &e->parameters[k];
-        json_array_append_new(parameters,
-                              json_pack("{s:s, s:f, s:f, s:f, s:f}", "name", schema->continuous[p->index].name, "strength",
-                                        p->strength, "mae", p->mae, "mae_ratio", p->mae_ratio, "correlation", p->correlation));
-    }
-    if (e->has_parts) {
-        json_object_set_new(root, "F1", json_real(e->f1));
-        json_object_set_new(root, "F2", json_real(e->f2));
-        json_object_set_new(root, "baseline_F1", json_real(e->baseline_f1));
-        json_object_set_new(root, "baseline_F2", json_real(e->baseline_f2));
-        json_object_set_new(root, "mae_ratio_10", json_real(mean_ratio(e, 10)));
-        json_object_set_new(root, "mae_ratio_20", json_real(mean_ratio(e, 20)));
-    }
-    json_object_set_new(root, "accuracy", accuracy);
-    json_object_set_new(root, "majority", majority);
-    json_object_set_new(root, "continuous", parameters);
-    char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
-    lk_status status =
-        text ? lk_write_file(path, text, strlen(text)) : lk_fail(LK_INTERNAL, "%s: cannot write the evaluation as JSON", path);
-    free(text);
-    json_decref(root);
-    return status;
 }
 
 static lk_status report(lk_evaluator *evaluator, const char *folder)
@@ -105,7 +59,7 @@ static lk_status report(lk_evaluator *evaluator, const char *folder)
         print_decoder(&e);
     lk_status status = lk_path_join(path, folder, "evaluation.json");
     if (status == LK_OK)
-        status = write_json(path, schema, &e);
+        status = lk_evaluation_write(path, schema, &e);
     lk_evaluation_free(&e);
     LK_TRY(status);
     LK_TRY(lk_predict_faces(evaluator, 16, &faces));

@@ -16,44 +16,12 @@
 
 #include "base/error.h"
 #include "configs/config.h"
+#include "launch/report/score.h"
+#include "trainer/evaluate/evaluation_file.h"
 #include "trainer/record/metrics.h"
 
 #include <stdio.h>
 #include <time.h>
-
-/* RUN/report/evaluation.json, as likeness evaluate writes it. */
-typedef struct lk_report_choice {
-    char *group;
-    double accuracy, majority; /* majority: of always saying the commonest choice */
-} lk_report_choice;
-
-typedef struct lk_report_parameter {
-    char *name;
-    double strength, mae, mae_ratio, correlation;
-} lk_report_parameter;
-
-typedef struct lk_evaluation_record {
-    bool present;
-    int64_t samples;
-    double f, f1, f2, baseline_f, baseline_f1, baseline_f2;
-    double mae_ratio_20; /* mean over the 20 strongest parameters */
-    size_t choice_count, parameter_count;
-    lk_report_choice *choices;
-    lk_report_parameter *parameters; /* strongest first */
-} lk_evaluation_record;
-
-/* No file is fine (present stays false); a damaged one is LK_BAD_DATA with *out empty. */
-lk_status lk_evaluation_record_read(const char *path, lk_evaluation_record *out);
-void lk_evaluation_record_free(lk_evaluation_record *evaluation);
-double lk_mean_accuracy(const lk_evaluation_record *evaluation);
-
-/* What is left of the error of a guess without looking, 0 for none and 1 for all of it: of the choices (1 - accuracy over
- * 1 - majority, both summed over groups), of the 20 strongest continuous parameters, of the pixel distance F2. None of them
- * contains lambda. The score is their mean; a schema without choices or where one choice is always right leaves the first out. */
-typedef struct lk_score {
-    double choices, continuous, pixels, mean;
-} lk_score;
-lk_score lk_score_of(const lk_evaluation_record *evaluation);
 
 /* Without metrics.jsonl a run has not begun; with STOPPED the halving of a sweep ended it. Without DONE it counts as running while
  * metrics.jsonl is younger than stall.abort_s: a run that stands still that long ends itself. */

@@ -190,7 +190,7 @@ static void write_choices(FILE *page, const lk_evaluation_record *j)
     head_cell(page, "gain", " class=\"n\"");
     fputs("</tr></thead><tbody>\n", page);
     for (size_t i = 0; i < j->choice_count; i++) {
-        const lk_report_choice *choice = &j->choices[i];
+        const lk_recorded_choice *choice = &j->choices[i];
         fputs("<tr><td>", page);
         lk_html_text(page, choice->group);
         fputs("</td>", page);
@@ -216,7 +216,7 @@ static void parameter_table(FILE *page, const lk_evaluation_record *j, size_t fi
     head_cell(page, "corr.", " class=\"n\"");
     fputs("</tr></thead><tbody>\n", page);
     for (size_t i = first; i < end; i++) {
-        const lk_report_parameter *p = &j->parameters[i];
+        const lk_recorded_parameter *p = &j->parameters[i];
         fputs("<tr><td>", page);
         lk_html_text(page, p->name);
         fputs("</td>", page);

@@ -132,29 +132,10 @@ static void survives_damage(void **state)
     lk_report_run_free(&run);
 }
 
-static void reads_odd_evaluations(void **state)
-{
-    (void)state;
-    lk_evaluation_record j;
-    put("odd", "e.json", "{\"F\":\"x\",\"accuracy\":[1],\"majority\":7,\"continuous\":{\"a\":1}}");
-    assert_ok(lk_evaluation_record_read("odd/e.json", &j));
-    assert_true(j.present && isnan(j.f) && j.choice_count == 0 && j.parameter_count == 0);
-    lk_evaluation_record_free(&j);
-    put("odd", "e.json", "{\"accuracy\":{\"a\":\"b\"},\"continuous\":[5,{\"name\":9}]}");
-    assert_ok(lk_evaluation_record_read("odd/e.json", &j));
-    assert_true(isnan(j.choices[0].accuracy) && j.parameter_count == 2);
-    assert_true(isnan(lk_score_of(&j).mean));
-    lk_evaluation_record_free(&j);
-    put("odd", "e.json", "[]");
-    assert_int_equal(lk_evaluation_record_read("odd/e.json", &j), LK_BAD_DATA);
-    assert_ok(lk_evaluation_record_read("odd/missing.json", &j));
-    assert_false(j.present);
-}
-
 static void scores(void **state)
 {
     (void)state;
-    lk_report_choice choices[] = {{"hair", 0.9, 0.5}, {"brows", 0.7, 0.4}};
+    lk_recorded_choice choices[] = {{"hair", 0.9, 0.5}, {"brows", 0.7, 0.4}};
     lk_evaluation_record j = {
         .present = true, .choice_count = 2, .choices = choices, .f2 = 1.5, .baseline_f2 = 3, .mae_ratio_20 = 0.8};
     lk_score s = lk_score_of(&j);
@@ -316,7 +297,6 @@ int main(void)
         cmocka_unit_test(reads_a_run),
         cmocka_unit_test(tells_states_apart),
         cmocka_unit_test(survives_damage),
-        cmocka_unit_test(reads_odd_evaluations),
         cmocka_unit_test(scores),
         cmocka_unit_test(finds_runs_in_order),
         cmocka_unit_test(compares),

@@ -1,11 +1,66 @@
-/* evaluation.json of a run, and the score that ranks runs of different lambda. */
+#include "trainer/evaluate/evaluation_file.h"
+
 #include "base/file.h"
-#include "launch/report/report.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* ---- writing ---- */
+
+double lk_mean_ratio(const lk_evaluation *e, int strongest)
+{
+    double sum = 0;
+    int n = strongest < e->continuous_count ? strongest : e->continuous_count;
+    for (int i = 0; i < n; i++)
+        sum += e->parameters[i].mae_ratio;
+    return n ? sum / n : 0;
+}
+
+/* JSON has no name for a number that is not finite: null, which reads as NAN. */
+static json_t *real(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+lk_status lk_evaluation_write(const char *path, const lk_schema *schema, const lk_evaluation *e)
+{
+    json_t *root =
+        json_pack("{s:I, s:o, s:o}", "samples", (json_int_t)e->samples, "F", real(e->f), "baseline_F", real(e->baseline_f));
+    json_t *accuracy = json_object();
+    json_t *majority = json_object();
+    json_t *parameters = json_array();
+    for (int g = 0; e->has_parts && g < e->group_count; g++) {
+        json_object_set_new(accuracy, schema->groups[g].name, real(e->accuracy[g]));
+        json_object_set_new(majority, schema->groups[g].name, real(e->majority[g]));
+    }
+    for (int k = 0; e->has_parts && k < e->continuous_count; k++) {
+        const lk_parameter_score *p = &e->parameters[k];
+        json_array_append_new(parameters, json_pack("{s:s, s:o, s:o, s:o, s:o}", "name", schema->continuous[p->index].name,
+                                                    "strength", real(p->strength), "mae", real(p->mae), "mae_ratio",
+                                                    real(p->mae_ratio), "correlation", real(p->correlation)));
+    }
+    if (e->has_parts) {
+        json_object_set_new(root, "F1", real(e->f1));
+        json_object_set_new(root, "F2", real(e->f2));
+        json_object_set_new(root, "baseline_F1", real(e->baseline_f1));
+        json_object_set_new(root, "baseline_F2", real(e->baseline_f2));
+        json_object_set_new(root, "mae_ratio_10", real(lk_mean_ratio(e, 10)));
+        json_object_set_new(root, "mae_ratio_20", real(lk_mean_ratio(e, 20)));
+    }
+    json_object_set_new(root, "accuracy", accuracy);
+    json_object_set_new(root, "majority", majority);
+    json_object_set_new(root, "continuous", parameters);
+    char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
+    lk_status status =
+        text ? lk_write_file(path, text, strlen(text)) : lk_fail(LK_INTERNAL, "%s: cannot write the evaluation as JSON", path);
+    free(text);
+    json_decref(root);
+    return status;
+}
+
+/* ---- reading ---- */
 
 static double number(const json_t *object, const char *key)
 {
@@ -24,8 +79,8 @@ static bool read_choices(const json_t *root, lk_evaluation_record *out)
         return false;
     json_object_foreach(accuracy, group, value)
     {
-        lk_report_choice *choice = &out->choices[out->choice_count++];
-        *choice = (lk_report_choice){strdup(group), number(accuracy, group), number(majority, group)};
+        lk_recorded_choice *choice = &out->choices[out->choice_count++];
+        *choice = (lk_recorded_choice){strdup(group), number(accuracy, group), number(majority, group)};
         if (!choice->group)
             return false;
     }
@@ -42,9 +97,9 @@ static bool read_parameters(const json_t *root, lk_evaluation_record *out)
     for (size_t i = 0; i < count; i++) {
         const json_t *item = json_array_get(list, i);
         const char *name = json_string_value(json_object_get(item, "name"));
-        lk_report_parameter *parameter = &out->parameters[out->parameter_count++];
-        *parameter = (lk_report_parameter){strdup(name ? name : "?"), number(item, "strength"), number(item, "mae"),
-                                           number(item, "mae_ratio"), number(item, "correlation")};
+        lk_recorded_parameter *parameter = &out->parameters[out->parameter_count++];
+        *parameter = (lk_recorded_parameter){strdup(name ? name : "?"), number(item, "strength"), number(item, "mae"),
+                                             number(item, "mae_ratio"), number(item, "correlation")};
         if (!parameter->name)
             return false;
     }
@@ -101,26 +156,4 @@ double lk_mean_accuracy(const lk_evaluation_record *evaluation)
     for (size_t i = 0; i < evaluation->choice_count; i++)
         sum += evaluation->choices[i].accuracy;
     return evaluation->choice_count ? sum / (double)evaluation->choice_count : NAN;
-}
-
-lk_score lk_score_of(const lk_evaluation_record *evaluation)
-{
-    lk_score score = {NAN, NAN, NAN, NAN};
-    if (!evaluation->present)
-        return score;
-    double wrong = 0, guessed_wrong = 0;
-    for (size_t i = 0; i < evaluation->choice_count; i++) {
-        wrong += 1 - evaluation->choices[i].accuracy;
-        guessed_wrong += 1 - evaluation->choices[i].majority;
-    }
-    score.continuous = evaluation->mae_ratio_20;
-    if (evaluation->baseline_f2 > 0)
-        score.pixels = evaluation->f2 / evaluation->baseline_f2;
-    if (guessed_wrong == 0) { /* nothing to choose */
-        score.mean = (score.continuous + score.pixels) / 2;
-        return score;
-    }
-    score.choices = wrong / guessed_wrong;
-    score.mean = (score.choices + score.continuous + score.pixels) / 3;
-    return score;
 }
