@@ -274,13 +274,35 @@ static lk_status train(lk_training *t)
     return finish(t);
 }
 
+/* Who asks a finished run for more, or for something else, is told what to do. */
+static void say_done(const lk_config *config)
+{
+    char path[LK_PATH_SIZE];
+    lk_config *ran = NULL;
+    const char *folder = config->run.dir;
+    bool known = lk_path_join(path, folder, "config.yaml") == LK_OK && lk_config_load(path, NULL, 0, &ran) == LK_OK;
+    if (known && lk_config_compare(ran, config) != LK_OK)
+        lk_warn(
+            "%s: this run is done already, by another configuration, and nothing is trained: %s. model.init begins a run with "
+            "its weights",
+            folder, lk_error_text());
+    else if (known && (ran->train.epochs != config->train.epochs || ran->train.steps != config->train.steps))
+        lk_warn(
+            "%s: this run is done already, at train.epochs %d, train.steps %lld, and nothing is trained: to go on to train.epochs "
+            "%d, train.steps %lld, remove %s/DONE and start it again",
+            folder, ran->train.epochs, (long long)ran->train.steps, config->train.epochs, (long long)config->train.steps, folder);
+    else
+        lk_info("%s: this run is done already", folder);
+    lk_config_free(ran);
+}
+
 lk_status lk_train(const lk_config *config, lk_process_group *group, const char *resume)
 {
     lk_training t;
     bool finished = false;
     lk_status status = lk_training_open(&t, config, group, resume, &finished);
     if (status == LK_OK && finished)
-        lk_info("%s: this run is done already", config->run.dir);
+        say_done(config);
     else if (status == LK_OK)
         status = train(&t);
     lk_error error;

@@ -58,7 +58,20 @@ refused() { # CODE TEXT ARGUMENTS...: one line of error, the run folder as it wa
 
 # A finished run is left alone; a begun one is refused by --resume never; a key that matters is named with both values.
 works 1 "$@" --set run.dir=elastic
-grep -q 'done already' err.log || fail "a finished run is trained again"
+grep -q 'done already$' err.log || fail "a finished run is trained again"
+# Another length or another configuration: said, with what to do, and nothing is trained.
+works 1 "$@" --set run.dir=elastic --set optimizer.lr=0.123
+grep -q 'done already, by another configuration.*start in another run.dir: optimizer.lr.*0\.123.*model.init' err.log ||
+  fail "a finished run asked for another learning rate"
+set -- "$@" --set optimizer.schedule=constant
+works 1 "$@" --set run.dir=longer --set train.steps=2
+works 1 "$@" --set run.dir=longer --set train.steps=3
+grep -q 'done already, at train.epochs 0, train.steps 2, .*train.steps 3, remove longer/DONE' err.log || fail "a finished run asked for more"
+[ "$(grep -c '"kind":"train"' longer/metrics.jsonl)" = 2 ] || fail "a finished run was trained on"
+rm longer/DONE
+works 1 "$@" --set run.dir=longer --set train.steps=3
+grep -q '^steps 3,' longer/DONE || fail "a finished run did not go on to its new length"
+set -- "${@:1:$#-2}"
 refused 78 "holds a run already" "$@" --set run.dir=elastic --resume never
 rm elastic/DONE
 refused 78 "optimizer.lr" "$@" --set run.dir=elastic --set optimizer.lr=0.123
