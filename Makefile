@@ -24,7 +24,7 @@ build = build/$(variant)
 # build/likeness is the release program; sanitizer builds stay in their own folders.
 program = $(if $(SAN),$(build)/likeness,build/likeness)
 
-libraries = hdf5 zlib libarchive libturbojpeg spng jansson yaml-0.1 libxxhash libprotobuf-c
+libraries = hdf5 zlib libarchive libturbojpeg libjpeg spng jansson yaml-0.1 libxxhash libutf8proc libprotobuf-c
 mpi_cflags := $(shell pkg-config --cflags ompi-c 2>/dev/null)
 mpi_libs := $(shell pkg-config --libs ompi-c 2>/dev/null)
 lib_cflags := $(shell pkg-config --cflags $(libraries) 2>/dev/null)

@@ -2,13 +2,19 @@
 
 #include "base/file.h"
 
+#include <setjmp.h>
 #include <spng.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <turbojpeg.h>
+#include <zlib.h>
 
-enum { CHANNELS = 3, MAX_EDGE = 65535 };
+#include <jerror.h>
+#include <jpeglib.h>
+
+enum { CHANNELS = 3, MAX_EDGE = 65535, MAX_SCANS = 500, PNG_SIGNATURE = 8 };
 
 lk_status lk_image_allocate(int width, int height, lk_image *out)
 {
@@ -71,6 +77,57 @@ static lk_status check_size(const char *origin, int64_t width, int64_t height, i
     return LK_OK;
 }
 
+/* ---- PNG ---- */
+
+/* A PNG without what is beside the picture: profiles, texts, previews. They may be of any length, and are passed over. */
+typedef struct png_source {
+    const uint8_t *data;
+    size_t size, at, left; /* `left` bytes from `at` on belong to a chunk that is handed on */
+} png_source;
+
+static uint32_t big_endian(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* Goes to the next chunk that the picture is made of: a critical one (a capital letter) or tRNS. */
+static int next_chunk(png_source *s)
+{
+    for (;;) {
+        if (s->at == s->size)
+            return SPNG_IO_EOF;
+        const uint8_t *chunk = s->data + s->at;
+        size_t room = s->size - s->at;
+        s->left = room; /* one that is cut short goes to the decoder, which says so */
+        if (room < 12 || big_endian(chunk) > room - 12)
+            return 0;
+        s->left = big_endian(chunk) + (size_t)12;
+        if (!(chunk[4] & 0x20) || memcmp(chunk + 4, "tRNS", 4) == 0)
+            return 0;
+        if (crc32(0, chunk + 4, (uInt)(s->left - 8)) != big_endian(chunk + s->left - 4))
+            return SPNG_ECHUNK_CRC; /* perhaps it was no such chunk */
+        s->at += s->left;
+    }
+}
+
+static int read_png(spng_ctx *decoder, void *user, void *destination, size_t length)
+{
+    (void)decoder;
+    png_source *s = user;
+    for (uint8_t *to = destination; length > 0;) {
+        int failed = s->left == 0 ? next_chunk(s) : 0;
+        if (failed)
+            return failed;
+        size_t piece = length < s->left ? length : s->left;
+        memcpy(to, s->data + s->at, piece);
+        to += piece;
+        s->at += piece;
+        s->left -= piece;
+        length -= piece;
+    }
+    return 0;
+}
+
 /* RGBA to RGB: what is transparent shows white. */
 static void flatten_over_white(const uint8_t *rgba, size_t pixels, uint8_t *rgb)
 {
@@ -101,10 +158,9 @@ static lk_status decode_png(const void *data, size_t size, int64_t max_pixels, c
     spng_ctx *decoder = spng_ctx_new(0);
     if (!decoder)
         return lk_fail(LK_INTERNAL, "%s: out of memory reading a PNG", origin);
-    /* No chunk is kept that is larger than any palette, profile or text that a picture needs. */
-    spng_set_chunk_limits(decoder, 1 << 20, 4 << 20);
     struct spng_ihdr header;
-    int failed = spng_set_png_buffer(decoder, data, size);
+    png_source source = {.data = data, .size = size, .left = PNG_SIGNATURE};
+    int failed = spng_set_png_stream(decoder, read_png, &source);
     if (!failed)
         failed = spng_get_ihdr(decoder, &header);
     if (failed) {
@@ -138,32 +194,105 @@ done:
     return status;
 }
 
+/* ---- JPEG: through libjpeg itself, since TurboJPEG knows neither rare sampling factors nor CMYK ---- */
+
+typedef struct jpeg_reader {
+    struct jpeg_decompress_struct decoder;
+    struct jpeg_error_mgr errors;
+    struct jpeg_progress_mgr progress;
+    jmp_buf failed;
+    char reason[JMSG_LENGTH_MAX];
+    uint8_t *row; /* of four colours */
+    const char *origin;
+    int64_t max_pixels;
+    lk_image *out;
+} jpeg_reader;
+
+/* The library's way to fail is to jump out of it. */
+static void on_jpeg_error(j_common_ptr common)
+{
+    jpeg_reader *r = common->client_data;
+    common->err->format_message(common, r->reason);
+    longjmp(r->failed, 1);
+}
+
+/* Warnings count as failures: they mean that part of the picture is missing or invented. */
+static void on_jpeg_message(j_common_ptr common, int level)
+{
+    if (level < 0)
+        on_jpeg_error(common);
+}
+
+/* A few kilobytes of empty scans could keep the decoder busy for hours. */
+static void on_jpeg_progress(j_common_ptr common)
+{
+    jpeg_reader *r = common->client_data;
+    if (r->decoder.input_scan_number <= MAX_SCANS)
+        return;
+    snprintf(r->reason, sizeof r->reason, "more than %d scans", MAX_SCANS);
+    longjmp(r->failed, 1);
+}
+
+/* CMYK as every program writes it: inverted, 255 is no ink. */
+static void flatten_inks(const uint8_t *cmyk, int pixels, uint8_t *rgb)
+{
+    for (int i = 0; i < pixels; i++)
+        for (int c = 0; c < CHANNELS; c++)
+            rgb[CHANNELS * i + c] = (uint8_t)((cmyk[4 * i + c] * cmyk[4 * i + 3] + 127) / 255);
+}
+
+static lk_status read_jpeg(jpeg_reader *r, const void *data, size_t size)
+{
+    struct jpeg_decompress_struct *decoder = &r->decoder;
+    if (setjmp(r->failed)) {
+        bool memory = r->errors.msg_code == JERR_OUT_OF_MEMORY;
+        return lk_fail(memory ? LK_INTERNAL : LK_BAD_DATA, "%s: cannot read the JPEG: %s", r->origin, r->reason);
+    }
+    jpeg_create_decompress(decoder);
+    decoder->progress = &r->progress;
+    jpeg_mem_src(decoder, data, size);
+    jpeg_read_header(decoder, TRUE);
+    LK_TRY(check_size(r->origin, decoder->image_width, decoder->image_height, r->max_pixels));
+    LK_TRY(lk_image_allocate((int)decoder->image_width, (int)decoder->image_height, r->out));
+    bool inks = decoder->jpeg_color_space == JCS_CMYK || decoder->jpeg_color_space == JCS_YCCK;
+    decoder->out_color_space = inks ? JCS_CMYK : JCS_RGB;
+    decoder->dct_method = JDCT_ISLOW;
+    r->row = inks ? malloc((size_t)r->out->width * 4) : NULL;
+    if (inks && !r->row)
+        return lk_fail(LK_INTERNAL, "%s: out of memory for a row of pixels", r->origin);
+    jpeg_start_decompress(decoder);
+    while (decoder->output_scanline < decoder->output_height) {
+        uint8_t *row = r->out->pixels + (size_t)decoder->output_scanline * (size_t)r->out->width * CHANNELS;
+        uint8_t *into = inks ? r->row : row;
+        jpeg_read_scanlines(decoder, &into, 1);
+        if (inks)
+            flatten_inks(r->row, r->out->width, row);
+    }
+    jpeg_finish_decompress(decoder);
+    return LK_OK;
+}
+
 static lk_status decode_jpeg(const void *data, size_t size, int64_t max_pixels, const char *origin, lk_image *out)
 {
-    tjhandle decoder = tjInitDecompress();
-    if (!decoder)
-        return lk_fail(LK_INTERNAL, "%s: cannot start a JPEG decoder: %s", origin, tjGetErrorStr2(NULL));
-    lk_status status = LK_OK;
-    int width, height, sampling, colours;
-    if (tjDecompressHeader3(decoder, data, size, &width, &height, &sampling, &colours) != 0) {
-        status = lk_fail(LK_BAD_DATA, "%s: cannot read the JPEG: %s", origin, tjGetErrorStr2(decoder));
-        goto done;
-    }
-    LK_TRY_OR(done, check_size(origin, width, height, max_pixels));
-    LK_TRY_OR(done, lk_image_allocate(width, height, out));
-    /* Warnings count as failures: they mean that part of the picture is missing or invented. */
-    if (tjDecompress2(decoder, data, size, out->pixels, width, 0, height, TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_LIMITSCANS) != 0)
-        status = lk_fail(LK_BAD_DATA, "%s: cannot read the JPEG: %s", origin, tjGetErrorStr2(decoder));
-done:
-    tjDestroy(decoder);
+    jpeg_reader r = {.origin = origin, .max_pixels = max_pixels, .out = out};
+    r.decoder.err = jpeg_std_error(&r.errors);
+    r.decoder.client_data = &r;
+    r.errors.error_exit = on_jpeg_error;
+    r.errors.emit_message = on_jpeg_message;
+    r.progress.progress_monitor = on_jpeg_progress;
+    lk_status status = read_jpeg(&r, data, size);
+    jpeg_destroy_decompress(&r.decoder);
+    free(r.row);
     if (status != LK_OK)
         lk_image_free(out);
     return status;
 }
 
+/* ---- either ---- */
+
 lk_status lk_image_decode(const void *data, size_t size, int64_t max_pixels, const char *origin, lk_image *out)
 {
-    static const uint8_t png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    static const uint8_t png[PNG_SIGNATURE] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
     static const uint8_t jpeg[] = {0xff, 0xd8, 0xff};
     *out = (lk_image){0};
     if (size >= sizeof png && memcmp(data, png, sizeof png) == 0)

@@ -3,8 +3,12 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <zlib.h>
 
-enum { ORIENTATION_TAG = 0x0112, TYPE_SHORT = 3 };
+enum { ORIENTATION_TAG = 0x0112, MAX_TEXT = 256 << 10 };
+
+static const char exif_mark[6] = "Exif\0"; /* with its second zero */
 
 /* Bytes with their order; reads beyond the end are 0. */
 typedef struct bytes {
@@ -27,8 +31,25 @@ static uint32_t get32(const bytes *b, size_t at)
     return b->big ? first << 16 | second : second << 16 | first;
 }
 
+/* The whole number that an entry of a directory holds: SHORT by the standard, LONG out of some programs, or their signed kin. */
+static uint32_t entry_value(const bytes *b, size_t entry)
+{
+    switch (get16(b, entry + 2)) {
+    case 3:
+    case 8: return get16(b, entry + 8);
+    case 4:
+    case 9: return get32(b, entry + 8);
+    default: return 0;
+    }
+}
+
+/* TIFF, as EXIF is; the mark in front of it belongs to JPEG but is found elsewhere too. */
 static int of_tiff(const uint8_t *data, size_t size)
 {
+    if (size >= sizeof exif_mark && memcmp(data, exif_mark, sizeof exif_mark) == 0) {
+        data += sizeof exif_mark;
+        size -= sizeof exif_mark;
+    }
     bytes b = {data, size, false};
     if (size < 8)
         return 1;
@@ -43,8 +64,8 @@ static int of_tiff(const uint8_t *data, size_t size)
         size_t entry = directory + 2 + 12 * (size_t)i;
         if (entry + 12 > size)
             break;
-        if (get16(&b, entry) == ORIENTATION_TAG && get16(&b, entry + 2) == TYPE_SHORT) {
-            uint32_t value = get16(&b, entry + 8);
+        if (get16(&b, entry) == ORIENTATION_TAG) {
+            uint32_t value = entry_value(&b, entry);
             return value >= 1 && value <= 8 ? (int)value : 1;
         }
     }
@@ -66,26 +87,93 @@ static int of_jpeg(const uint8_t *data, size_t size)
         size_t length = get16(&b, at + 2);
         if (length < 2 || length > size - at - 2)
             break;
-        if (marker == 0xe1 && length >= 8 && memcmp(data + at + 4, "Exif\0\0", 6) == 0)
-            return of_tiff(data + at + 10, length - 8);
+        if (marker == 0xe1 && length >= 8 && memcmp(data + at + 4, exif_mark, sizeof exif_mark) == 0)
+            return of_tiff(data + at + 4, length - 2);
         at += 2 + length;
     }
     return 1;
+}
+
+/* ---- PNG: a chunk of its own, or EXIF as hexadecimal text under a name that ImageMagick gave it ---- */
+
+static int digit(uint8_t c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* The text is "\nexif\n  SIZE\n", then digits in lines. They are turned into bytes in place. */
+static int of_hexadecimal(uint8_t *text, size_t size)
+{
+    size_t at = 0, count = 0;
+    for (int lines = 0; lines < 3 && at < size; at++)
+        lines += text[at] == '\n';
+    for (int high = -1; at < size; at++) {
+        int value = digit(text[at]);
+        if (value < 0)
+            continue;
+        if (high >= 0)
+            text[count++] = (uint8_t)(high << 4 | value);
+        high = high >= 0 ? -1 : value;
+    }
+    return of_tiff(text, count);
+}
+
+/* Where the text of a tEXt, zTXt or iTXt chunk begins and whether it is compressed; NULL where the chunk holds no EXIF. */
+static const uint8_t *find_text(const uint8_t *chunk, size_t size, bool *compressed)
+{
+    const uint8_t *data = chunk + 8, *end = data + size, *zero = memchr(data, 0, size);
+    bool international = memcmp(chunk + 4, "iTXt", 4) == 0;
+    if (!zero || (strcasecmp((const char *)data, "Raw profile type exif") != 0 &&
+                  strcasecmp((const char *)data, "Raw profile type APP1") != 0))
+        return NULL;
+    *compressed = memcmp(chunk + 4, "zTXt", 4) == 0;
+    data = zero + 1;
+    if (international) {
+        *compressed = data < end && data[0] == 1;
+        data = end - data > 2 ? data + 2 : end;
+        for (int i = 0; i < 2; i++) { /* language, translated name */
+            zero = memchr(data, 0, (size_t)(end - data));
+            data = zero ? zero + 1 : end;
+        }
+    } else if (*compressed && data < end) {
+        data++; /* the method */
+    }
+    return data;
+}
+
+static int of_text(const uint8_t *chunk, size_t size)
+{
+    bool compressed;
+    const uint8_t *text = find_text(chunk, size, &compressed);
+    if (!text)
+        return 1;
+    size_t length = (size_t)(chunk + 8 + size - text);
+    uLongf room = compressed ? MAX_TEXT : length < MAX_TEXT ? length : MAX_TEXT;
+    uint8_t copy[MAX_TEXT];
+    if (compressed) /* of a text that is longer, its beginning */
+        uncompress(copy, &room, text, length);
+    else
+        memcpy(copy, text, room);
+    return of_hexadecimal(copy, room);
 }
 
 static int of_png(const uint8_t *data, size_t size)
 {
     bytes b = {data, size, true};
     size_t at = 8;
+    int in_text = 1;
     while (at + 12 <= size) {
         size_t length = get32(&b, at);
         if (length > size - at - 12)
             break;
-        if (memcmp(data + at + 4, "eXIf", 4) == 0)
+        const uint8_t *type = data + at + 4;
+        if (memcmp(type, "eXIf", 4) == 0)
             return of_tiff(data + at + 8, length);
+        if (in_text == 1 && (memcmp(type, "tEXt", 4) == 0 || memcmp(type, "zTXt", 4) == 0 || memcmp(type, "iTXt", 4) == 0))
+            in_text = of_text(data + at, length);
         at += 12 + length;
     }
-    return 1;
+    return in_text;
 }
 
 int lk_exif_orientation(const uint8_t *data, size_t size)

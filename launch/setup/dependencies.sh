@@ -9,7 +9,8 @@ torch=2.15.0
 anny=0.6.2
 
 packages="build-essential pkg-config python3 python3-pip unzip
-  libhdf5-dev zlib1g-dev libarchive-dev libturbojpeg0-dev libspng-dev libjansson-dev libyaml-dev libxxhash-dev
+  libhdf5-dev zlib1g-dev libarchive-dev libturbojpeg0-dev libjpeg62-turbo-dev libspng-dev libjansson-dev libyaml-dev
+  libxxhash-dev libutf8proc-dev
   libprotobuf-c-dev protobuf-c-compiler libcmocka-dev libdlib-dev libdlib-data
   libopenmpi-dev openmpi-bin gnuplot-nox"
 # The tests start a SLURM cluster of their own.

@@ -6,10 +6,13 @@
 #include <setjmp.h>
 #include <spng.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include <cmocka.h>
+#include <jpeglib.h>
 
 static lk_image make_picture(int width, int height)
 {
@@ -114,6 +117,136 @@ static void jpeg_comes_back_nearly(void **state)
     lk_image_free(&back);
     assert_int_equal(lk_image_encode_jpeg(&image, 0, &data, &size), LK_USAGE);
     assert_int_equal(lk_image_encode_jpeg(&image, 101, &data, &size), LK_USAGE);
+    lk_image_free(&image);
+}
+
+/* A JPEG as programs other than ours write it: any colours, any sampling factors (of the first and of all other components). */
+static uint8_t *encode_jpeg(const uint8_t *pixels, int edge, J_COLOR_SPACE from, J_COLOR_SPACE stored, const int factors[4],
+                            size_t *size)
+{
+    struct jpeg_compress_struct encoder;
+    struct jpeg_error_mgr errors;
+    uint8_t *data = NULL;
+    unsigned long used = 0;
+    encoder.err = jpeg_std_error(&errors);
+    jpeg_create_compress(&encoder);
+    jpeg_mem_dest(&encoder, &data, &used);
+    encoder.image_width = encoder.image_height = (unsigned)edge;
+    encoder.in_color_space = from;
+    encoder.input_components = from == JCS_GRAYSCALE ? 1 : from == JCS_CMYK ? 4 : 3;
+    jpeg_set_defaults(&encoder);
+    jpeg_set_colorspace(&encoder, stored);
+    jpeg_set_quality(&encoder, 100, TRUE);
+    for (int i = 0; i < encoder.num_components; i++) {
+        encoder.comp_info[i].h_samp_factor = factors[i == 0 || i == 3 ? 0 : 2];
+        encoder.comp_info[i].v_samp_factor = factors[i == 0 || i == 3 ? 1 : 3];
+    }
+    jpeg_start_compress(&encoder, TRUE);
+    for (int y = 0; y < edge; y++) {
+        uint8_t *row = (uint8_t *)pixels + (size_t)y * (size_t)edge * (size_t)encoder.input_components;
+        jpeg_write_scanlines(&encoder, &row, 1);
+    }
+    jpeg_finish_compress(&encoder);
+    jpeg_destroy_compress(&encoder);
+    *size = used;
+    return data;
+}
+
+/* Colours that change slowly, so that halved and quartered colour planes keep them (within 10, a step of a quartered plane). */
+static void smooth_colour(int x, int y, int edge, uint8_t rgb[3])
+{
+    rgb[0] = (uint8_t)(40 + 160 * x / edge);
+    rgb[1] = (uint8_t)(60 + 140 * y / edge);
+    rgb[2] = (uint8_t)(200 - 80 * (x + y) / edge);
+}
+
+static void every_sampling_is_read(void **state)
+{
+    (void)state;
+    enum { EDGE = 96 };
+    static const int factors[][4] = {{1, 1, 1, 1}, {2, 1, 1, 1}, {2, 2, 1, 1}, {4, 1, 1, 1},  /* 4:4:4 4:2:2 4:2:0 4:1:1 */
+                                     {1, 2, 1, 1}, {4, 2, 1, 1}, {1, 4, 1, 1}, {2, 2, 2, 1}}; /* 4:4:0 4:1:0 and stranger ones */
+    uint8_t pixels[EDGE * EDGE * 3], grey[EDGE * EDGE];
+    for (int i = 0; i < EDGE * EDGE; i++) {
+        smooth_colour(i % EDGE, i / EDGE, EDGE, pixels + 3 * i);
+        grey[i] = pixels[3 * i];
+    }
+    for (size_t k = 0; k < sizeof factors / sizeof *factors; k++) {
+        for (int kind = 0; kind < 2; kind++) { /* colour; grey, whose factors mean nothing */
+            size_t size;
+            lk_image image;
+            uint8_t *jpeg = encode_jpeg(kind ? grey : pixels, EDGE, kind ? JCS_GRAYSCALE : JCS_RGB,
+                                        kind ? JCS_GRAYSCALE : JCS_YCbCr, factors[k], &size);
+            if (lk_image_decode(jpeg, size, EDGE * EDGE, "sampled", &image) != LK_OK)
+                fail_msg("factors %zu: %s", k, lk_error_text());
+            for (int i = 0; i < EDGE * EDGE * 3; i++)
+                if (abs(image.pixels[i] - (kind ? grey[i / 3] : pixels[i])) > 10)
+                    fail_msg("factors %zu, kind %d: byte %d is %d, not %d", k, kind, i, image.pixels[i], pixels[i]);
+            lk_image_free(&image);
+            free(jpeg);
+        }
+    }
+}
+
+/* Inks are stored inverted (0 is full ink), as Photoshop began and all others follow: red = cyan * black / 255. */
+static void inks_become_rgb(void **state)
+{
+    (void)state;
+    enum { EDGE = 64 };
+    static const int factors[4] = {1, 1, 1, 1};
+    uint8_t inks[EDGE * EDGE * 4];
+    for (int i = 0; i < EDGE * EDGE; i++) {
+        smooth_colour(i % EDGE, i / EDGE, EDGE, inks + 4 * i);
+        inks[4 * i + 3] = (uint8_t)(255 - i / EDGE);
+    }
+    static const J_COLOR_SPACE stored[] = {JCS_CMYK, JCS_YCCK};
+    for (int k = 0; k < 2; k++) {
+        size_t size;
+        lk_image image;
+        uint8_t *jpeg = encode_jpeg(inks, EDGE, JCS_CMYK, stored[k], factors, &size);
+        if (lk_image_decode(jpeg, size, EDGE * EDGE, "inks", &image) != LK_OK)
+            fail_msg("%s", lk_error_text());
+        for (int i = 0; i < EDGE * EDGE * 3; i++)
+            assert_in_range(image.pixels[i] - inks[i / 3 * 4 + i % 3] * inks[i / 3 * 4 + 3] / 255 + 4, 0, 8);
+        lk_image_free(&image);
+        free(jpeg);
+    }
+}
+
+static void put_big_endian(uint8_t *to, size_t value)
+{
+    for (int i = 0; i < 4; i++)
+        to[i] = (uint8_t)(value >> (24 - 8 * i));
+}
+
+/* A profile, a text or a preview of any size says nothing about the pixels; but one whose checksum does not fit is damage. */
+static void chunks_beside_the_picture_are_passed_over(void **state)
+{
+    (void)state;
+    static const char *const types[] = {"zTXt", "iCCP", "tEXt", "eXIf", "prVw"};
+    enum { LARGE = 6 << 20, BEFORE_PIXELS = 33 };
+    lk_image image = make_picture(20, 10), back;
+    char *png;
+    size_t size;
+    assert_int_equal(lk_image_save_png("beside.png", &image), LK_OK);
+    assert_int_equal(lk_read_file("beside.png", 1 << 20, &png, &size), LK_OK);
+    uint8_t *larger = calloc(1, size + 12 + LARGE), *chunk = larger + BEFORE_PIXELS;
+    memcpy(larger, png, BEFORE_PIXELS);
+    put_big_endian(chunk, LARGE);
+    memcpy(chunk + 12 + LARGE, png + BEFORE_PIXELS, size - BEFORE_PIXELS);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        memcpy(chunk + 4, types[i], 4);
+        put_big_endian(chunk + 8 + LARGE, crc32(0, chunk + 4, LARGE + 4));
+        if (lk_image_decode(larger, size + 12 + LARGE, 200, types[i], &back) != LK_OK)
+            fail_msg("%s", lk_error_text());
+        assert_memory_equal(back.pixels, image.pixels, 20 * 10 * 3);
+        lk_image_free(&back);
+        chunk[100] ^= 1;
+        assert_int_equal(lk_image_decode(larger, size + 12 + LARGE, 200, types[i], &back), LK_BAD_DATA);
+        chunk[100] ^= 1;
+    }
+    free(larger);
+    free(png);
     lk_image_free(&image);
 }
 
@@ -223,6 +356,9 @@ int main(void)
         cmocka_unit_test(png_comes_back_exactly),
         cmocka_unit_test(other_png_kinds_become_rgb),
         cmocka_unit_test(jpeg_comes_back_nearly),
+        cmocka_unit_test(every_sampling_is_read),
+        cmocka_unit_test(inks_become_rgb),
+        cmocka_unit_test(chunks_beside_the_picture_are_passed_over),
         cmocka_unit_test(too_many_pixels_are_refused),
         cmocka_unit_test(cut_and_foreign_files_are_refused),
         cmocka_unit_test(flipped_bytes_do_not_crash),

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 /* ---- geometry ---- */
 
@@ -177,6 +178,79 @@ static void exif_turns_every_way(void **state)
         free(jpeg);
     }
     lk_image_free(&upright);
+}
+
+/* One chunk of a PNG; its checksum is left out, since the orientation is looked for before the picture is read. */
+static size_t add_chunk(uint8_t *png, size_t size, const char *type, const void *data, size_t length)
+{
+    const uint8_t head[] = {0, 0, (uint8_t)(length >> 8), (uint8_t)length};
+    memcpy(png + size, head, 4);
+    memcpy(png + size + 4, type, 4);
+    memcpy(png + size + 8, data, length);
+    return size + 12 + length;
+}
+
+/* EXIF as ImageMagick puts it into a PNG's text: behind the name and `before`, plain or compressed. */
+static size_t add_text(uint8_t *png, size_t size, const char *type, const void *before, size_t before_size, bool compressed,
+                       const uint8_t *exif, size_t exif_size)
+{
+    char text[1024] = "\nexif\n      32\n";
+    uint8_t chunk[2048];
+    size_t used = strlen(text), length = 0;
+    for (size_t i = 0; i < exif_size; i++)
+        used += (size_t)sprintf(text + used, i % 36 == 35 ? "%02x\n" : "%02x", exif[i]);
+    memcpy(chunk, "Raw profile type exif", 22);
+    length = 22;
+    memcpy(chunk + length, before, before_size);
+    length += before_size;
+    uLongf room = sizeof chunk - length;
+    if (compressed)
+        assert_int_equal(compress(chunk + length, &room, (uint8_t *)text, used), Z_OK);
+    else
+        memcpy(chunk + length, text, room = used);
+    return add_chunk(png, size, type, chunk, length + room);
+}
+
+/* The tag as a LONG, with JPEG's mark in a PNG, as text: what Pillow, ImageMagick and phones obey is obeyed here. */
+static void orientation_is_found_wherever_programs_put_it(void **state)
+{
+    (void)state;
+    for (int o = 2; o <= 8; o++) {
+        uint8_t marked[] = {'E',  'x',  'i', 'f', 0, 0, 'I', 'I', 42,         0, 8, 0, 0, 0, 1, 0,
+                            0x12, 0x01, 4,   0,   1, 0, 0,   0,   (uint8_t)o, 0, 0, 0, 0, 0, 0, 0};
+        uint8_t big[] = {'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 4, 0, 0, 0, 1, 0, 0, 0, (uint8_t)o, 0, 0, 0, 0};
+        uint8_t jpeg[64] = {0xff, 0xd8, 0xff, 0xe1, 0, sizeof marked + 2};
+        memcpy(jpeg + 6, marked, sizeof marked);
+        assert_int_equal(lk_exif_orientation(jpeg, sizeof jpeg), o);
+
+        uint8_t png[4096] = "\x89PNG\r\n\x1a\n";
+        assert_int_equal(lk_exif_orientation(png, add_chunk(png, 8, "eXIf", marked, sizeof marked)), o);
+        assert_int_equal(lk_exif_orientation(png, add_chunk(png, 8, "eXIf", marked + 6, sizeof marked - 6)), o);
+        assert_int_equal(lk_exif_orientation(png, add_chunk(png, 8, "eXIf", big, sizeof big)), o);
+        static const struct {
+            const char *type, *before;
+            size_t before_size;
+            bool compressed;
+        } texts[] = {
+            {"tEXt", "", 0, false}, {"zTXt", "", 1, true}, {"iTXt", "\0\0en\0name", 10, false}, {"iTXt", "\1\0\0", 4, true}};
+        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+            size_t size = add_text(png, add_chunk(png, 8, "IDAT", "pixels", 6), texts[i].type, texts[i].before,
+                                   texts[i].before_size, texts[i].compressed, marked, sizeof marked);
+            if (lk_exif_orientation(png, size) != o)
+                fail_msg("%s, %zu: %d, not %d", texts[i].type, i, lk_exif_orientation(png, size), o);
+            for (size_t cut = 8; cut < size; cut++) { /* never reads beyond the end, which AddressSanitizer would see */
+                uint8_t *piece = memcpy(malloc(cut), png, cut);
+                lk_exif_orientation(piece, cut);
+                free(piece);
+            }
+        }
+        /* What a chunk of EXIF says goes before what a text says. */
+        uint8_t other[sizeof marked];
+        memcpy(other, marked, sizeof marked);
+        other[24] = (uint8_t)(o % 8 + 1);
+        size_t size = add_text(png, 8, "tEXt", "", 0, false, other, sizeof other);
+        assert_int_equal(lk_exif_orientation(png, add_chunk(png, size, "eXIf", marked, sizeof marked)), o);
+    }
 }
 
 /* ---- real photos ---- */
@@ -471,6 +545,7 @@ int main(void)
         cmocka_unit_test(shrinking_does_not_alias),
         cmocka_unit_test(absurd_crops_are_refused),
         cmocka_unit_test(exif_turns_every_way),
+        cmocka_unit_test(orientation_is_found_wherever_programs_put_it),
         cmocka_unit_test(eyes_of_photos_land_at_their_places),
         cmocka_unit_test(turning_and_scaling_change_little),
         cmocka_unit_test(faces_break_rules),
