@@ -8,8 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { MAX_FILE = 4 << 20 };
+#include <strings.h>
 
 /* One parse: where values go, and which have come already. */
 typedef struct target {
@@ -88,6 +87,30 @@ static lk_status require_all_groups(const target *t, const char *how)
     return LK_OK;
 }
 
+/* ---- text ---- */
+
+static const char byte_order_mark[] = "\xef\xbb\xbf";
+
+lk_status lk_text_begin(const char *origin, const char **text, size_t *size)
+{
+    const char *t = *text;
+    if (*size >= 3 && memcmp(t, byte_order_mark, 3) == 0) {
+        *text += 3;
+        *size -= 3;
+    } else if (*size >= 2 && (memcmp(t, "\xff\xfe", 2) == 0 || memcmp(t, "\xfe\xff", 2) == 0 || !t[0] != !t[1])) {
+        return lk_fail(LK_BAD_DATA, "%s: is UTF-16; save it as UTF-8 ('CSV UTF-8' in Excel)", origin);
+    }
+    return LK_OK;
+}
+
+static lk_status check_size(const char *origin, size_t size)
+{
+    if (size > LK_PARAMETERS_BYTES)
+        return lk_fail(LK_BAD_DATA, "%s: has %zu bytes; the parameters of one face take at most %d", origin, size,
+                       LK_PARAMETERS_BYTES);
+    return LK_OK;
+}
+
 /* ---- JSON ---- */
 
 static lk_status take_continuous(target *t, json_t *map)
@@ -140,6 +163,8 @@ lk_status lk_parameters_parse_json(const lk_schema *schema, const char *text, si
                                    uint8_t *discrete)
 {
     json_error_t error;
+    LK_TRY(check_size(origin, size));
+    LK_TRY(lk_text_begin(origin, &text, &size));
     /* jansson refuses nesting beyond 2048, numbers that overflow, strings that are not UTF-8 or hold a zero. */
     json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
     if (!root)
@@ -151,49 +176,102 @@ lk_status lk_parameters_parse_json(const lk_schema *schema, const char *text, si
 
 /* ---- .mhm ---- */
 
-/* Cuts the next word off *rest and skips the spaces behind it. */
+/* The bytes of a blank that editors leave: space, tab, no-break space, a byte order mark where files were joined. */
+static size_t blank(const char *s)
+{
+    return *s == ' ' || *s == '\t' ? 1 : strncmp(s, "\xc2\xa0", 2) == 0 ? 2 : strncmp(s, byte_order_mark, 3) == 0 ? 3 : 0;
+}
+
+static char *skip_blanks(char *s)
+{
+    for (size_t length; (length = blank(s)) > 0;)
+        s += length;
+    return s;
+}
+
+/* Cuts the next word off *rest and skips the blanks behind it. */
 static char *take_word(char **rest)
 {
-    char *word = *rest;
-    *rest += strcspn(*rest, " \t");
-    if (**rest) {
-        *(*rest)++ = '\0';
-        *rest += strspn(*rest, " \t");
-    }
+    char *word = *rest, *end = word;
+    while (*end && !blank(end))
+        end++;
+    *rest = skip_blanks(end);
+    *end = '\0';
     return word;
+}
+
+/* Cuts "NAME VALUE" in two; false if it is not that. A name may hold spaces, a number does not. */
+static bool split_modifier(char *text, double *value)
+{
+    char *space = strrchr(text, ' '), *tab = strrchr(text, '\t');
+    if (!space || (tab && tab > space))
+        space = tab;
+    char *end = space;
+    *value = space ? strtod(space + 1, &end) : 0;
+    if (!space || end == space + 1 || *end != '\0' || !isfinite(*value))
+        return false;
+    while (space > text && (space[-1] == ' ' || space[-1] == '\t'))
+        space--;
+    *space = '\0';
+    return true;
 }
 
 static lk_status take_modifier(target *t, char *rest)
 {
-    char *space = strrchr(rest, ' '); /* a name may hold spaces, a number does not */
-    char *end = space;
-    double value = space ? strtod(space + 1, &end) : 0;
-    if (!space || end == space + 1 || *end != '\0' || !isfinite(value))
+    double value;
+    if (!split_modifier(rest, &value))
         return lk_fail(LK_BAD_DATA, "%s: 'modifier %.*s': expected a name and a finite number", t->origin, LK_MAX_NAME, rest);
-    *space = '\0';
     return set_continuous(t, rest, value);
+}
+
+/* The group whose choice "GROUP CHOICE" names, -1 if it is not that. */
+static int group_of(const lk_schema *schema, char *text)
+{
+    for (int g = 0; g < schema->group_count; g++) {
+        size_t length = strlen(schema->groups[g].name);
+        if (strncmp(text, schema->groups[g].name, length) == 0 && blank(text + length) &&
+            lk_choice_group_find(&schema->groups[g], skip_blanks(text + length)) >= 0)
+            return g;
+    }
+    return -1;
+}
+
+/* version, camera, clothes and the like are not ours; but what reads as a setting of ours behind another word was meant as one. */
+static lk_status pass_over(const target *t, const char *word, char *rest)
+{
+    int g = group_of(t->schema, rest);
+    if (g >= 0)
+        return lk_fail(LK_BAD_DATA, "%s: a line that chooses '%s' begins with '%.40s', not with 'likeness', so it is not read",
+                       t->origin, t->schema->groups[g].name, word);
+    double value;
+    if (split_modifier(rest, &value) && lk_schema_find_continuous(t->schema, rest) >= 0)
+        return lk_fail(LK_BAD_DATA, "%s: a line that sets '%s' begins with '%.40s', not with 'modifier', so it is not read",
+                       t->origin, rest, word);
+    return LK_OK;
 }
 
 static lk_status take_line(target *t, char *line)
 {
     size_t length = strlen(line);
-    while (length > 0 && strchr(" \t\r", line[length - 1]))
+    while (length > 0 && strchr(" \t", line[length - 1]))
         line[--length] = '\0';
-    char *rest = line;
-    const char *kind = take_word(&rest);
-    if (strcmp(kind, "modifier") == 0)
+    char *rest = skip_blanks(line);
+    const char *word = take_word(&rest);
+    if (strcasecmp(word, "modifier") == 0)
         return take_modifier(t, rest);
-    if (strcmp(kind, "likeness") == 0) {
+    if (strcasecmp(word, "likeness") == 0) {
         const char *group = take_word(&rest);
         return set_choice(t, group, rest);
     }
-    return LK_OK; /* version, camera, clothes: not ours */
+    return word[0] == '#' ? LK_OK : pass_over(t, word, rest);
 }
 
 lk_status lk_parameters_parse_mhm(const lk_schema *schema, const char *text, size_t size, const char *origin, float *continuous,
                                   uint8_t *discrete)
 {
     target t = {.schema = schema, .origin = origin, .continuous = continuous, .discrete = discrete};
+    LK_TRY(check_size(origin, size));
+    LK_TRY(lk_text_begin(origin, &text, &size));
     if (memchr(text, '\0', size))
         return lk_fail(LK_BAD_DATA, "%s: holds a zero byte, so it is not a .mhm file", origin);
     for (int i = 0; i < schema->continuous_count; i++)
@@ -205,7 +283,7 @@ lk_status lk_parameters_parse_mhm(const lk_schema *schema, const char *text, siz
     copy[size] = '\0';
     lk_status status = LK_OK;
     char *rest = copy, *line;
-    while (status == LK_OK && (line = strsep(&rest, "\n")) != NULL)
+    while (status == LK_OK && (line = strsep(&rest, "\r\n")) != NULL)
         status = take_line(&t, line);
     free(copy);
     return status == LK_OK ? require_all_groups(&t, "add a line 'likeness GROUP CHOICE'") : status;
@@ -223,7 +301,7 @@ lk_status lk_parameters_load(const lk_schema *schema, const char *path, float *c
 {
     char *text;
     size_t size;
-    LK_TRY(lk_read_file(path, MAX_FILE, &text, &size));
+    LK_TRY(lk_read_file(path, LK_PARAMETERS_BYTES, &text, &size));
     lk_status status = is_mhm(path) ? lk_parameters_parse_mhm(schema, text, size, path, continuous, discrete)
                                     : lk_parameters_parse_json(schema, text, size, path, continuous, discrete);
     free(text);

@@ -2,9 +2,11 @@
  *
  * JSON: {"continuous": {name: value in client units}, "discrete": {group: choice}}; names every parameter of the schema once.
  * MakeHuman's .mhm: text lines, of which two kinds count: "modifier NAME VALUE" (a modifier that is absent has the schema's
- * default, as MakeHuman leaves it out) and "likeness GROUP CHOICE" (every group once; MakeHuman passes over such lines).
+ * default, as MakeHuman leaves it out) and "likeness GROUP CHOICE" (every group once; MakeHuman passes over such lines). Blanks
+ * before the first word and its capitals do not matter. A line that sets something of the schema behind any other first word is
+ * refused: passed over, it would leave the default as the label.
  * A missing or unknown name, one that stands there twice, a value that is not finite or outside min..max, an unknown choice is
- * LK_BAD_DATA and is named.
+ * LK_BAD_DATA and is named; so is a file of more than LK_PARAMETERS_BYTES, which is not parsed.
  */
 #ifndef LK_DATASET_PARAMETERS_H
 #define LK_DATASET_PARAMETERS_H
@@ -12,6 +14,12 @@
 #include "dataset/schema.h"
 
 #include <stddef.h>
+
+/* More than the largest schema needs. A tree of JSON takes up to LK_JSON_GROWTH times its text (jansson: "[{},{},{}...") . */
+enum { LK_PARAMETERS_BYTES = 1 << 20, LK_JSON_GROWTH = 100 };
+
+/* Text as editors save it: passes over UTF-8's byte order mark. UTF-16 is LK_BAD_DATA: the sentence says what to save as. */
+lk_status lk_text_begin(const char *origin, const char **text, size_t *size);
 
 /* `continuous` has schema->continuous_count entries in [0,1], `discrete` schema->group_count indices. `origin` names the
  * source in errors. */

@@ -165,7 +165,8 @@ static lk_status refuse_row(void *context, const char *name)
 static lk_status read_table(packing *p, lk_source *source, const lk_entry *entry, lk_name_kind kind, const char *folder)
 {
     const lk_table_calls calls = {add_row, refuse_row, p};
-    return lk_table_read(source, kind, entry->name, folder, p->schema, &calls);
+    lk_status status = lk_table_read(source, kind, entry->name, folder, p->schema, &calls);
+    return status == LK_BAD_DATA ? lk_fail_in(status, "%s", p->options->sources[p->source]) : status;
 }
 
 static lk_status read_half(packing *p, lk_source *source, const lk_entry *entry, lk_name_kind kind, const char *key)

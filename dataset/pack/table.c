@@ -61,10 +61,10 @@ static lk_status next_line(table *t, char **line, size_t *length)
         start[*length] = '\0';
         t->line_number++;
         snprintf(t->origin, sizeof t->origin, "%s:%lld", t->name, (long long)t->line_number);
-        if (t->line_number == 1 && strncmp(start, "\xef\xbb\xbf", 3) == 0) {
-            start += 3; /* byte order mark */
-            *length -= 3;
-        }
+        const char *text = start;
+        if (t->line_number == 1)
+            LK_TRY(lk_text_begin(t->name, &text, length));
+        start = (char *)text;
         if (*length > 0) { /* empty lines separate nothing */
             *line = start;
             return LK_OK;
@@ -162,9 +162,24 @@ static int split_record(char *record, char *fields[MAX_COLUMNS])
     }
 }
 
+/* Spreadsheets of other languages and machines write what they call CSV. */
+static lk_status check_dialect(const table *t, const char *record)
+{
+    size_t first = strcspn(record, ",;\t\r");
+    if (record[first] == ';' || record[first] == '\t')
+        return lk_fail(LK_BAD_DATA,
+                       "%s: the columns are separated by %s; save the table with commas between columns and points in "
+                       "numbers",
+                       t->origin, record[first] == ';' ? "semicolons" : "tabs");
+    if (strchr(record, '\r'))
+        return lk_fail(LK_BAD_DATA, "%s: lines end in carriage returns alone; save the table with line feeds", t->origin);
+    return LK_OK;
+}
+
 static lk_status take_header(table *t, char *record)
 {
     char *fields[MAX_COLUMNS];
+    LK_TRY(check_dialect(t, record));
     int count = split_record(record, fields), keys = 0;
     if (count < 0)
         return lk_fail(LK_BAD_DATA, "%s: is no row of a CSV table: a quote is not closed, or there are more than %d columns",
@@ -251,10 +266,14 @@ static lk_status read_lines(table *t, lk_name_kind kind)
         LK_TRY(next_line(t, &line, &length));
         if (!line)
             return LK_OK;
-        if (kind == LK_NAME_JSONL)
+        bool header = kind == LK_NAME_CSV && t->column_count == 0;
+        if (memchr(line, '\0', length)) {
+            lk_fail(LK_BAD_DATA, "%s: holds a zero byte", t->origin);
+            LK_TRY(header ? LK_BAD_DATA : t->calls->refused(t->calls->context, t->origin));
+        } else if (kind == LK_NAME_JSONL)
             LK_TRY(read_json_line(t, line, length));
         else
-            LK_TRY(t->column_count == 0 ? take_header(t, line) : read_record(t, line));
+            LK_TRY(header ? take_header(t, line) : read_record(t, line));
     }
 }
 

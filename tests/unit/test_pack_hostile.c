@@ -319,6 +319,8 @@ static void rows_of_tables(void **state)
                  "seven,0,0,1,0,0x,bob,dark\n"
                  "eight,0,0,1,0,0,mohawk,dark\n"
                  "one,0,0,1,0,0,bob,dark\n");
+    capture_entry *table = &c.entries[c.count - 1];
+    memcpy(strstr((char *)table->data, "six"), "si\0", 3); /* a row is not cut where it holds a zero */
     capture_picture(&c, "t/one.jpg", 1, EDGE);
     captures_archive(&c, "rows.tar", NULL, NULL);
     if (pack_with("rows.tar", "out-rows", NULL) != LK_OK)
@@ -331,11 +333,19 @@ static void rows_of_tables(void **state)
     static const char *const headers[][2] = {{"a,b\n", "has no column 'key'"},
                                              {"key,a,a\n", "stands there twice"},
                                              {"key,nose\n", "nothing for the column 'nose'"},
-                                             {"key,\"a\n", "quote is not closed"}};
-    for (int i = 0; i < 4; i++) {
+                                             {"key,\"a\n", "quote is not closed"},
+                                             {"\xef\xbb\xbfkey;a;b\r\nx.jpg;0,5;1\r\n", "columns are separated by semicolons"},
+                                             {"sep=;\nkey;a;b\n", "columns are separated by semicolons"},
+                                             {"key\ta\tb\n", "columns are separated by tabs"},
+                                             {"key,a,b\rx.jpg,0,1\r", "carriage returns alone"}};
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
         assert_int_equal(lk_write_file("bad.csv", headers[i][0], strlen(headers[i][0])), LK_OK);
         expect_error("bad.csv", headers[i][1], NULL);
     }
+    assert_int_equal(lk_write_file("wide.csv", "\xff\xfek\0e\0y\0,\0a\0\r\0\n\0", 16), LK_OK);
+    expect_error("wide.csv", "wide.csv: params.csv: is UTF-16; save it as UTF-8 ('CSV UTF-8' in Excel)", NULL);
+    assert_int_equal(lk_write_file("wide.jsonl", "\xfe\xff\0{\0}\0\n", 8), LK_OK);
+    expect_error("wide.jsonl", "wide.jsonl: params.jsonl: is UTF-16", NULL);
     size_t size = 3 << 20;
     char *line = malloc(size);
     memset(line, 'x', size);

@@ -182,6 +182,10 @@ static void wrong_mhm_is_named(void **state)
         {"modifier nose/nose-width-decr|incr 0.1x\n", "expected a name and a finite number"},
         {"modifier nose/nose-width-decr|incr nan\n", "expected a name and a finite number"},
         {"modifier nose/nose-width-decr|incr inf\n", "expected a name and a finite number"},
+        {"modifer nose/nose-width-decr|incr 0.1\n",
+         "a line that sets 'nose/nose-width-decr|incr' begins with 'modifer', not with"},
+        {"likness hair long wavy\n", "a line that chooses 'hair' begins with 'likness', not with 'likeness'"},
+        {"\xe2\x80\x8bmodifier nose/nose-width-decr|incr 0.1\n", "a line that sets"}, /* a blank of no width */
         {"modifier nose/nose-width-decr|incr 0.4\n", "is 0.4, outside -0.35 to 0.35"},
         {"modifier nose/nose-width-decr|incr 0.1\nmodifier nose/nose-width-decr|incr 0.1\n", "stands there twice"},
     };
@@ -197,6 +201,81 @@ static void wrong_mhm_is_named(void **state)
     assert_int_equal(lk_parameters_parse_mhm(schema, choices, strlen(choices), "face.mhm", continuous, discrete), LK_OK);
     /* No newline at the end, and bytes behind the text that do not belong to it. */
     assert_int_equal(lk_parameters_parse_mhm(schema, choices, strlen(choices) - 1, "face.mhm", continuous, discrete), LK_OK);
+}
+
+/* What editors and other programs do to a .mhm must not leave the default as the label. */
+static void mhm_of_any_editor_is_read(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "modifier nose/nose-width-decr|incr 0.35\nlikeness hair short\nlikeness skin dark\n",
+        "\xef\xbb\xbfmodifier nose/nose-width-decr|incr 0.35\nlikeness hair short\nlikeness skin dark\n",
+        "  modifier nose/nose-width-decr|incr 0.35\n\tlikeness hair short\n\xc2\xa0likeness skin dark\n",
+        "Modifier nose/nose-width-decr|incr 0.35\nLikeness hair short\nLIKENESS skin dark\n",
+        "modifier\tnose/nose-width-decr|incr\t0.35\nlikeness  hair\tshort\nlikeness skin dark \n",
+        "version v1.2\rmodifier nose/nose-width-decr|incr 0.35\rlikeness hair short\rlikeness skin dark\r",
+        "likeness skin dark\nlikeness hair short\n\xef\xbb\xbfmodifier nose/nose-width-decr|incr 0.35",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        float continuous[2];
+        uint8_t discrete[2];
+        if (lk_parameters_parse_mhm(schema, texts[i], strlen(texts[i]), "face.mhm", continuous, discrete) != LK_OK)
+            fail_msg("%zu: %s", i, lk_error_text());
+        assert_true(continuous[0] == 1.0f && continuous[1] == 0.25f);
+        assert_true(discrete[0] == 1 && discrete[1] == 1);
+    }
+    /* MakeHuman's own lines, some of whose words are names of the schema too. */
+    const char foreign[] =
+        "# hair long wavy\nname hair\ntags hair;skin\nhair long uuid\neyes high-poly skin\nlikeness hair bald\n"
+        "clothes skin_suit 0.5\nlikeness skin light\nskeleton default\n";
+    float continuous[2];
+    uint8_t discrete[2];
+    if (lk_parameters_parse_mhm(schema, foreign, strlen(foreign), "face.mhm", continuous, discrete) != LK_OK)
+        fail_msg("%s", lk_error_text());
+}
+
+static void byte_order_marks_and_utf16(void **state)
+{
+    (void)state;
+    const char json[] = "\xef\xbb\xbf{\"continuous\": {\"nose/nose-width-decr|incr\": 0.35, \"odd \\\"name\\\" \u00f6\": 15},"
+                        " \"discrete\": {\"hair\": \"bald\", \"skin\": \"dark\"}}";
+    static const char *const wide[] = {"\xff\xfem\0o\0", "\xfe\xff\0m\0o", "{\0\n\0  ", "\0{\0\n  "};
+    float continuous[2];
+    uint8_t discrete[2];
+    if (lk_parameters_parse_json(schema, json, strlen(json), "face", continuous, discrete) != LK_OK)
+        fail_msg("%s", lk_error_text());
+    assert_true(continuous[0] == 1.0f);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(lk_parameters_parse_json(schema, wide[i], 6, "face", continuous, discrete), LK_BAD_DATA);
+        assert_non_null(strstr(lk_error_text(), "face: is UTF-16; save it as UTF-8"));
+        assert_int_equal(lk_parameters_parse_mhm(schema, wide[i], 6, "face", continuous, discrete), LK_BAD_DATA);
+        assert_non_null(strstr(lk_error_text(), "face: is UTF-16; save it as UTF-8"));
+    }
+    lk_schema *marked;
+    char *text = malloc(sizeof schema_text + 3);
+    sprintf(text, "\xef\xbb\xbf%s", schema_text);
+    assert_int_equal(lk_write_file("marked.yaml", text, strlen(text)), LK_OK);
+    if (lk_schema_load("marked.yaml", &marked) != LK_OK)
+        fail_msg("%s", lk_error_text());
+    assert_true(marked->hash == schema->hash);
+    lk_schema_free(marked);
+    free(text);
+}
+
+/* Not even looked into: a tree of JSON takes a hundred times its text. */
+static void files_too_large_are_refused(void **state)
+{
+    (void)state;
+    size_t size = LK_PARAMETERS_BYTES + 1;
+    char *text = malloc(size);
+    float continuous[2];
+    uint8_t discrete[2];
+    memset(text, ' ', size);
+    assert_int_equal(lk_parameters_parse_json(schema, text, size, "face", continuous, discrete), LK_BAD_DATA);
+    assert_non_null(strstr(lk_error_text(), "the parameters of one face take at most"));
+    assert_int_equal(lk_parameters_parse_mhm(schema, text, size, "face", continuous, discrete), LK_BAD_DATA);
+    assert_non_null(strstr(lk_error_text(), "the parameters of one face take at most"));
+    free(text);
 }
 
 static void files_that_cannot_be_read_are_named(void **state)
@@ -221,13 +300,11 @@ static void files_that_cannot_be_read_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json_in_client_units_is_read),
-        cmocka_unit_test(mhm_is_read_with_defaults),
-        cmocka_unit_test(what_is_saved_comes_back),
-        cmocka_unit_test(nothing_out_of_range_is_saved),
-        cmocka_unit_test(wrong_json_is_named),
-        cmocka_unit_test(wrong_mhm_is_named),
-        cmocka_unit_test(files_that_cannot_be_read_are_named),
+        cmocka_unit_test(json_in_client_units_is_read), cmocka_unit_test(mhm_is_read_with_defaults),
+        cmocka_unit_test(what_is_saved_comes_back),     cmocka_unit_test(nothing_out_of_range_is_saved),
+        cmocka_unit_test(wrong_json_is_named),          cmocka_unit_test(wrong_mhm_is_named),
+        cmocka_unit_test(mhm_of_any_editor_is_read),    cmocka_unit_test(byte_order_marks_and_utf16),
+        cmocka_unit_test(files_too_large_are_refused),  cmocka_unit_test(files_that_cannot_be_read_are_named),
     };
     return cmocka_run_group_tests(tests, open_schema, close_schema);
 }
