@@ -1,5 +1,5 @@
-/* What carries the messages of a process group. group.c is the only caller of this table; a new carrier (NCCL for device
- * buffers) is one more file that fills it in.
+/* What carries the messages of a process group. group.c is the only caller of this table; a carrier is a file that fills it in:
+ * mpi.c, and solo.c for a process by itself.
  *
  * Every function has the meaning of its namesake in group.h. Buffers are in host memory, counts may exceed 2^31.
  */

@@ -2,7 +2,7 @@
  * group called it in the same order. Failures of MPI itself abort the job with a line from the rank that met them (a lost peer
  * cannot be survived in Open MPI 4.1). One thread at a time per group: a second thread needs a duplicate.
  *
- * Behind it stands a vtable, so that NCCL can carry device buffers beside MPI later; today MPI carries everything.
+ * What carries the messages is behind collectives/backend.h.
  */
 #ifndef LK_COLLECTIVES_GROUP_H
 #define LK_COLLECTIVES_GROUP_H

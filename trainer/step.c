@@ -1,7 +1,8 @@
+#include "trainer/step.h"
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "trainer/stop.h"
-#include "trainer/training.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -24,6 +25,7 @@ static void gradient_ready(void *context, int weight)
 {
     lk_training *t = context;
     const lk_weight *w = &t->task->weights->items[weight];
+    lk_watchdog_report(t->dog, t->state.step, LK_PHASE_BACKWARD);
     if (t->tree)
         lk_tree_accumulate(t->tree, t->micro_batch_number, t->gradients, w->offset, w->count);
     if (t->micro_batch_number == t->order.accumulation - 1)

@@ -4,9 +4,11 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "trainer/model/weights_file.h"
+#include "trainer/save.h"
+#include "trainer/step.h"
 #include "trainer/training.h"
 #include "trainer/validate.h"
-#include "trainer/model/weights_file.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -43,73 +45,6 @@ static lk_status draw_samples(lk_training *t)
     lk_status status = lk_run_picture(t->run, t->state.step, &picture);
     lk_image_free(&picture);
     return status;
-}
-
-/* ---- checkpoints ---- */
-
-/* After an exchange of all ranks that began when the write had ended. Only a run taken over by another job is a failure: for
- * anything else the last good checkpoint stays and training goes on. */
-static lk_status commit(lk_training *t)
-{
-    lk_saver_report r;
-    LK_TRY(lk_run_still_ours(t->run));
-    if (lk_saver_commit(t->saver, &r) != LK_OK) {
-        lk_warn("step %" PRId64 ": no checkpoint: %s", r.step, lk_error_text());
-        return LK_OK;
-    }
-    const lk_metric items[] = {lk_metric_float("stall_ms", (float)(1e3 * r.stall_s)),
-                               lk_metric_float("write_s", (float)r.write_s), lk_metric_integer("bytes", r.bytes)};
-    return lk_run_record(t->run, "checkpoint", r.step, (r.step - 1) / t->order.steps_per_epoch + 1, items, 3);
-}
-
-static bool is_written(lk_training *t)
-{
-    lk_status failure = LK_OK;
-    if (!t->saver)
-        return false;
-    bool written = lk_saver_written(t->saver, &failure);
-    if (failure != LK_OK)
-        lk_warn("no checkpoint was written, training goes on: %s", lk_error_text());
-    return written;
-}
-
-/* Finishes a write under way. Every rank must call. */
-static lk_status settle(lk_training *t)
-{
-    lk_watchdog_report(t->dog, t->state.step, LK_PHASE_SAVE);
-    if (t->saver)
-        lk_saver_wait(t->saver);
-    bool written = is_written(t);
-    lk_group_barrier(t->group);
-    return lk_group_agree(t->group, written ? commit(t) : LK_OK);
-}
-
-static void take(lk_training *t)
-{
-    lk_watchdog_report(t->dog, t->state.step, LK_PHASE_SAVE);
-    t->saved_at = lk_clock();
-    lk_saver_take(t->saver, &t->state);
-}
-
-/* Saves this very step and waits until it is committed. Every rank must call. */
-static lk_status save_now(lk_training *t)
-{
-    LK_TRY(settle(t));
-    if (t->saver && lk_saver_last(t->saver) != t->state.step)
-        take(t);
-    LK_TRY(settle(t));
-    bool saved = !t->saver || lk_saver_last(t->saver) == t->state.step;
-    return lk_group_agree(
-        t->group,
-        saved ? LK_OK : lk_fail(LK_IO, "step %" PRId64 " could not be saved; the checkpoint before it stays", t->state.step));
-}
-
-static bool checkpoint_due(const lk_training *t)
-{
-    const lk_config *c = t->config;
-    bool by_steps = c->checkpoint.every_steps > 0 && t->state.step % c->checkpoint.every_steps == 0;
-    bool by_time = c->checkpoint.every_minutes > 0 && lk_clock() - t->saved_at > 60 * c->checkpoint.every_minutes;
-    return by_steps || by_time;
 }
 
 /* ---- the end of an epoch ---- */
@@ -168,11 +103,11 @@ static lk_status after_step(lk_training *t, bool *pending)
     if (last || (epoch_ends && c->validate.every_epochs > 0 && epoch % c->validate.every_epochs == 0))
         LK_TRY(validate(t));
     if (t->state.best_step == step && !last)
-        LK_TRY(settle(t)); /* the best is kept as it is now, not some steps later */
-    *pending |= epoch_ends || checkpoint_due(t);
+        LK_TRY(lk_save_settle(t)); /* the best is kept as it is now, not some steps later */
+    *pending |= epoch_ends || lk_save_is_due(t);
     if (*pending && t->saver && !lk_saver_busy(t->saver)) {
         *pending = false;
-        take(t);
+        lk_save_take(t);
     }
     return LK_OK;
 }
@@ -182,17 +117,17 @@ static lk_status run_steps(lk_training *t, lk_progress *bar)
     bool pending = false; /* a checkpoint is due and the saver was busy */
     while (t->state.step < t->total_steps && !has_converged(t)) {
         lk_step_report report;
-        bool written = is_written(t);
+        bool written = lk_save_is_written(t);
         LK_TRY(lk_training_step(t, &report));
         lk_error_take(&t->deferred, record_step(t, &report));
         if (written && t->deferred.status == LK_OK)
-            lk_error_take(&t->deferred, commit(t));
+            lk_error_take(&t->deferred, lk_save_commit(t));
         char note[64];
         snprintf(note, sizeof note, "%s %.4f", t->task->loss_name, report.mean.f);
         lk_progress_update(bar, t->state.step, note);
         LK_TRY(after_step(t, &pending));
         if (report.stop && t->state.step < t->total_steps) {
-            LK_TRY(save_now(t));
+            LK_TRY(lk_save_now(t));
             return lk_fail(LK_REQUEUE, "stopped by %s at step %" PRId64 " of %" PRId64 ", saved; the same command goes on",
                            report.stop > 0 ? strsignal(report.stop) : "train.max_minutes", t->state.step, t->total_steps);
         }
@@ -236,7 +171,7 @@ static lk_status finish(lk_training *t)
 {
     char hex[LK_HEX_SIZE], line[256];
     LK_TRY(compare_weights(t, hex));
-    LK_TRY(save_now(t));
+    LK_TRY(lk_save_now(t));
     snprintf(line, sizeof line, "steps %" PRId64 ", weights %s on every rank", t->state.step, hex);
     lk_status status = save_model(t);
     if (status == LK_OK)

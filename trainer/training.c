@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "trainer/evaluate/labels.h"
+#include "trainer/resume.h"
+#include "trainer/save.h"
 #include "trainer/stop.h"
 
 #include <inttypes.h>
@@ -128,105 +130,13 @@ static lk_status open_optimizer(lk_training *t)
     return lk_optimizer_create(t->config, w, &t->optimizer);
 }
 
-/* ---- resuming ---- */
-
-static lk_training_buffers live_buffers(lk_training *t)
+lk_training_buffers lk_training_live(lk_training *t)
 {
     lk_training_buffers b = {
         .layout = t->task->weights, .values = t->task->weights->values, .buffer_count = t->optimizer.buffer_count};
     for (int i = 0; i < b.buffer_count; i++)
         b.buffers[i] = t->optimizer.buffers[i];
     return b;
-}
-
-static lk_status check_same_run(const lk_training *t, const char *path, const lk_checkpoint_info *info)
-{
-    lk_config *saved = NULL;
-    LK_TRY(lk_config_parse(info->config, path, &saved));
-    lk_status status = lk_config_compare(saved, t->config);
-    lk_config_free(saved);
-    if (status != LK_OK)
-        return lk_fail_in(status, "%s cannot be resumed", path);
-    if (strcmp(info->schema, lk_dataset_schema(t->train_set)->text) != 0)
-        return lk_fail(LK_BAD_DATA, "%s: was trained on data of another schema than %s", path, t->config->data.train.items[0]);
-    if (info->sample_count != lk_dataset_count(t->train_set))
-        return lk_fail(LK_BAD_DATA, "%s: was trained on %" PRId64 " samples, %s now has %" PRId64, path, info->sample_count,
-                       t->config->data.train.items[0], lk_dataset_count(t->train_set));
-    return LK_OK;
-}
-
-/* Rank 0's part: finds the checkpoint and loads it. */
-static lk_status load_checkpoint(lk_training *t, const char *resume)
-{
-    char path[LK_PATH_SIZE] = "";
-    lk_checkpoint_info info = {0};
-    if (strcmp(resume, "auto") == 0) {
-        LK_TRY(lk_checkpoint_find(t->config->run.dir, path, &info));
-    } else if (strcmp(resume, "never") != 0) {
-        snprintf(path, sizeof path, "%s", resume);
-        LK_TRY(lk_checkpoint_verify(path, &info));
-    }
-    if (!path[0])
-        return LK_OK;
-    lk_training_buffers live = live_buffers(t);
-    lk_status status = check_same_run(t, path, &info);
-    if (status == LK_OK)
-        status = lk_checkpoint_load(path, &live);
-    if (status == LK_OK) {
-        t->state = info.state;
-        t->state.restarts++;
-        lk_info("resumed from %s (written by %d rank%s), restart %" PRId64, path, info.world, info.world == 1 ? "" : "s",
-                t->state.restarts);
-    }
-    lk_checkpoint_info_free(&info);
-    return status;
-}
-
-/* Takes the run over, now that nothing speaks against going on. Checkpoints later than the one resumed from, damaged or given up,
- * would be taken for the newest next time. */
-static lk_status take_over(lk_training *t)
-{
-    LK_TRY(lk_run_open(t->config, t->group->rank == 0, t->state.step, &t->run));
-    if (t->group->rank != 0)
-        return LK_OK;
-    int64_t *steps = NULL;
-    size_t count = 0;
-    LK_TRY(lk_checkpoint_list(t->config->run.dir, &steps, &count));
-    lk_status status = LK_OK;
-    for (size_t i = 0; status == LK_OK && i < count; i++)
-        if (steps[i] > t->state.step)
-            status = lk_checkpoint_remove(t->config->run.dir, steps[i]);
-    free(steps);
-    return status;
-}
-
-/* Every rank goes on from rank 0's state, weights and optimizer. */
-static void share_state(lk_training *t)
-{
-    lk_weights *w = t->task->weights;
-    lk_group_broadcast(t->group, &t->state, sizeof t->state, 0);
-    lk_group_broadcast(t->group, w->values, w->total * sizeof(float), 0);
-    for (int i = 0; i < t->optimizer.buffer_count; i++)
-        lk_group_broadcast(t->group, t->optimizer.buffers[i], w->total * sizeof(float), 0);
-    t->optimizer.step = t->state.updates;
-    lk_weights_refresh(w);
-}
-
-static lk_status start_saver(lk_training *t)
-{
-    if (t->group->rank != 0)
-        return LK_OK;
-    LK_TRY(lk_config_to_yaml(t->config, &t->config_yaml));
-    t->texts = (lk_checkpoint_texts){.config = t->config_yaml,
-                                     .schema = lk_dataset_schema(t->train_set)->text,
-                                     .seed = t->config->run.seed,
-                                     .sample_count = lk_dataset_count(t->train_set),
-                                     .world = t->group->size};
-    lk_training_buffers live = live_buffers(t);
-    char path[LK_PATH_SIZE];
-    LK_TRY(lk_checkpoint_path(t->config->run.dir, t->state.step, path));
-    /* There is none where the run began from another's checkpoint. */
-    return lk_saver_start(t->config, &live, &t->texts, lk_path_exists(path) ? t->state.step : -1, &t->saver);
 }
 
 static lk_status start_loader(lk_training *t)
@@ -274,10 +184,8 @@ lk_status lk_training_open(lk_training *t, const lk_config *config, lk_process_g
     LK_TRY(lk_group_agree(group, open_task(t)));
     LK_TRY(lk_group_agree(group, open_buckets(t)));
     LK_TRY(lk_group_agree(group, open_optimizer(t)));
-    LK_TRY(lk_group_agree(group, group->rank == 0 ? load_checkpoint(t, resume) : LK_OK));
-    share_state(t);
-    LK_TRY(lk_group_agree(group, take_over(t)));
-    LK_TRY(lk_group_agree(group, start_saver(t)));
+    LK_TRY(lk_resume(t, resume));
+    LK_TRY(lk_group_agree(group, lk_save_start(t)));
     LK_TRY(lk_group_agree(group, start_loader(t)));
     return lk_watchdog_start(group, config->stall.warn_s, config->stall.abort_s, &t->dog);
 }

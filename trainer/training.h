@@ -1,5 +1,5 @@
-/* A training in its parts, for those who run the loop themselves: train.c, and likeness bench. What it holds, how it is opened,
- * resumed and closed; one step (step.c).
+/* A training in its parts, for those who run the loop themselves: train.c, and likeness bench. What it holds, how it is opened and
+ * closed. One step is step.h, saving save.h.
  */
 #ifndef LK_TRAINER_TRAINING_H
 #define LK_TRAINER_TRAINING_H
@@ -48,16 +48,9 @@ typedef struct lk_training {
  * must call; errors are everyone's. *finished: the run has ended before, there is nothing to do. */
 lk_status lk_training_open(lk_training *t, const lk_config *config, lk_process_group *group, const char *resume, bool *finished);
 void lk_training_close(lk_training *t);
+/* The buffers that a checkpoint holds, where training works on them. */
+lk_training_buffers lk_training_live(lk_training *t);
+/* Threads that a rank computes on. */
 int lk_training_threads(const lk_config *config, const lk_process_group *group);
-
-typedef struct lk_step_report {
-    lk_losses mean;
-    double lr, gradient_norm;
-    double seconds, data_wait, exposed;
-    int stop; /* a signal that some rank got, or -1: its time is up */
-} lk_step_report;
-
-/* One step: micro-batches, gradients summed over ranks, update. Every rank must call. */
-lk_status lk_training_step(lk_training *t, lk_step_report *report);
 
 #endif

@@ -4,8 +4,8 @@
 #include "base/file.h"
 #include "launch/bench/loader.h"
 #include "trainer/model/decoder.h"
-#include "trainer/training.h"
 #include "trainer/model/weights_file.h"
+#include "trainer/step.h"
 
 #include <stdlib.h>
 #include <string.h>

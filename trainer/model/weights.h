@@ -7,7 +7,7 @@
  * 4-d weights lie channels_last in the buffers; files hold PyTorch's layout (trainer/model/weights_file.h).
  *
  * Running statistics of batch norm are weights whose gradient slot carries the batch's statistics: they are summed over
- * ranks with the gradients and then averaged into the value, so that any number of ranks sees the same (decoder.c). They are
+ * ranks with the gradients and then averaged into the value, so that any number of ranks sees the same (optimizer.c). They are
  * handed in like gradients.
  */
 #ifndef LK_TRAINER_MODEL_WEIGHTS_H

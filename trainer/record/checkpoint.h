@@ -7,7 +7,7 @@
  * It is written beside its place (.tmp), every file and the folder fsynced, and committed by one rename: a folder of that name
  * is complete. A damaged one (a torn disk, a flipped bit) is found by its hashes and skipped.
  *
- * These functions do no collectives; rank 0 calls them. trainer/record/saver.h decides when.
+ * These functions do no collectives; rank 0 calls them. trainer/save.c decides when, trainer/record/saver.h writes.
  */
 #ifndef LK_TRAINER_RECORD_CHECKPOINT_H
 #define LK_TRAINER_RECORD_CHECKPOINT_H

@@ -1,6 +1,6 @@
 /* The saver: writes checkpoints from a snapshot on a thread of its own, so that training stalls only for the copy.
  *
- * On rank 0 alone. Three moments of a checkpoint:
+ * On rank 0 alone; trainer/save.c decides when. Three moments of a checkpoint:
  *     take     copies weights, optimizer and state (the stall)
  *     write    the thread writes and fsyncs them beside their place
  *     commit   one rename, by the caller's thread, after an exchange of all ranks that began when the write had ended: an

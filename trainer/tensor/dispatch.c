@@ -96,7 +96,7 @@ void lk_push_double(lk_call *call, double value)
 void lk_push_tensor(lk_call *call, const lk_tensor *t)
 {
     AtenTensorHandle fresh = NULL;
-    if (call->skipped || !t || !lk_torch_ok(aoti_torch_new_tensor_handle(handle_of(t), &fresh), call->name)) {
+    if (call->skipped || !t || !lk_torch_ok(aoti_torch_new_tensor_handle(lk_tensor_handle(t), &fresh), call->name)) {
         call->skipped = true;
         return;
     }
@@ -167,7 +167,7 @@ void lk_push_tensors(lk_call *call, int count, lk_tensor *const *tensors)
     }
     for (int i = 0; i < count; i++) {
         AtenTensorHandle fresh = NULL;
-        if (!tensors[i] || !lk_torch_ok(aoti_torch_new_tensor_handle(handle_of(tensors[i]), &fresh), call->name)) {
+        if (!tensors[i] || !lk_torch_ok(aoti_torch_new_tensor_handle(lk_tensor_handle(tensors[i]), &fresh), call->name)) {
             call->skipped = true;
             return;
         }
@@ -176,7 +176,7 @@ void lk_push_tensors(lk_call *call, int count, lk_tensor *const *tensors)
     push(call, (StableIValue)(uintptr_t)list);
 }
 
-lk_tensor *result_tensor(lk_call *call, int i)
+lk_tensor *lk_result_tensor(lk_call *call, int i)
 {
     return (lk_tensor *)(uintptr_t)call->stack[i];
 }

@@ -1,11 +1,11 @@
-/* Internal to trainer/tensor*.c: calls of libtorch operators by name.
+/* Internal to trainer/tensor/: calls of libtorch operators by name.
  *
  * An operator takes its arguments on a stack of 64-bit words and leaves its results there. Tensors and lists on the stack are
  * given away by the call, so lk_push_tensor() pushes a fresh handle. A call with a NULL tensor among its arguments is skipped.
  *
  *     lk_call call = lk_call_begin("aten::linear", "");
  *     lk_push_tensor(&call, x); lk_push_tensor(&call, w); lk_push_optional_tensor(&call, b);
- *     return lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
+ *     return lk_call_end(&call, 1) ? lk_result_tensor(&call, 0) : NULL;
  */
 #ifndef LK_TRAINER_TENSOR_DISPATCH_H
 #define LK_TRAINER_TENSOR_DISPATCH_H
@@ -40,12 +40,12 @@ void lk_push_pair(lk_call *call, int64_t value); /* int[2] of one value */
 void lk_push_tensors(lk_call *call, int count, lk_tensor *const *tensors);
 
 /* Takes result i from the stack. */
-lk_tensor *result_tensor(lk_call *call, int i);
+lk_tensor *lk_result_tensor(lk_call *call, int i);
 
 /* Keeps a failure of the C ABI for lk_tensor_check: evaluates a call, true if it succeeded. */
 bool lk_torch_ok(AOTITorchError code, const char *what);
 
-static inline AtenTensorHandle handle_of(const lk_tensor *t)
+static inline AtenTensorHandle lk_tensor_handle(const lk_tensor *t)
 {
     return (AtenTensorHandle)(uintptr_t)t;
 }

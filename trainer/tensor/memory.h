@@ -1,4 +1,4 @@
-/* Internal to trainer/tensor*.c: loops over the raw memory of CPU tensors. */
+/* Internal to trainer/tensor/: loops over the raw memory of CPU tensors. */
 #ifndef LK_TRAINER_TENSOR_MEMORY_H
 #define LK_TRAINER_TENSOR_MEMORY_H
 

@@ -7,14 +7,14 @@ static lk_tensor *unary(const char *name, const lk_tensor *x)
 {
     lk_call call = lk_call_begin(name, "");
     lk_push_tensor(&call, x);
-    return lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
+    return lk_call_end(&call, 1) ? lk_result_tensor(&call, 0) : NULL;
 }
 
 /* In-place operators return a new handle on the argument. */
 static void discard(lk_call *call)
 {
     if (lk_call_end(call, 1)) {
-        lk_tensor *same = result_tensor(call, 0);
+        lk_tensor *same = lk_result_tensor(call, 0);
         lk_tensor_free(&same);
     }
 }
@@ -38,7 +38,7 @@ lk_tensor *lk_convolution(const lk_tensor *x, const lk_tensor *w, const lk_tenso
     lk_push_tensor(&call, w);
     lk_push_optional_tensor(&call, b);
     push_convolution_shape(&call, shape);
-    return lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
+    return lk_call_end(&call, 1) ? lk_result_tensor(&call, 0) : NULL;
 }
 
 static void push_mask(lk_call *call, bool a, bool b, bool c)
@@ -52,7 +52,7 @@ static void take_three(lk_call *call, lk_tensor **a, lk_tensor **b, lk_tensor **
     lk_tensor **wanted[3] = {a, b, c};
     bool good = lk_call_end(call, 3);
     for (int i = 0; i < 3; i++) {
-        lk_tensor *t = good ? result_tensor(call, i) : NULL;
+        lk_tensor *t = good ? lk_result_tensor(call, i) : NULL;
         if (wanted[i])
             *wanted[i] = t;
         else
@@ -100,8 +100,8 @@ lk_tensor *lk_max_pool(const lk_tensor *x, lk_tensor **indices)
     lk_push_tensor(&call, x);
     push_pool_shape(&call);
     bool good = lk_call_end(&call, 2);
-    *indices = good ? result_tensor(&call, 1) : NULL;
-    return good ? result_tensor(&call, 0) : NULL;
+    *indices = good ? lk_result_tensor(&call, 1) : NULL;
+    return good ? lk_result_tensor(&call, 0) : NULL;
 }
 
 lk_tensor *lk_max_pool_backward(const lk_tensor *dy, const lk_tensor *x, const lk_tensor *indices)
@@ -111,7 +111,7 @@ lk_tensor *lk_max_pool_backward(const lk_tensor *dy, const lk_tensor *x, const l
     lk_push_tensor(&call, x);
     push_pool_shape(&call);
     lk_push_tensor(&call, indices);
-    return lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
+    return lk_call_end(&call, 1) ? lk_result_tensor(&call, 0) : NULL;
 }
 
 lk_tensor *lk_batch_norm(const lk_tensor *x, const lk_tensor *scale, const lk_tensor *shift, double eps, lk_tensor *saved[2])
@@ -121,7 +121,7 @@ lk_tensor *lk_batch_norm(const lk_tensor *x, const lk_tensor *scale, const lk_te
     lk_push_tensor(&call, x);
     lk_push_optional_tensor(&call, scale);
     lk_push_optional_tensor(&call, shift);
-    lk_push_none(&call); /* running mean and variance are ours: see decoder.c */
+    lk_push_none(&call); /* running mean and variance are ours: trainer/model/weights.h */
     lk_push_none(&call);
     lk_push_bool(&call, true);
     lk_push_double(&call, 0.1);
@@ -157,7 +157,7 @@ lk_tensor *lk_linear(const lk_tensor *x, const lk_tensor *w, const lk_tensor *b)
     lk_push_tensor(&call, x);
     lk_push_tensor(&call, w);
     lk_push_optional_tensor(&call, b);
-    return lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
+    return lk_call_end(&call, 1) ? lk_result_tensor(&call, 0) : NULL;
 }
 
 static lk_tensor *matrix_product(const lk_tensor *a, const lk_tensor *b)
@@ -165,7 +165,7 @@ static lk_tensor *matrix_product(const lk_tensor *a, const lk_tensor *b)
     lk_call call = lk_call_begin("aten::mm", "");
     lk_push_tensor(&call, a);
     lk_push_tensor(&call, b);
-    return lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
+    return lk_call_end(&call, 1) ? lk_result_tensor(&call, 0) : NULL;
 }
 
 void lk_linear_backward(const lk_tensor *dy, const lk_tensor *x, const lk_tensor *w, lk_tensor **dx, lk_tensor **dw,
@@ -184,7 +184,7 @@ void lk_linear_backward(const lk_tensor *dy, const lk_tensor *x, const lk_tensor
         lk_push_optional_ints(&call, 1, (int64_t[]){0});
         lk_push_bool(&call, false);
         lk_push_none(&call);
-        *db = lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
+        *db = lk_call_end(&call, 1) ? lk_result_tensor(&call, 0) : NULL;
     }
 }
 
@@ -193,7 +193,7 @@ static lk_tensor *reshape(const lk_tensor *x, int dims, const int64_t *sizes)
     lk_call call = lk_call_begin("aten::reshape", "");
     lk_push_tensor(&call, x);
     lk_push_ints(&call, dims, sizes);
-    return lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
+    return lk_call_end(&call, 1) ? lk_result_tensor(&call, 0) : NULL;
 }
 
 lk_tensor *lk_flatten(const lk_tensor *x)
@@ -212,7 +212,7 @@ lk_tensor *lk_unflatten(const lk_tensor *x, int64_t channels, int64_t height, in
     lk_call call = lk_call_begin("aten::contiguous", "");
     lk_push_tensor(&call, shaped);
     lk_push_int(&call, aoti_torch_memory_format_channels_last());
-    lk_tensor *y = lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
+    lk_tensor *y = lk_call_end(&call, 1) ? lk_result_tensor(&call, 0) : NULL;
     lk_tensor_free(&shaped);
     return y;
 }
@@ -229,7 +229,7 @@ lk_tensor *lk_sigmoid_backward(const lk_tensor *dy, const lk_tensor *y)
     lk_call call = lk_call_begin("aten::sigmoid_backward", "");
     lk_push_tensor(&call, dy);
     lk_push_tensor(&call, y);
-    return lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
+    return lk_call_end(&call, 1) ? lk_result_tensor(&call, 0) : NULL;
 }
 
 lk_tensor *lk_sign(const lk_tensor *x)
@@ -242,7 +242,7 @@ static lk_tensor *subtract_scaled(const lk_tensor *a, const lk_tensor *b, double
 {
     AtenTensorHandle out = NULL;
     if (a && b)
-        lk_torch_ok(aoti_torch_aten_subtract_Tensor(handle_of(a), handle_of(b), alpha, &out), "subtract");
+        lk_torch_ok(aoti_torch_aten_subtract_Tensor(lk_tensor_handle(a), lk_tensor_handle(b), alpha, &out), "subtract");
     return (lk_tensor *)out;
 }
 

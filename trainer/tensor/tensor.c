@@ -48,7 +48,7 @@ int64_t lk_tensor_count(const lk_tensor *t)
 {
     int64_t count = 0;
     if (t)
-        lk_torch_ok(aoti_torch_get_numel(handle_of(t), &count), "numel");
+        lk_torch_ok(aoti_torch_get_numel(lk_tensor_handle(t), &count), "numel");
     return count;
 }
 
@@ -56,14 +56,14 @@ int64_t lk_tensor_dim(const lk_tensor *t, int dim)
 {
     int64_t size = 0;
     if (t)
-        lk_torch_ok(aoti_torch_get_size(handle_of(t), dim, &size), "size");
+        lk_torch_ok(aoti_torch_get_size(lk_tensor_handle(t), dim, &size), "size");
     return size;
 }
 
 static int dims_of(const lk_tensor *t)
 {
     int64_t dims = 0;
-    lk_torch_ok(aoti_torch_get_dim(handle_of(t), &dims), "dim");
+    lk_torch_ok(aoti_torch_get_dim(lk_tensor_handle(t), &dims), "dim");
     return (int)dims;
 }
 
@@ -71,7 +71,7 @@ lk_dtype lk_tensor_dtype(const lk_tensor *t)
 {
     int32_t dtype = lk_torch_dtype(LK_DTYPE_F32);
     if (t)
-        lk_torch_ok(aoti_torch_get_dtype(handle_of(t), &dtype), "dtype");
+        lk_torch_ok(aoti_torch_get_dtype(lk_tensor_handle(t), &dtype), "dtype");
     if (dtype == lk_torch_dtype(LK_DTYPE_F64))
         return LK_DTYPE_F64;
     return dtype == lk_torch_dtype(LK_DTYPE_BF16) ? LK_DTYPE_BF16 : LK_DTYPE_F32;
@@ -80,7 +80,7 @@ lk_dtype lk_tensor_dtype(const lk_tensor *t)
 void *lk_tensor_data(const lk_tensor *t)
 {
     void *data = NULL;
-    lk_torch_ok(aoti_torch_get_data_ptr(handle_of(t), &data), "data_ptr");
+    lk_torch_ok(aoti_torch_get_data_ptr(lk_tensor_handle(t), &data), "data_ptr");
     return data;
 }
 
@@ -110,7 +110,7 @@ lk_tensor *lk_tensor_view(void *memory, lk_dtype dtype, int dims, const int64_t 
 void lk_tensor_free(lk_tensor **t)
 {
     if (*t)
-        aoti_torch_delete_tensor_object(handle_of(*t));
+        aoti_torch_delete_tensor_object(lk_tensor_handle(*t));
     *t = NULL;
 }
 
@@ -118,14 +118,14 @@ lk_tensor *lk_tensor_share(const lk_tensor *t)
 {
     AtenTensorHandle out = NULL;
     if (t)
-        lk_torch_ok(aoti_torch_new_tensor_handle(handle_of(t), &out), "new handle");
+        lk_torch_ok(aoti_torch_new_tensor_handle(lk_tensor_handle(t), &out), "new handle");
     return (lk_tensor *)out;
 }
 
 void lk_tensor_copy_(lk_tensor *target, const lk_tensor *source)
 {
     if (target && source)
-        lk_torch_ok(aoti_torch_copy_(handle_of(target), handle_of(source), 0), "copy_");
+        lk_torch_ok(aoti_torch_copy_(lk_tensor_handle(target), lk_tensor_handle(source), 0), "copy_");
 }
 
 lk_tensor *lk_tensor_cast(const lk_tensor *t, lk_dtype dtype)
@@ -136,7 +136,7 @@ lk_tensor *lk_tensor_cast(const lk_tensor *t, lk_dtype dtype)
     lk_push_bool(&call, false);
     lk_push_bool(&call, false);
     lk_push_none(&call);
-    return lk_call_end(&call, 1) ? result_tensor(&call, 0) : NULL;
+    return lk_call_end(&call, 1) ? lk_result_tensor(&call, 0) : NULL;
 }
 
 /* A contiguous window (NCHW order also for 4-d) on host memory. */
@@ -243,8 +243,8 @@ static bool same_layout(const lk_tensor *a, const lk_tensor *b)
         int64_t sa = 0, sb = 0;
         if (lk_tensor_dim(a, i) != lk_tensor_dim(b, i))
             return false;
-        lk_torch_ok(aoti_torch_get_stride(handle_of(a), i, &sa), "stride");
-        lk_torch_ok(aoti_torch_get_stride(handle_of(b), i, &sb), "stride");
+        lk_torch_ok(aoti_torch_get_stride(lk_tensor_handle(a), i, &sa), "stride");
+        lk_torch_ok(aoti_torch_get_stride(lk_tensor_handle(b), i, &sb), "stride");
         if (sa != sb && lk_tensor_dim(a, i) > 1)
             return false;
     }
@@ -276,7 +276,7 @@ bool lk_tensor_require_channels_last(const lk_tensor *t)
         strides_of(4, sizes, strides);
     for (int i = 0; good && i < 4; i++) {
         int64_t stride = 0;
-        lk_torch_ok(aoti_torch_get_stride(handle_of(t), i, &stride), "stride");
+        lk_torch_ok(aoti_torch_get_stride(lk_tensor_handle(t), i, &stride), "stride");
         good = stride == strides[i] || sizes[i] == 1;
     }
     if (!good)
