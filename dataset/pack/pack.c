@@ -271,11 +271,11 @@ static lk_status each_source(packing *p, lk_status (*read)(packing *p, lk_source
 
 /* ---- the end ---- */
 
-static void report_orphan(void *context, const char *key, const lk_half *half)
+static void report_orphan(void *context, const lk_half *half)
 {
     packing *p = context;
     lk_pack_report_refuse(p->report, half->kind == LK_NAME_PICTURE ? "picture without parameters" : "parameters without picture",
-                          half->name, key);
+                          half->name, NULL);
 }
 
 static lk_status check_counts(const packing *p)
@@ -285,8 +285,8 @@ static lk_status check_counts(const packing *p)
         return lk_fail(LK_BAD_DATA, "%" PRId64 " pictures came, %" PRId64 " were expected; is a source cut short?", p->pictures,
                        expect);
     if (lk_pack_report_taken(p->report) == 0)
-        return lk_fail(LK_BAD_DATA, "%s: nothing could be taken out of %" PRId64 " pictures; see why in the report",
-                       p->options->folder, p->pictures);
+        return lk_fail(LK_BAD_DATA, "nothing could be taken out of %" PRId64 " pictures; %s/rejected.jsonl says why of each",
+                       p->pictures, p->options->folder);
     return LK_OK;
 }
 
@@ -297,8 +297,8 @@ static lk_status finish(packing *p)
     lk_progress_end(&p->bar);
     if (!p->options->quiet)
         lk_pack_report_print(p->report, lk_part_names, p->options->part_count);
-    LK_TRY(check_counts(p));
     LK_TRY(lk_pack_report_finish(p->report));
+    LK_TRY(check_counts(p));
     LK_TRY(lk_pack_report_json(p->report, &report));
     json_object_set_new(report, "pictures", json_integer(p->pictures));
     lk_status status = lk_output_finish(p->output, report);

@@ -188,7 +188,7 @@ lk_status lk_pairing_orphans(lk_pairing *p, lk_orphan_function *call, void *cont
             all[count++] = p->slots[i].waiting;
     qsort(all, count, sizeof *all, compare);
     for (size_t i = 0; i < count; i++)
-        call(context, all[i]->key, &all[i]->half);
+        call(context, &all[i]->half);
     free(all);
     return LK_OK;
 }

@@ -48,7 +48,7 @@ lk_status lk_pairing_see(lk_pairing *pairing, const char *key, bool picture, lk_
 lk_status lk_pairing_add(lk_pairing *pairing, const char *key, lk_half *half, lk_half *picture, lk_half *labels, bool *complete);
 
 /* Calls for every half that still waits, in the order of keys. */
-typedef void lk_orphan_function(void *context, const char *key, const lk_half *half);
+typedef void lk_orphan_function(void *context, const lk_half *half);
 lk_status lk_pairing_orphans(lk_pairing *pairing, lk_orphan_function *call, void *context);
 
 #endif

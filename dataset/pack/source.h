@@ -11,7 +11,8 @@
  * claims, every limit is an error with a name, and names are returned raw (dataset/pack/names.h judges them).
  *
  * A damaged archive ends with LK_BAD_DATA: a gzip or zip checksum that does not fit, a file that ends within an entry, a tar
- * without its end marker. One thread at a time.
+ * without its end marker. Tars joined by `cat`, compressed or not, are one stream; other bytes behind an archive are LK_BAD_DATA.
+ * One thread at a time.
  */
 #ifndef LK_DATASET_PACK_SOURCE_H
 #define LK_DATASET_PACK_SOURCE_H
@@ -50,8 +51,8 @@ double lk_source_share_read(const lk_source *source);
 /* The next regular or refused entry; folders are passed over. An entry that was not read is skipped. */
 lk_status lk_source_next(lk_source *source, lk_entry *entry);
 
-/* The whole current entry: *data is freed by the caller. *refused says why it cannot be had, "too large" or "damaged" (the
- * sentence is then in lk_error_text()), while the stream goes on; *data is then NULL. */
+/* The whole current entry: *data is freed by the caller. *refused says why it cannot be had, "too large", "damaged" or
+ * "unsupported" (the sentence is then in lk_error_text()), while the stream goes on; *data is then NULL. */
 lk_status lk_source_read(lk_source *source, uint8_t **data, size_t *size, const char **refused);
 
 /* The current entry piece by piece, of any size: *got is 0 at its end. A damaged entry is LK_BAD_DATA here. */

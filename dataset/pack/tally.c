@@ -222,6 +222,10 @@ void lk_pack_report_print(const lk_pack_report *r, const char *const *part_names
             printf("%s %s", k ? "," : "", json_string_value(json_object_get(json_array_get(why->names, k), "name")));
         if (why->count > (int64_t)shown)
             printf(" and %lld more", (long long)(why->count - (int64_t)shown));
+        char detail[LK_SHOWN_NAME];
+        lk_name_show(json_string_value(json_object_get(json_array_get(why->names, 0), "detail")), detail, sizeof detail);
+        if (detail[0])
+            printf("; the first: %s", detail);
         putchar('\n');
     }
     if (lk_pack_report_taken(r) > 0) {

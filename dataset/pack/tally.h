@@ -19,7 +19,7 @@ typedef struct lk_pack_report lk_pack_report;
 lk_status lk_pack_report_create(const lk_schema *schema, lk_pack_report **out);
 /* Begins rejected.jsonl in `folder`; before the first refusal. */
 lk_status lk_pack_report_begin(lk_pack_report *report, const char *folder);
-/* Takes rejected.jsonl away unless lk_pack_report_finish was called. */
+/* Without lk_pack_report_finish rejected.jsonl does not appear. */
 void lk_pack_report_free(lk_pack_report *report);
 
 /* `detail` may be NULL. Reasons are few and constant. */

@@ -13,6 +13,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 typedef struct capture_entry {
@@ -104,7 +105,7 @@ static inline void capture_pairs(captures *c, int count, int edge)
     }
 }
 
-/* Writes an archive; the kind follows from the ending of `path`: .tar .tar.gz .tar.zst .tar.xz .zip .7z. `options` for libarchive
+/* Writes an archive; the kind follows from the ending of `path`: .tar .tar.gz .tar.zst .tar.xz .tar.bz2 .zip .7z. `options` for libarchive
  * or NULL; with a passphrase the entries are encrypted. */
 static inline void captures_archive(const captures *c, const char *path, const char *options, const char *passphrase)
 {
@@ -122,6 +123,8 @@ static inline void captures_archive(const captures *c, const char *path, const c
         archive_write_add_filter_zstd(a);
     else if (strcmp(dot, ".xz") == 0)
         archive_write_add_filter_xz(a);
+    else if (strcmp(dot, ".bz2") == 0)
+        archive_write_add_filter_bzip2(a);
     archive_write_set_bytes_in_last_block(a, 1);
     if (options)
         assert_int_equal(archive_write_set_options(a, options), ARCHIVE_OK);
@@ -149,6 +152,20 @@ static inline void captures_archive(const captures *c, const char *path, const c
     }
     assert_int_equal(archive_write_close(a), ARCHIVE_OK);
     archive_write_free(a);
+}
+
+/* cat FIRST SECOND >JOINED */
+static inline void join_files(const char *first, const char *second, const char *joined)
+{
+    char *data[2];
+    size_t sizes[2];
+    assert_int_equal(lk_read_file(first, 64 << 20, &data[0], &sizes[0]), LK_OK);
+    assert_int_equal(lk_read_file(second, 64 << 20, &data[1], &sizes[1]), LK_OK);
+    data[0] = realloc(data[0], sizes[0] + sizes[1]);
+    memcpy(data[0] + sizes[0], data[1], sizes[1]);
+    assert_int_equal(lk_write_file(joined, data[0], sizes[0] + sizes[1]), LK_OK);
+    free(data[0]);
+    free(data[1]);
 }
 
 static inline void captures_folder(const captures *c, const char *folder)
@@ -226,6 +243,35 @@ static inline void assert_packs(lk_status status)
 {
     if (status != LK_OK)
         fail_msg("%s", lk_error_text());
+}
+
+/* Packs a file through standard input. */
+static inline lk_status pack_standard_input(const char *path, const char *folder)
+{
+    int kept = dup(STDIN_FILENO), pipe_ends[2];
+    assert_int_equal(pipe(pipe_ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        char *data;
+        size_t size;
+        close(pipe_ends[0]);
+        bool good = lk_read_file(path, 64 << 20, &data, &size) == LK_OK;
+        for (size_t done = 0; good && done < size;) {
+            ssize_t put = write(pipe_ends[1], data + done, size - done);
+            if (put <= 0)
+                break;
+            done += (size_t)put;
+        }
+        _exit(0);
+    }
+    close(pipe_ends[1]);
+    dup2(pipe_ends[0], STDIN_FILENO);
+    close(pipe_ends[0]);
+    lk_status status = pack_with("-", folder, NULL);
+    dup2(kept, STDIN_FILENO);
+    close(kept);
+    waitpid(child, NULL, 0);
+    return status;
 }
 
 static inline void split_in_two(lk_pack_options *o)

@@ -11,7 +11,6 @@
 #include "tests/unit/pack_data.h"
 
 #include <locale.h>
-#include <sys/wait.h>
 
 enum { FACES = 50, EDGE = 40 };
 
@@ -25,7 +24,7 @@ static void one_thread(lk_pack_options *o)
 static void every_kind_of_source_gives_the_same_shards(void **state)
 {
     (void)state;
-    static const char *const kinds[] = {"a.tar", "a.tar.gz", "a.tar.zst", "a.tar.xz", "a.zip", "a.7z"};
+    static const char *const kinds[] = {"a.tar", "a.tar.gz", "a.tar.zst", "a.tar.xz", "a.tar.bz2", "a.zip", "a.7z"};
     captures c = {0};
     capture_pairs(&c, FACES, EDGE);
     captures_folder(&c, "folder");
@@ -45,34 +44,6 @@ static void every_kind_of_source_gives_the_same_shards(void **state)
     captures_free(&c);
 }
 
-static lk_status pack_standard_input(const char *path, const char *folder)
-{
-    int kept = dup(STDIN_FILENO), pipe_ends[2];
-    assert_int_equal(pipe(pipe_ends), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        char *data;
-        size_t size;
-        close(pipe_ends[0]);
-        bool good = lk_read_file(path, 64 << 20, &data, &size) == LK_OK;
-        for (size_t done = 0; good && done < size;) {
-            ssize_t put = write(pipe_ends[1], data + done, size - done);
-            if (put <= 0)
-                break;
-            done += (size_t)put;
-        }
-        _exit(0);
-    }
-    close(pipe_ends[1]);
-    dup2(pipe_ends[0], STDIN_FILENO);
-    close(pipe_ends[0]);
-    lk_status status = pack_with("-", folder, NULL);
-    dup2(kept, STDIN_FILENO);
-    close(kept);
-    waitpid(child, NULL, 0);
-    return status;
-}
-
 static void standard_input_is_a_source(void **state)
 {
     (void)state;
@@ -87,6 +58,33 @@ static void standard_input_is_a_source(void **state)
         assert_int_equal(report_number(out, "taken"), FACES);
     }
     assert_true(content_hash("out-in.zip") == content_hash("out-in.tar.gz"));
+    captures_free(&c);
+}
+
+/* cat a.tar b.tar >ab.tar, which many do; compressed too, from a file and from a pipe. */
+static void joined_tars_are_read_to_the_end(void **state)
+{
+    (void)state;
+    static const char *const endings[] = {"tar", "tar.gz", "tar.zst", "tar.xz", "tar.bz2"};
+    captures c = {0};
+    capture_pairs(&c, 6, EDGE);
+    captures_folder(&c, "six");
+    assert_packs(pack_with("six", "out-six", NULL));
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        char first[32], second[32], joined[32], out[32];
+        snprintf(first, sizeof first, "first.%s", endings[i]);
+        snprintf(second, sizeof second, "second.%s", endings[i]);
+        snprintf(joined, sizeof joined, "joined.%s", endings[i]);
+        captures_archive(&(captures){c.entries, 6}, first, NULL, NULL);
+        captures_archive(&(captures){c.entries + 6, 6}, second, NULL, NULL);
+        join_files(first, second, joined);
+        snprintf(out, sizeof out, "out-joined-%zu", i);
+        assert_packs(pack_with(joined, out, NULL));
+        assert_true(content_hash(out) == content_hash("out-six"));
+        snprintf(out, sizeof out, "out-piped-%zu", i);
+        assert_packs(pack_standard_input(joined, out));
+        assert_true(content_hash(out) == content_hash("out-six"));
+    }
     captures_free(&c);
 }
 
@@ -490,6 +488,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_of_source_gives_the_same_shards),
         cmocka_unit_test(standard_input_is_a_source),
+        cmocka_unit_test(joined_tars_are_read_to_the_end),
         cmocka_unit_test(names_in_other_scripts_are_keys_everywhere),
         cmocka_unit_test(jpeg_of_the_size_is_stored_as_it_is),
         cmocka_unit_test(labels_come_through),

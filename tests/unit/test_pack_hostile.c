@@ -359,10 +359,11 @@ static void rows_of_tables(void **state)
 static void archives_cut_short(void **state)
 {
     (void)state;
-    static const char *const kinds[] = {"cut.tar", "cut.tar.gz", "cut.tar.zst", "cut.tar.xz", "cut.zip", "cut.7z"};
+    static const char *const kinds[] = {"cut.tar", "cut.tar.gz", "cut.tar.zst", "cut.tar.xz", "cut.zip", "cut.7z", "cut.tar.bz2"};
+    enum { KINDS = sizeof kinds / sizeof *kinds };
     captures c = {0};
     capture_pairs(&c, 30, EDGE);
-    for (int kind = 0; kind < 6; kind++) {
+    for (int kind = 0; kind < KINDS; kind++) {
         char *data;
         size_t size;
         captures_archive(&c, kinds[kind], NULL, NULL);
@@ -402,16 +403,84 @@ static void a_tar_cut_between_entries(void **state)
     captures_free(&c);
 }
 
+/* What stands behind an archive is not lost in silence: zeros are padding, all else is an error. */
+static void what_follows_an_archive(void **state)
+{
+    (void)state;
+    static const char *const endings[] = {"tar", "tar.gz", "tar.zst", "tar.xz", "tar.bz2", "zip", "7z"};
+    static const uint8_t zeros[20480];
+    captures c = {0};
+    char one[32], other[32], joined[32];
+    capture_pairs(&c, 2, EDGE);
+    assert_int_equal(lk_write_file("zeros", zeros, sizeof zeros), LK_OK);
+    assert_int_equal(lk_write_file("words", "these words were not there\n", 27), LK_OK);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        snprintf(one, sizeof one, "one.%s", endings[i]);
+        snprintf(joined, sizeof joined, "behind.%s", endings[i]);
+        captures_archive(&c, one, NULL, NULL);
+        if (strcmp(endings[i], "zip") != 0) { /* text behind a zip is its comment */
+            join_files(one, "words", joined);
+            expect_error(joined, "other bytes", NULL);
+        }
+        snprintf(other, sizeof other, "out-padded-%zu", i);
+        join_files(one, "zeros", joined);
+        lk_status status = pack_with(joined, other, NULL);
+        if (strcmp(endings[i], "tar.zst") == 0)
+            assert_int_equal(status, LK_BAD_DATA); /* where zstd itself refuses them */
+        else if (status != LK_OK)
+            fail_msg("%s: %s", joined, lk_error_text());
+    }
+    static const char *const pairs[][2] = {{"one.tar.gz", "one.tar"},  {"one.tar.bz2", "one.tar"}, {"one.tar.zst", "one.tar"},
+                                           {"one.tar", "one.tar.gz"},  {"one.zip", "one.zip"},     {"one.7z", "one.7z"},
+                                           {"one.tar.bz2", "one.zip"}, {"one.tar", "one.zip"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        join_files(pairs[i][0], pairs[i][1], "pair");
+        expect_error("pair", strstr(pairs[i][1], "zip") && i == 4 ? "does not list its first entries" : "other bytes", NULL);
+    }
+    join_files("one.zip", "one.zip", "pair");
+    assert_int_equal(pack_standard_input("pair", "out-pair"), LK_BAD_DATA);
+    assert_non_null(strstr(lk_error_text(), "other bytes follow the archive"));
+    captures_free(&c);
+}
+
+/* A method that libarchive has no decoder for is no damage; and when nothing could be taken, the list of why stays. */
+static void unsupported_methods_are_called_so(void **state)
+{
+    (void)state;
+    captures c = {0};
+    char *zip, *log;
+    size_t size;
+    capture_pairs(&c, 1, EDGE);
+    captures_archive(&c, "method.zip", "zip:compression=store", NULL);
+    captures_free(&c);
+    assert_int_equal(lk_read_file("method.zip", 1 << 20, &zip, &size), LK_OK);
+    for (size_t i = 0; i + 12 < size; i++) /* Deflate64, as Windows' explorer writes large files */
+        if (memcmp(zip + i, "PK\3\4", 4) == 0)
+            zip[i + 8] = 9;
+        else if (memcmp(zip + i, "PK\1\2", 4) == 0)
+            zip[i + 10] = 9;
+    assert_int_equal(lk_write_file("method.zip", zip, size), LK_OK);
+    free(zip);
+    assert_int_equal(pack_with("method.zip", "out-method", NULL), LK_BAD_DATA);
+    assert_non_null(strstr(lk_error_text(), "out-method/rejected.jsonl says why"));
+    assert_int_equal(lk_read_file("out-method/rejected.jsonl", 1 << 20, &log, &size), LK_OK);
+    assert_non_null(strstr(log,
+                           "{\"reason\":\"unsupported\",\"name\":\"faces/0000.jpg\",\"detail\":\"Unsupported ZIP compression "
+                           "method (9: deflation-64-bit)\"}"));
+    assert_null(strstr(log, "damaged"));
+    free(log);
+}
+
 /* Damage anywhere in an archive with checksums: no crash, and what is taken is what was put in or is told. (Plain tar has none,
  * zstd only where its writer chose so.) */
 static void flipped_bits(void **state)
 {
     (void)state;
-    static const char *const kinds[] = {"flip.tar.gz", "flip.tar.xz", "flip.zip", "flip.7z"};
+    static const char *const kinds[] = {"flip.tar.gz", "flip.tar.xz", "flip.tar.bz2", "flip.zip", "flip.7z"};
     captures c = {0};
     lk_random random = lk_random_make(4, 0);
     capture_pairs(&c, 6, EDGE);
-    for (int kind = 0; kind < 4; kind++) {
+    for (int kind = 0; kind < 5; kind++) {
         char *data;
         size_t size;
         captures_archive(&c, kinds[kind], NULL, NULL);
@@ -441,21 +510,22 @@ static void encrypted_and_nested(void **state)
     captures c = {0}, inner = {0};
     capture_pairs(&c, 2, EDGE);
     captures_archive(&c, "secret.zip", "zip:encryption=zipcrypt", "password");
+    captures_archive(&c, "aes.zip", "zip:encryption=aes256", "password");
     captures_free(&c);
     capture_pairs(&inner, 1, EDGE);
     captures_archive(&inner, "open.zip", NULL, NULL);
     captures_free(&inner);
-    const char *sources[] = {"secret.zip", "open.zip"};
+    const char *sources[] = {"secret.zip", "aes.zip", "open.zip"};
     lk_pack_options o = lk_pack_defaults;
     o.sources = sources;
-    o.source_count = 2;
+    o.source_count = 3;
     o.folder = "out-secret";
     o.schema = "schema.yaml";
     o.alignment.size = 32;
     o.quiet = true;
     if (lk_pack(&o) != LK_OK)
         fail_msg("%s", lk_error_text());
-    assert_int_equal(report_reason("out-secret", "encrypted"), 4);
+    assert_int_equal(report_reason("out-secret", "encrypted"), 8);
     assert_int_equal(report_number("out-secret", "taken"), 1);
 
     capture_pairs(&inner, 2, EDGE);
@@ -524,6 +594,8 @@ int main(void)
         cmocka_unit_test(rows_of_tables),
         cmocka_unit_test(archives_cut_short),
         cmocka_unit_test(a_tar_cut_between_entries),
+        cmocka_unit_test(what_follows_an_archive),
+        cmocka_unit_test(unsupported_methods_are_called_so),
         cmocka_unit_test(flipped_bits),
         cmocka_unit_test(encrypted_and_nested),
         cmocka_unit_test(what_is_no_archive),
