@@ -131,6 +131,8 @@ install: all
 	cp -r configs/*.yaml $(DEPS)/client $(DESTDIR)$(PREFIX)/share/likeness/
 	install launch/submit launch/local launch/sweep $(DESTDIR)$(PREFIX)/share/likeness/launch/
 	install -m 644 launch/job/*.sh $(DESTDIR)$(PREFIX)/share/likeness/launch/job/
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	build/likeness completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/likeness
 
 clean:
 	rm -rf build compile_commands.json

@@ -7,18 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct command {
-    const char *name;
-    lk_status (*run)(int argc, char **argv);
-    const char *help;
-} command;
-
-static const command commands[] = {
-#define ROW(name, function, help) {name, function, help},
-    LK_COMMAND_TABLE(ROW)
-#undef ROW
-};
-
 /* libtorch's OpenMP threads spin for milliseconds before they sleep. Where ranks, loaders and other jobs share cores, each step
  * then waits many times for a thread that another one's spinning keeps off its core: ten times slower was measured. A short spin
  * costs nothing on a quiet machine. OpenMP reads the variable while it is loaded, before any constructor of this program, hence
@@ -33,8 +21,8 @@ __attribute__((section(".preinit_array"), used)) static void (*const before_libr
 static void print_help(FILE *out)
 {
     fputs("usage: likeness COMMAND [OPTIONS]     (likeness COMMAND --help says more)\n\n", out);
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
+    for (const lk_command *const *command = lk_commands; *command; command++)
+        fprintf(out, "  %-10s %s\n", (*command)->name, (*command)->summary);
     fputs("\nExit codes: 0 done, 64 usage, 65 bad data, 70 internal, 75 stopped and saved (run again), 78 bad configuration.\n",
           out);
 }
@@ -55,10 +43,10 @@ int main(int argc, char **argv)
         print_help(stdout);
         return 0;
     }
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        if (strcmp(argv[1], commands[i].name) != 0)
+    for (const lk_command *const *command = lk_commands; *command; command++) {
+        if (strcmp(argv[1], (*command)->name) != 0)
             continue;
-        lk_status status = commands[i].run(argc - 1, argv + 1);
+        lk_status status = lk_command_run(*command, argc - 1, argv + 1);
         if (status == LK_REQUEUE)
             lk_info("%s", lk_error_text());
         else if (status != LK_OK && lk_error_text()[0])

@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/thread.h"
 #include "dataset/pack/output.h"
 #include "dataset/pack/pairing.h"
 #include "dataset/pack/pipeline.h"
@@ -20,7 +21,6 @@ const lk_pack_options lk_pack_defaults = {.alignment = LK_ALIGN_DEFAULTS,
                                           .shard_size = 4096,
                                           .part_count = 1,
                                           .shares = {1.0},
-                                          .threads = 1,
                                           .limits = LK_LIMITS_DEFAULTS,
                                           .max_pixels = 64000000,
                                           .max_waiting = (int64_t)256 << 20};
@@ -424,7 +424,10 @@ static lk_status run(packing *p)
 
 lk_status lk_pack(const lk_pack_options *options)
 {
-    packing p = {.options = options};
+    lk_pack_options resolved = *options;
+    packing p = {.options = &resolved};
+    if (resolved.threads == 0)
+        resolved.threads = lk_core_count();
     lk_status status = run(&p);
     close_all(&p);
     return status;

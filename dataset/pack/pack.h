@@ -23,7 +23,7 @@ typedef struct lk_pack_options {
     int part_count;
     double shares[LK_MAX_PARTS];
     int64_t expect; /* pictures that there must be; 0: any number */
-    int threads;
+    int threads;    /* 0: the cores */
     lk_limits limits;
     int64_t max_pixels;
     int64_t max_waiting; /* bytes that may wait for their other half */

@@ -5,39 +5,34 @@
 #include "dataset/align/draw.h"
 #include "dataset/align/exif.h"
 #include "dataset/pack/names.h"
+#include "launch/command/align.h"
 #include "launch/command/commands.h"
-#include "launch/command/options.h"
 
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char HELP[] =
-    "usage: likeness align PHOTO... -o FOLDER [--size S] [--draw]\n"
-    "\n"
-    "Finds the face of each photo (JPEG or PNG, EXIF orientation obeyed) and writes FOLDER/NAME.png with the eyes at the places that\n"
-    "the encoder expects; with --faces all NAME-1.png, NAME-2.png ... A photo whose face breaks a rule gets no crop, and a line\n"
-    "that says which.\n"
-    "\n"
-    "  -o, --output FOLDER    where crops go\n"
-    "      --size S           edge of a crop in pixels (128)\n"
-    "      --draw             write NAME-drawn.png too: the photo with the box, landmarks and frame of the crop\n"
-    "      --faces WHICH      of several: central (the largest near the middle), all, one (reject the photo), error (stop)\n"
-    "      --max-enlarge X    \"too small\": a face that would be enlarged more than this (2)\n"
-    "      --max-turn DEG     \"turned away\": further than this from the camera (40)\n"
-    "      --min-sharpness X  \"blurred\": less sharp than this (0.015)\n"
-    "      --max-outside X    \"cut off\": share of the crop outside the photo (0.25)\n"
-    "      --landmarks FILE   dlib's model of 68 landmarks, where it is not installed\n"
-    "      --threads N        (the cores)\n";
+typedef struct align_values {
+    lk_align_options align;
+    const char *folder, *landmarks;
+    bool draw;
+    int threads; /* 0: the cores */
+} align_values;
+
+static const lk_option option_table[] = {
+    {LK_OPTION_PATH, "output", "FOLDER", "where crops go", LK_TARGET(align_values, folder), .letter = 'o', .required = true},
+    {LK_OPTION_INT, "size", "S", "edge of a crop in pixels", LK_TARGET(align_values, align.size), .low = 16, .high = 2048},
+    {LK_OPTION_FLAG, "draw", NULL, "write NAME-drawn.png too: the photo with the box, landmarks and frame of the crop",
+     LK_TARGET(align_values, draw)},
+    LK_ALIGN_OPTIONS(align_values, align, landmarks),
+    {LK_OPTION_INT, "threads", "N", "(the cores)", LK_TARGET(align_values, threads), .low = 1, .high = 256},
+    {0}};
 
 enum { MAX_PHOTO_BYTES = 256 << 20, MAX_PHOTO_PIXELS = 200000000, STEM_SIZE = 200 };
 
 typedef struct align_run {
-    lk_align_options options;
-    const char *folder, *landmarks;
-    bool draw;
+    const align_values *values;
     int threads, count;
     char **photos;
     char (*stems)[STEM_SIZE]; /* names of the outputs without ending */
@@ -46,48 +41,6 @@ typedef struct align_run {
     lk_face_model *model;
     lk_aligner **aligners;
 } align_run;
-
-static lk_status parse_options(int argc, char **argv, align_run *run, bool *help)
-{
-    enum { SIZE = 256, DRAW, FACES, ENLARGE, TURN, SHARPNESS, OUTSIDE, LANDMARKS, THREADS };
-    static const struct option LONG[] = {{"output", required_argument, NULL, 'o'},
-                                         {"size", required_argument, NULL, SIZE},
-                                         {"draw", no_argument, NULL, DRAW},
-                                         {"faces", required_argument, NULL, FACES},
-                                         {"max-enlarge", required_argument, NULL, ENLARGE},
-                                         {"max-turn", required_argument, NULL, TURN},
-                                         {"min-sharpness", required_argument, NULL, SHARPNESS},
-                                         {"max-outside", required_argument, NULL, OUTSIDE},
-                                         {"landmarks", required_argument, NULL, LANDMARKS},
-                                         {"threads", required_argument, NULL, THREADS},
-                                         {"help", no_argument, NULL, 'h'},
-                                         {NULL, 0, NULL, 0}};
-    optind = 1;
-    opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, ":o:h", LONG, NULL)) != -1;) {
-        lk_status status = LK_OK;
-        switch (c) {
-        case 'o': run->folder = optarg; break;
-        case 'h': *help = true; return LK_OK;
-        case SIZE: status = lk_option_whole_int("align", "size", optarg, 16, 2048, &run->options.size); break;
-        case DRAW: run->draw = true; break;
-        case FACES: status = lk_option_faces("align", optarg, &run->options.faces); break;
-        case ENLARGE: status = lk_option_real("align", "max-enlarge", optarg, 0.01, 1000, &run->options.max_enlarge); break;
-        case TURN: status = lk_option_real("align", "max-turn", optarg, 0, 180, &run->options.max_turn); break;
-        case SHARPNESS: status = lk_option_real("align", "min-sharpness", optarg, 0, 100, &run->options.min_sharpness); break;
-        case OUTSIDE: status = lk_option_real("align", "max-outside", optarg, 0, 1, &run->options.max_outside); break;
-        case LANDMARKS: run->landmarks = optarg; break;
-        case THREADS: status = lk_option_whole_int("align", "threads", optarg, 1, 256, &run->threads); break;
-        default: return lk_option_unknown("align", c, argv, optind);
-        }
-        LK_TRY(status);
-    }
-    run->photos = argv + optind;
-    run->count = argc - optind;
-    if (run->count == 0 || !run->folder)
-        return lk_fail(LK_USAGE, "align: needs photos and -o FOLDER; likeness align --help says more");
-    return LK_OK;
-}
 
 /* The name of a photo's outputs: that of the file. Two photos of one name would overwrite each other. */
 static lk_status name_outputs(align_run *run)
@@ -114,7 +67,7 @@ static lk_status save(const align_run *run, const char *stem, const char *tail, 
 {
     char name[STEM_SIZE + 32], path[LK_PATH_SIZE];
     snprintf(name, sizeof name, "%s%s.png", stem, tail);
-    LK_TRY(lk_path_join(path, run->folder, name));
+    LK_TRY(lk_path_join(path, run->values->folder, name));
     return lk_image_save_png(path, image);
 }
 
@@ -123,19 +76,19 @@ static lk_status write_faces(align_run *run, int i, lk_image *photo, lk_aligned 
     for (int k = 0; k < count; k++) {
         const lk_aligned *face = &faces[k];
         char tail[16] = "";
-        if (run->options.faces == LK_FACE_ALL)
+        if (run->values->align.faces == LK_FACE_ALL)
             snprintf(tail, sizeof tail, "-%d", k + 1);
         fprintf(line, "%s%s%s: %s (enlarged %.2f times, turned %.0f degrees, rolled %.0f, sharpness %.4f, %.0f %% outside)",
                 k ? "\n" : "", run->stems[i], tail, face->rejected ? face->rejected : "taken", face->enlarge, face->turn,
                 face->roll, face->sharpness, 100 * face->outside);
         if (!face->rejected) {
-            LK_TRY(save(run, run->stems[i], tail, &(lk_image){run->options.size, run->options.size, face->crop}));
+            LK_TRY(save(run, run->stems[i], tail, &(lk_image){run->values->align.size, run->values->align.size, face->crop}));
             run->crops[i]++;
         }
-        if (run->draw)
-            lk_draw_aligned(photo, face, run->options.size);
+        if (run->values->draw)
+            lk_draw_aligned(photo, face, run->values->align.size);
     }
-    return run->draw ? save(run, run->stems[i], "-drawn", photo) : LK_OK;
+    return run->values->draw ? save(run, run->stems[i], "-drawn", photo) : LK_OK;
 }
 
 static lk_status align_photo(align_run *run, int i, lk_aligner *aligner, FILE *line)
@@ -174,7 +127,7 @@ static lk_status align_item(void *context, int64_t i, int worker)
     if (!line)
         return lk_fail(LK_INTERNAL, "out of memory for %s", run->photos[i]);
     lk_status status = align_photo(run, (int)i, run->aligners[worker], line);
-    if (status == LK_BAD_DATA && run->options.faces != LK_FACE_ERROR) {
+    if (status == LK_BAD_DATA && run->values->align.faces != LK_FACE_ERROR) {
         fprintf(line, "%s: %s", run->stems[i], lk_error_text());
         status = LK_OK;
     }
@@ -188,10 +141,10 @@ static lk_status align_item(void *context, int64_t i, int worker)
 static lk_status align_all(align_run *run)
 {
     LK_TRY(name_outputs(run));
-    LK_TRY(lk_face_model_open(run->landmarks, &run->model));
+    LK_TRY(lk_face_model_open(run->values->landmarks, &run->model));
     for (int i = 0; i < run->threads; i++)
-        LK_TRY(lk_aligner_create(run->model, &run->options, &run->aligners[i]));
-    LK_TRY(lk_make_folder(run->folder));
+        LK_TRY(lk_aligner_create(run->model, &run->values->align, &run->aligners[i]));
+    LK_TRY(lk_make_folder(run->values->folder));
     lk_status status = lk_parallel_for(run->threads, run->count, align_item, run);
     int crops = 0;
     for (int i = 0; i < run->count; i++) {
@@ -212,15 +165,10 @@ static lk_status align_all(align_run *run)
     return LK_OK;
 }
 
-lk_status lk_command_align(int argc, char **argv)
+static lk_status run(void *values, char **arguments, int count)
 {
-    align_run run = {.options = LK_ALIGN_DEFAULTS, .threads = lk_core_count()};
-    bool help = false;
-    LK_TRY(parse_options(argc, argv, &run, &help));
-    if (help) {
-        fputs(HELP, stdout);
-        return LK_OK;
-    }
+    const align_values *v = values;
+    align_run run = {.values = v, .photos = arguments, .count = count, .threads = v->threads ? v->threads : lk_core_count()};
     if (run.threads > run.count)
         run.threads = run.count;
     run.stems = calloc((size_t)run.count, sizeof *run.stems);
@@ -241,3 +189,19 @@ lk_status lk_command_align(int argc, char **argv)
     free(run.aligners);
     return status;
 }
+
+const lk_command lk_command_align = {
+    .name = "align",
+    .summary = "cut faces out of photos, eyes at their places",
+    .usage = "PHOTO... -o FOLDER [OPTIONS]",
+    .about =
+        "Finds the face of each photo (JPEG or PNG, EXIF orientation obeyed) and writes FOLDER/NAME.png with the eyes at the\n"
+        "places that the encoder expects; with --faces all NAME-1.png, NAME-2.png ... A photo whose face breaks a rule gets no\n"
+        "crop, and a line that says which.",
+    .options = option_table,
+    .size = sizeof(align_values),
+    .defaults = &(align_values){.align = LK_ALIGN_DEFAULTS},
+    .takes = "photos",
+    .least = 1,
+    .most = LK_ANY_NUMBER,
+    .run = run};

@@ -8,35 +8,34 @@
 #include "launch/command/commands.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char HELP[] =
-    "usage: likeness bench [step] [loader] [collectives] [OPTIONS]     (none named: all three)\n"
-    "\n"
-    "  step          training steps of the encoder stage on random faces: time, samples/s, memory, time to the first step\n"
-    "  loader        samples/s of 3 x 128 x 128 pictures, shuffled, checksums verified, 2 threads, batches of 32\n"
-    "  collectives   exchange of gradients alone and beside arithmetic; under mpirun -n 2 or more\n"
-    "\n"
-    "  --config FILE     shape, batch, precision of the step; else the demo's encoder in float32, 16 faces a rank\n"
-    "  --set KEY=VALUE   one key of it (may be repeated)\n"
-    "  --steps N         timed steps after two that warm up (20)\n"
-    "  --seconds S       how long the loader is timed (2)\n"
-    "  --megabytes M     gradients that are exchanged (100), in buckets of 25\n"
-    "  --folder F        work there and leave the shards and weights for other programs; else a temporary folder\n"
-    "  --json            one JSON object instead of the table\n";
-
-enum { MOST_SETS = 64, LOADER_SIZE = 128, LOADER_BATCH = 32, LOADER_THREADS = 2, LOADER_FACES = 2000, REPEATS = 11 };
+enum { LOADER_SIZE = 128, LOADER_BATCH = 32, LOADER_THREADS = 2, LOADER_FACES = 2000, REPEATS = 11 };
 
 typedef struct bench_options {
     bool step, loader, collectives, json;
     lk_bench_plan plan;
-    const char *sets[MOST_SETS];
+    lk_set_list sets;
     int seconds, megabytes;
 } bench_options;
+
+static const lk_option option_table[] = {
+    {LK_OPTION_PATH, "config", "FILE",
+     "shape, batch, precision of the step; else the demo's encoder in float32,\n16 faces a rank",
+     LK_TARGET(bench_options, plan.config)},
+    LK_SET_OPTION(bench_options, sets),
+    {LK_OPTION_INT, "steps", "N", "timed steps after two that warm up", LK_TARGET(bench_options, plan.steps), .low = 1,
+     .high = 100000},
+    {LK_OPTION_INT, "seconds", "S", "how long the loader is timed", LK_TARGET(bench_options, seconds), .low = 1, .high = 3600},
+    {LK_OPTION_INT, "megabytes", "M", "gradients that are exchanged, in buckets of 25", LK_TARGET(bench_options, megabytes),
+     .low = 1, .high = 4096},
+    {LK_OPTION_PATH, "folder", "F", "work there and leave the shards and weights for other programs; else a\ntemporary folder",
+     LK_TARGET(bench_options, plan.folder)},
+    {LK_OPTION_FLAG, "json", NULL, "one JSON object instead of the table", LK_TARGET(bench_options, json)},
+    {0}};
 
 typedef struct bench_results {
     lk_step_speed step;
@@ -44,69 +43,6 @@ typedef struct bench_results {
     lk_exchange_speed exchanges[2];
     int exchange_count;
 } bench_results;
-
-/* ---- the command line ---- */
-
-static lk_status parse_count(const char *option, const char *text, int low, int high, int *out)
-{
-    char *end;
-    errno = 0;
-    long value = strtol(text, &end, 10);
-    if (errno != 0 || end == text || *end != 0 || value < low || value > high)
-        return lk_fail(LK_USAGE, "bench: --%s takes a whole number from %d to %d, not '%s'", option, low, high, text);
-    *out = (int)value;
-    return LK_OK;
-}
-
-static lk_status parse_parts(int count, char **names, bench_options *o)
-{
-    for (int i = 0; i < count; i++) {
-        if (strcmp(names[i], "step") == 0)
-            o->step = true;
-        else if (strcmp(names[i], "loader") == 0)
-            o->loader = true;
-        else if (strcmp(names[i], "collectives") == 0)
-            o->collectives = true;
-        else
-            return lk_fail(LK_USAGE, "bench: there is no part '%s'; likeness bench --help lists them", names[i]);
-    }
-    if (count == 0)
-        o->step = o->loader = o->collectives = true;
-    return LK_OK;
-}
-
-static lk_status parse_options(int argc, char **argv, bench_options *o, bool *help)
-{
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"set", required_argument, NULL, 's'},
-                                            {"steps", required_argument, NULL, 'n'},
-                                            {"seconds", required_argument, NULL, 't'},
-                                            {"megabytes", required_argument, NULL, 'm'},
-                                            {"folder", required_argument, NULL, 'f'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
-    *o = (bench_options){.plan = {.steps = 20}, .seconds = 2, .megabytes = 100};
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (option) {
-        case 'c': o->plan.config = optarg; break;
-        case 's':
-            if (o->plan.set_count == MOST_SETS)
-                return lk_fail(LK_USAGE, "bench: more than %d --set; write a configuration file instead", MOST_SETS);
-            o->sets[o->plan.set_count++] = optarg;
-            break;
-        case 'n': LK_TRY(parse_count("steps", optarg, 1, 100000, &o->plan.steps)); break;
-        case 't': LK_TRY(parse_count("seconds", optarg, 1, 3600, &o->seconds)); break;
-        case 'm': LK_TRY(parse_count("megabytes", optarg, 1, 4096, &o->megabytes)); break;
-        case 'f': o->plan.folder = optarg; break;
-        case 'j': o->json = true; break;
-        case 'h': *help = true; return LK_OK;
-        default: return lk_fail(LK_USAGE, "likeness bench --help lists the options");
-        }
-    }
-    o->plan.sets = o->sets;
-    return parse_parts(argc - optind, argv + optind, o);
-}
 
 /* ---- measuring ---- */
 
@@ -233,7 +169,7 @@ static lk_status make_folder(lk_process_group *group, const char *wanted, char *
     return LK_OK;
 }
 
-static lk_status run(lk_process_group *group, bench_options *o)
+static lk_status bench(lk_process_group *group, bench_options *o)
 {
     char folder[LK_PATH_SIZE] = "";
     bench_results results = {0};
@@ -254,18 +190,36 @@ static lk_status run(lk_process_group *group, bench_options *o)
     return lk_error_put(&error);
 }
 
-lk_status lk_command_bench(int argc, char **argv)
+static lk_status run(void *values, char **parts, int count)
 {
-    bench_options options;
-    bool help = false;
-    LK_TRY(parse_options(argc, argv, &options, &help));
-    if (help) {
-        fputs(HELP, stdout);
-        return LK_OK;
+    bench_options *o = values;
+    for (int i = 0; i < count; i++) {
+        o->step |= strcmp(parts[i], "step") == 0;
+        o->loader |= strcmp(parts[i], "loader") == 0;
+        o->collectives |= strcmp(parts[i], "collectives") == 0;
     }
+    if (count == 0)
+        o->step = o->loader = o->collectives = true;
+    o->plan.sets = o->sets.items;
+    o->plan.set_count = o->sets.count;
     lk_process_group group;
     LK_TRY(lk_group_open(&group));
-    lk_status status = run(&group, &options);
+    lk_status status = bench(&group, o);
     lk_group_close(&group);
     return status;
 }
+
+const lk_command lk_command_bench = {
+    .name = "bench",
+    .summary = "measure the training step, the loader and the exchange of gradients",
+    .usage = "[step] [loader] [collectives] [OPTIONS]     (none named: all three)",
+    .about =
+        "  step          training steps of the encoder stage on random faces: time, samples/s, memory, time to the first step\n"
+        "  loader        samples/s of 3 x 128 x 128 pictures, shuffled, checksums verified, 2 threads, batches of 32\n"
+        "  collectives   exchange of gradients alone and beside arithmetic; under mpirun -n 2 or more",
+    .options = option_table,
+    .size = sizeof(bench_options),
+    .defaults = &(bench_options){.plan = {.steps = 20}, .seconds = 2, .megabytes = 100},
+    .most = LK_ANY_NUMBER,
+    .choices = "step|loader|collectives",
+    .run = run};

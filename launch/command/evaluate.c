@@ -3,19 +3,16 @@
 #include "trainer/evaluate/evaluate.h"
 #include "trainer/evaluate/evaluation_file.h"
 
-#include <getopt.h>
 #include <stdio.h>
 
-static void print_help(void)
-{
-    puts("usage: likeness evaluate RUN [--data FOLDER] [-o FOLDER]\n"
-         "\n"
-         "Judges a finished run on its validation set, against what a guess without looking would reach, and writes\n"
-         "evaluation.json and triptych.png (input | D(p) | the client's render of p) into RUN/report.\n"
-         "\n"
-         "  --data FOLDER   another set of shards of the same schema\n"
-         "  -o FOLDER       where the report goes");
-}
+typedef struct evaluate_values {
+    const char *data, *folder;
+} evaluate_values;
+
+static const lk_option option_table[] = {
+    {LK_OPTION_PATH, "data", "FOLDER", "another set of shards of the same schema", LK_TARGET(evaluate_values, data)},
+    {LK_OPTION_PATH, "output", "FOLDER", "where the report goes", LK_TARGET(evaluate_values, folder), .letter = 'o'},
+    {0}};
 
 static void print_encoder(const lk_schema *schema, const lk_evaluation *e)
 {
@@ -72,28 +69,30 @@ static lk_status report(lk_evaluator *evaluator, const char *folder)
     return status;
 }
 
-lk_status lk_command_evaluate(int argc, char **argv)
+static lk_status run(void *values, char **arguments, int count)
 {
-    static const struct option options[] = {{"data", required_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'}, {0}};
-    const char *data = NULL;
-    const char *folder = NULL;
-    for (int option; (option = getopt_long(argc, argv, "o:", options, NULL)) != -1;) {
-        switch (option) {
-        case 'd': data = optarg; break;
-        case 'o': folder = optarg; break;
-        case 'h': print_help(); return LK_OK;
-        default: return lk_fail(LK_USAGE, "likeness evaluate --help lists the options");
-        }
-    }
-    if (argc - optind != 1)
-        return lk_fail(LK_USAGE, "likeness evaluate takes one run folder; likeness evaluate --help says more");
+    (void)count;
+    const evaluate_values *v = values;
     char own[LK_PATH_SIZE];
-    LK_TRY(lk_path_join(own, argv[optind], "report"));
+    LK_TRY(lk_path_join(own, arguments[0], "report"));
     lk_evaluator *evaluator = NULL;
-    LK_TRY(lk_evaluator_open(argv[optind], data, &evaluator));
-    lk_status status = report(evaluator, folder ? folder : own);
+    LK_TRY(lk_evaluator_open(arguments[0], v->data, &evaluator));
+    lk_status status = report(evaluator, v->folder ? v->folder : own);
     lk_error error;
     lk_error_take(&error, status);
     lk_evaluator_close(evaluator);
     return lk_error_put(&error);
 }
+
+const lk_command lk_command_evaluate = {
+    .name = "evaluate",
+    .summary = "judge a trained run on a data set, with pictures",
+    .usage = "RUN [--data FOLDER] [-o FOLDER]",
+    .about = "Judges a finished run on its validation set, against what a guess without looking would reach, and writes\n"
+             "evaluation.json and triptych.png (input | D(p) | the client's render of p) into RUN/report.",
+    .options = option_table,
+    .size = sizeof(evaluate_values),
+    .takes = "one run folder",
+    .least = 1,
+    .most = 1,
+    .run = run};

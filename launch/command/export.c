@@ -2,25 +2,21 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "launch/command/commands.h"
-#include "launch/command/options.h"
 #include "trainer/record/checkpoint.h"
 #include "trainer/record/run.h"
 #include "trainer/model/safetensors.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char HELP[] =
-    "usage: likeness export CHECKPOINT|RUN -o FILE.safetensors\n"
-    "\n"
-    "Writes the weights of a checkpoint (runs/demo/checkpoints/best, ...) as one safetensors file, with the schema as the note\n"
-    "\"schema\". Of a run: its final weights, or while it goes on those of its newest checkpoint. All hashes are checked first.\n"
-    "docs/load_encoder.py shows how to load the file in PyTorch.\n"
-    "\n"
-    "  -o, --output FILE   where to\n";
+typedef struct export_values {
+    const char *output;
+} export_values;
+
+static const lk_option option_table[] = {
+    {LK_OPTION_PATH, "output", "FILE", "where to", LK_TARGET(export_values, output), .letter = 'o', .required = true}, {0}};
 
 /* What is exported and where it comes from. */
 typedef struct source {
@@ -102,25 +98,29 @@ static lk_status write_export(const source *from, const char *output)
     return status;
 }
 
-lk_status lk_command_export(int argc, char **argv)
+static lk_status run(void *values, char **arguments, int count)
 {
-    static const struct option options[] = {{"output", required_argument, NULL, 'o'}, {"help", no_argument, NULL, 'h'}, {0}};
-    const char *output = NULL;
-    optind = 1;
-    opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, ":o:h", options, NULL)) != -1;) {
-        switch (c) {
-        case 'o': output = optarg; break;
-        case 'h': fputs(HELP, stdout); return LK_OK;
-        default: return lk_option_unknown("export", c, argv, optind);
-        }
-    }
-    if (argc - optind != 1 || !output)
-        return lk_fail(LK_USAGE, "export: needs a checkpoint or a run, and -o FILE; likeness export --help says more");
+    (void)count;
+    const export_values *v = values;
     source from;
-    lk_status status = find_source(argv[optind], &from);
+    lk_status status = find_source(arguments[0], &from);
     if (status == LK_OK)
-        status = write_export(&from, output);
+        status = write_export(&from, v->output);
     free(from.schema);
     return status;
 }
+
+const lk_command lk_command_export = {
+    .name = "export",
+    .summary = "the weights of a checkpoint or a run as one file, e.g. for PyTorch",
+    .usage = "CHECKPOINT|RUN -o FILE.safetensors",
+    .about =
+        "Writes the weights of a checkpoint (runs/demo/checkpoints/best, ...) as one safetensors file, with the schema as the note\n"
+        "\"schema\". Of a run: its final weights, or while it goes on those of its newest checkpoint. All hashes are checked first.\n"
+        "docs/load_encoder.py shows how to load the file in PyTorch.",
+    .options = option_table,
+    .size = sizeof(export_values),
+    .takes = "one checkpoint or run",
+    .least = 1,
+    .most = 1,
+    .run = run};

@@ -8,9 +8,7 @@
 #include "dataset/shard.h"
 #include "launch/command/commands.h"
 #include "launch/command/inspect_checkpoint.h"
-#include "launch/command/options.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
@@ -19,23 +17,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char HELP[] =
-    "usage: likeness inspect SHARDS... [--verify] [--contact-sheet FILE.png] [--samples N] [--values]\n"
-    "\n"
-    "SHARDS are folders of shards or single ones, which together are one data set. Says what is in them: schema, counts, content hash,\n"
-    "where they come from.\n"
-    "\n"
-    "      --verify           read every sample and check its checksum, and print statistics of the parameters\n"
-    "      --contact-sheet F  a picture of samples with their parameters\n"
-    "      --samples N        how many it shows (24)\n"
-    "      --values           print the statistics of every continuous parameter, not only a summary\n"
-    "      --threads N        (the cores)\n"
-    "\n"
-    "       likeness inspect CHECKPOINT|RUN [--config]\n"
-    "\n"
-    "Checks all hashes and says what is in a checkpoint; of a run, which of its checkpoints are whole.\n"
-    "\n"
-    "      --config           print the configuration that the checkpoint holds\n";
+typedef struct inspect_values {
+    const char *sheet;
+    int samples, threads; /* threads 0: the cores */
+    bool verify, values, config;
+} inspect_values;
+
+static const lk_option option_table[] = {
+    {LK_OPTION_HEADING, .help = "Of shards:"},
+    {LK_OPTION_FLAG, "verify", NULL, "read every sample and check its checksum, and print statistics of the parameters",
+     LK_TARGET(inspect_values, verify)},
+    {LK_OPTION_PATH, "contact-sheet", "F", "a picture of samples with their parameters", LK_TARGET(inspect_values, sheet)},
+    {LK_OPTION_INT, "samples", "N", "how many it shows", LK_TARGET(inspect_values, samples), .low = 1, .high = 400},
+    {LK_OPTION_FLAG, "values", NULL, "verify, and print the statistics of every continuous parameter, not only a summary",
+     LK_TARGET(inspect_values, values)},
+    {LK_OPTION_INT, "threads", "N", "(the cores)", LK_TARGET(inspect_values, threads), .low = 1, .high = 256},
+    {LK_OPTION_HEADING, .help = "Of checkpoints:"},
+    {LK_OPTION_FLAG, "config", NULL, "print the configuration that the checkpoint holds", LK_TARGET(inspect_values, config)},
+    {0}};
 
 typedef struct inspection {
     lk_dataset *dataset;
@@ -147,63 +146,15 @@ static lk_status describe(const lk_dataset *set, const char *const *paths, int c
     return LK_OK;
 }
 
-typedef struct inspect_options {
-    const char *sheet;
-    int samples, threads;
-    bool verify, values, config, help;
-} inspect_options;
-
-static lk_status parse_options(int argc, char **argv, inspect_options *o)
+static lk_status inspect_shards(const inspect_values *v, const char *const *paths, int count)
 {
-    enum { VERIFY = 256, SHEET, SAMPLES, VALUES, THREADS, CONFIG };
-    static const struct option LONG[] = {{"verify", no_argument, NULL, VERIFY},
-                                         {"contact-sheet", required_argument, NULL, SHEET},
-                                         {"samples", required_argument, NULL, SAMPLES},
-                                         {"values", no_argument, NULL, VALUES},
-                                         {"threads", required_argument, NULL, THREADS},
-                                         {"config", no_argument, NULL, CONFIG},
-                                         {"help", no_argument, NULL, 'h'},
-                                         {NULL, 0, NULL, 0}};
-    optind = 1;
-    opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, ":h", LONG, NULL)) != -1;) {
-        lk_status status = LK_OK;
-        switch (c) {
-        case 'h': o->help = true; return LK_OK;
-        case VERIFY: o->verify = true; break;
-        case SHEET: o->sheet = optarg; break;
-        case SAMPLES: status = lk_option_whole_int("inspect", "samples", optarg, 1, 400, &o->samples); break;
-        case CONFIG: o->config = true; break;
-        case VALUES: o->values = o->verify = true; break;
-        case THREADS: status = lk_option_whole_int("inspect", "threads", optarg, 1, 256, &o->threads); break;
-        default: return lk_option_unknown("inspect", c, argv, optind);
-        }
-        LK_TRY(status);
-    }
-    if (optind == argc)
-        return lk_fail(LK_USAGE, "inspect: needs a folder of shards, a shard or a checkpoint; likeness inspect --help says more");
-    return LK_OK;
-}
-
-lk_status lk_command_inspect(int argc, char **argv)
-{
-    inspect_options o = {.samples = 24, .threads = lk_core_count()};
-    LK_TRY(parse_options(argc, argv, &o));
-    if (o.help) {
-        fputs(HELP, stdout);
-        return LK_OK;
-    }
-    const char *const *paths = (const char *const *)argv + optind;
-    int count = argc - optind;
-    if (count == 1 && lk_inspects_checkpoints(paths[0]))
-        return lk_inspect_checkpoints(paths[0], o.config);
-    inspection in = {.threads = o.threads, .lock = PTHREAD_MUTEX_INITIALIZER};
+    inspection in = {.threads = v->threads ? v->threads : lk_core_count(), .lock = PTHREAD_MUTEX_INITIALIZER};
     LK_TRY(lk_dataset_open(paths, count, &in.dataset));
     lk_status status = describe(in.dataset, paths, count);
-    if (status == LK_OK && o.verify)
-        status = verify(&in, o.values);
-    if (status == LK_OK && o.sheet)
-        status = lk_draw_contact_sheet(in.dataset, o.samples, o.sheet);
+    if (status == LK_OK && (v->verify || v->values))
+        status = verify(&in, v->values);
+    if (status == LK_OK && v->sheet)
+        status = lk_draw_contact_sheet(in.dataset, v->samples, v->sheet);
     for (int i = 0; in.images && i < in.threads; i++)
         free(in.images[i]);
     free(in.images);
@@ -212,3 +163,27 @@ lk_status lk_command_inspect(int argc, char **argv)
     lk_dataset_close(in.dataset);
     return status;
 }
+
+static lk_status run(void *values, char **arguments, int count)
+{
+    const inspect_values *v = values;
+    if (count == 1 && lk_inspects_checkpoints(arguments[0]))
+        return lk_inspect_checkpoints(arguments[0], v->config);
+    return inspect_shards(v, (const char *const *)arguments, count);
+}
+
+const lk_command lk_command_inspect = {
+    .name = "inspect",
+    .summary = "say what is in shards or checkpoints, and check them",
+    .usage = "SHARDS... [OPTIONS]\nCHECKPOINT|RUN [--config]",
+    .about =
+        "SHARDS are folders of shards or single ones, which together are one data set. Says what is in them: schema, counts,\n"
+        "content hash, where they come from. Of a checkpoint it checks all hashes and says what is in it; of a run, which of its\n"
+        "checkpoints are whole.",
+    .options = option_table,
+    .size = sizeof(inspect_values),
+    .defaults = &(inspect_values){.samples = 24},
+    .takes = "a folder of shards, a shard or a checkpoint",
+    .least = 1,
+    .most = LK_ANY_NUMBER,
+    .run = run};

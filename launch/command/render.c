@@ -12,126 +12,43 @@
 #include "launch/command/commands.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char HELP[] =
-    "usage: likeness render PARAMS.json -o FACE.png [--size 256] [--view canonical|varied] [--seed K]\n"
-    "       likeness render --random N -o FOLDER [--size 64] [--view canonical|varied] [--seed K] [--start I]\n"
-    "       likeness render --sheet N -o SHEET.png [--size 128] [--seed K]\n"
-    "\n"
-    "The first draws the face of a parameter file. The second writes shards of N random faces; under mpirun or srun the ranks\n"
-    "take whole shards in turn, and the files are the same whatever the number of ranks and threads. The third draws N random\n"
-    "faces, each in both views, on one page.\n"
-    "\n"
-    "  -o, --output PATH      what is written\n"
-    "      --schema FILE      the parameters' schema; else the client's own\n"
-    "      --size S           edge of a picture in pixels, 32 to 1024\n"
-    "      --view VIEW        canonical: fixed light and camera, what a decoder learns; varied: what an encoder sees\n"
-    "      --varied           the same as --view varied\n"
-    "      --seed K           decides random faces and all that varies (1)\n"
-    "      --start I          number of the first face (0): parts of one data set can be made apart\n"
-    "      --shard-size M     faces to a shard (2000)\n"
-    "      --jpeg Q           keep pictures as JPEG of quality 1 to 100; 0: raw (0)\n"
-    "      --threads T        drawing threads of each rank; else its share of the cores\n"
-    "      --force            replace the shards that FOLDER already holds\n";
-
-enum { BATCH_PER_THREAD = 32, MOST_THREADS = 256, SHARD_NAME_SIZE = 64 };
+enum { BATCH_PER_THREAD = 32, SHARD_NAME_SIZE = 64 };
 
 typedef struct render_options {
     const char *parameters, *output, *schema_path;
-    int64_t random, sheet;                                /* 0: not asked for */
-    int64_t size, seed, start, shard_size, jpeg, threads; /* size, threads: 0 where the mode decides */
+    int64_t random, start, shard_size, seed; /* random 0: not asked for, as sheet */
+    int sheet, size, jpeg, threads;          /* size, threads: 0 where the mode decides */
     lk_view view;
-    bool force;
+    bool varied, force;
 } render_options;
 
 /* ---- the command line ---- */
 
-static lk_status parse_number(const char *option, const char *text, int64_t low, int64_t high, int64_t *out)
-{
-    char *end;
-    errno = 0;
-    long long value = strtoll(text, &end, 10);
-    if (errno != 0 || end == text || *end != 0 || value < low || value > high)
-        return lk_fail(LK_USAGE, "render: --%s takes a whole number from %lld to %lld, not '%s'", option, (long long)low,
-                       (long long)high, text);
-    *out = value;
-    return LK_OK;
-}
-
-static lk_status parse_view(const char *text, lk_view *view)
-{
-    if (strcmp(text, "canonical") == 0)
-        *view = LK_CANONICAL;
-    else if (strcmp(text, "varied") == 0)
-        *view = LK_VARIED;
-    else
-        return lk_fail(LK_USAGE, "render: --view takes canonical or varied, not '%s'", text);
-    return LK_OK;
-}
-
-static lk_status check_options(const render_options *o, int rest)
-{
-    int modes = (o->random > 0) + (o->sheet > 0) + (o->parameters != NULL);
-    if (modes != 1 || rest > 1)
-        return lk_fail(LK_USAGE,
-                       "render: give either one parameter file, or --random N, or --sheet N; likeness render --help says more");
-    if (!o->output)
-        return lk_fail(LK_USAGE, "render: -o names what is written; likeness render --help says more");
-    return LK_OK;
-}
-
-static lk_status parse_options(int argc, char **argv, render_options *o, bool *help)
-{
-    enum { SCHEMA = 256, RANDOM, SHEET, SIZE, VIEW, VARIED, SEED, START, SHARD_SIZE, JPEG, THREADS, FORCE };
-    static const struct option LONG[] = {{"output", required_argument, NULL, 'o'},
-                                         {"schema", required_argument, NULL, SCHEMA},
-                                         {"random", required_argument, NULL, RANDOM},
-                                         {"sheet", required_argument, NULL, SHEET},
-                                         {"size", required_argument, NULL, SIZE},
-                                         {"view", required_argument, NULL, VIEW},
-                                         {"varied", no_argument, NULL, VARIED},
-                                         {"seed", required_argument, NULL, SEED},
-                                         {"start", required_argument, NULL, START},
-                                         {"shard-size", required_argument, NULL, SHARD_SIZE},
-                                         {"jpeg", required_argument, NULL, JPEG},
-                                         {"threads", required_argument, NULL, THREADS},
-                                         {"force", no_argument, NULL, FORCE},
-                                         {"help", no_argument, NULL, 'h'},
-                                         {NULL, 0, NULL, 0}};
-    const int64_t most = (int64_t)1 << 48;
-    *o = (render_options){.seed = 1, .shard_size = 2000};
-    *help = false;
-    optind = 1;
-    opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, ":o:h", LONG, NULL)) != -1;) {
-        lk_status status = LK_OK;
-        switch (c) {
-        case 'o': o->output = optarg; break;
-        case 'h': *help = true; return LK_OK;
-        case SCHEMA: o->schema_path = optarg; break;
-        case RANDOM: status = parse_number("random", optarg, 1, most, &o->random); break;
-        case SHEET: status = parse_number("sheet", optarg, 1, 1000, &o->sheet); break;
-        case SIZE: status = parse_number("size", optarg, 32, 1024, &o->size); break;
-        case VIEW: status = parse_view(optarg, &o->view); break;
-        case VARIED: o->view = LK_VARIED; break;
-        case SEED: status = parse_number("seed", optarg, 0, INT64_MAX, &o->seed); break;
-        case START: status = parse_number("start", optarg, 0, most, &o->start); break;
-        case SHARD_SIZE: status = parse_number("shard-size", optarg, 1, 1 << 24, &o->shard_size); break;
-        case JPEG: status = parse_number("jpeg", optarg, 0, 100, &o->jpeg); break;
-        case THREADS: status = parse_number("threads", optarg, 1, MOST_THREADS, &o->threads); break;
-        case FORCE: o->force = true; break;
-        case ':': return lk_fail(LK_USAGE, "render: %s needs a value; likeness render --help says more", argv[optind - 1]);
-        default: return lk_fail(LK_USAGE, "render: there is no option %s; likeness render --help lists them", argv[optind - 1]);
-        }
-        LK_TRY(status);
-    }
-    o->parameters = optind < argc ? argv[optind] : NULL;
-    return check_options(o, argc - optind);
-}
+static const lk_option option_table[] = {
+    {LK_OPTION_PATH, "output", "PATH", "what is written", LK_TARGET(render_options, output), .letter = 'o', .required = true},
+    {LK_OPTION_WHOLE, "random", "N", "write shards of N random faces", LK_TARGET(render_options, random), .low = 1,
+     .high = 1ll << 48},
+    {LK_OPTION_INT, "sheet", "N", "draw N random faces on one page", LK_TARGET(render_options, sheet), .low = 1, .high = 1000},
+    {LK_OPTION_PATH, "schema", "FILE", "the parameters' schema; else the client's own", LK_TARGET(render_options, schema_path)},
+    {LK_OPTION_INT, "size", "S", "edge of a picture in pixels, 32 to 1024 (256; of shards 64, of a sheet 128)",
+     LK_TARGET(render_options, size), .low = 32, .high = 1024},
+    {LK_OPTION_CHOICE, "view", NULL, "canonical: fixed light and camera, what a decoder learns; varied: what an encoder\nsees",
+     LK_TARGET(render_options, view), .choices = "canonical|varied"},
+    {LK_OPTION_FLAG, "varied", NULL, "the same as --view varied", LK_TARGET(render_options, varied)},
+    {LK_OPTION_WHOLE, "seed", "K", "decides random faces and all that varies", LK_TARGET(render_options, seed), .high = 0x1p63},
+    {LK_OPTION_WHOLE, "start", "I", "number of the first face (0): parts of one data set can be made apart",
+     LK_TARGET(render_options, start), .high = 1ll << 48},
+    {LK_OPTION_WHOLE, "shard-size", "M", "faces to a shard", LK_TARGET(render_options, shard_size), .low = 1, .high = 1 << 24},
+    {LK_OPTION_INT, "jpeg", "Q", "keep pictures as JPEG of quality 1 to 100; 0: raw (0)", LK_TARGET(render_options, jpeg),
+     .high = 100},
+    {LK_OPTION_INT, "threads", "T", "drawing threads of each rank; else its share of the cores",
+     LK_TARGET(render_options, threads), .low = 1, .high = 256},
+    {LK_OPTION_FLAG, "force", NULL, "replace the shards that FOLDER already holds", LK_TARGET(render_options, force)},
+    {0}};
 
 /* ---- shared by the modes ---- */
 
@@ -163,7 +80,7 @@ static lk_status render_one(const render_options *o)
     lk_client *client = NULL;
     lk_renderer *renderer = NULL;
     lk_image image = {0};
-    int size = o->size ? (int)o->size : 256;
+    int size = o->size ? o->size : 256;
     lk_status status;
     LK_TRY_OR(done, load_schema(o, &schema));
     LK_TRY_OR(done, lk_parameters_load(schema, o->parameters, p.continuous, p.discrete));
@@ -189,7 +106,7 @@ static lk_status render_sheet(const render_options *o)
     lk_client *client = NULL;
     lk_renderer *renderer = NULL;
     lk_image sheet = {0}, tile = {0};
-    int size = o->size ? (int)o->size : 128, faces = (int)o->sheet, columns = 1;
+    int size = o->size ? o->size : 128, faces = o->sheet, columns = 1;
     while (2 * columns * columns < faces)
         columns++;
     int rows = (faces + columns - 1) / columns;
@@ -292,7 +209,7 @@ static lk_status produce_shard(producer *p, int64_t shard)
              o->view == LK_VARIED ? "varied" : "canonical", (long long)o->seed, (long long)(o->start + begin));
     LK_TRY(lk_path_join(path, o->output, name));
     lk_shard_writer *writer = NULL;
-    LK_TRY(lk_shard_create(path, p->schema, p->size, end - begin, (int)o->jpeg, provenance, &writer));
+    LK_TRY(lk_shard_create(path, p->schema, p->size, end - begin, o->jpeg, provenance, &writer));
     for (int64_t at = begin; at < end; at += p->batch) {
         int count = end - at < p->batch ? (int)(end - at) : p->batch;
         p->first = o->start + at;
@@ -366,11 +283,7 @@ static lk_status render_data_set(const render_options *o)
     lk_process_group group;
     LK_TRY(lk_group_open(&group));
     int share = lk_core_count() / group.local_size;
-    producer p = {.options = o,
-                  .size = o->size ? (int)o->size : 64,
-                  .threads = o->threads  ? (int)o->threads
-                             : share < 1 ? 1
-                                         : share};
+    producer p = {.options = o, .size = o->size ? o->size : 64, .threads = o->threads ? o->threads : share < 1 ? 1 : share};
     lk_schema *schema = NULL;
     lk_status status = lk_group_agree(&group, load_schema(o, &schema));
     p.schema = schema;
@@ -385,16 +298,33 @@ static lk_status render_data_set(const render_options *o)
     return status;
 }
 
-lk_status lk_command_render(int argc, char **argv)
+static lk_status run(void *values, char **arguments, int count)
 {
-    render_options options;
-    bool help;
-    LK_TRY(parse_options(argc, argv, &options, &help));
-    if (help) {
-        fputs(HELP, stdout);
-        return LK_OK;
-    }
-    if (options.random > 0)
-        return render_data_set(&options);
-    return options.sheet > 0 ? render_sheet(&options) : render_one(&options);
+    render_options *o = values;
+    o->parameters = count ? arguments[0] : NULL;
+    if (o->varied)
+        o->view = LK_VARIED;
+    if ((o->random > 0) + (o->sheet > 0) + count != 1)
+        return lk_fail(LK_USAGE,
+                       "render: give either one parameter file, or --random N, or --sheet N; likeness render --help says more");
+    if (o->random > 0)
+        return render_data_set(o);
+    return o->sheet > 0 ? render_sheet(o) : render_one(o);
 }
+
+const lk_command lk_command_render = {
+    .name = "render",
+    .summary = "draw faces from parameters: one picture, or shards of random faces",
+    .usage = "PARAMS.json -o FACE.png [--size 256] [--view canonical|varied] [--seed K]\n"
+             "--random N -o FOLDER [--size 64] [--view canonical|varied] [--seed K] [--start I]\n"
+             "--sheet N -o SHEET.png [--size 128] [--seed K]",
+    .about =
+        "The first draws the face of a parameter file. The second writes shards of N random faces; under mpirun or srun the\n"
+        "ranks take whole shards in turn, and the files are the same whatever the number of ranks and threads. The third draws\n"
+        "N random faces, each in both views, on one page.",
+    .options = option_table,
+    .size = sizeof(render_options),
+    .defaults = &(render_options){.seed = 1, .shard_size = 2000},
+    .takes = "one parameter file",
+    .most = 1,
+    .run = run};

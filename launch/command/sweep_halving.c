@@ -18,12 +18,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char HELP[] =
-    "usage: likeness sweep halving SWEEP-FOLDER POINT-FOLDER FIRST_EPOCH KEEP\n"
-    "\n"
-    "Says whether a point is worth going on with, for launch/sweep. Every decision is a line of job/halving.log in the sweep's folder;\n"
-    "a point that is to stop gets a file STOPPED with the reason.";
-
 enum { METRICS_LIMIT = 1 << 30, LOG_LIMIT = 64 << 20, LINE_SIZE = 512 };
 
 /* A point's first validation at or after the rung. */
@@ -172,15 +166,23 @@ static lk_status visit_rungs(const char *sweep, const char *point, double first,
     return LK_OK;
 }
 
-lk_status lk_sweep_halving(int argc, char **argv)
+static lk_status run(void *values, char **arguments, int count)
 {
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        puts(HELP);
-        return LK_OK;
-    }
-    double first = argc == 5 ? strtod(argv[3], NULL) : 0;
-    double keep = argc == 5 ? strtod(argv[4], NULL) : 0;
-    if (!(first >= 1 && keep > 0 && keep < 1))
-        return lk_fail(LK_USAGE, "sweep halving takes two folders, a first epoch of 1 or more, and a share between 0 and 1");
-    return visit_rungs(argv[1], argv[2], first, keep);
+    (void)values, (void)count;
+    double first, keep;
+    LK_TRY(lk_parse_real("sweep halving", "FIRST_EPOCH", arguments[2], 1, 1e6, &first));
+    LK_TRY(lk_parse_real("sweep halving", "KEEP", arguments[3], 0.05, 0.95, &keep));
+    return visit_rungs(arguments[0], arguments[1], first, keep);
 }
+
+const lk_command lk_sweep_halving = {
+    .name = "sweep halving",
+    .summary = "stops a point that falls behind the others",
+    .usage = "SWEEP-FOLDER POINT-FOLDER FIRST_EPOCH KEEP",
+    .about =
+        "Says whether a point is worth going on with, for launch/sweep. Every decision is a line of job/halving.log in the sweep's\n"
+        "folder; a point that is to stop gets a file STOPPED with the reason.",
+    .takes = "a sweep's folder, a point's folder, a first epoch and a share to keep",
+    .least = 4,
+    .most = 4,
+    .run = run};

@@ -14,20 +14,20 @@
 #include "configs/yaml.h"
 #include "launch/command/sweep.h"
 
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char HELP[] =
-    "usage: likeness sweep plan SWEEP.yaml [--set KEY=VALUE ...] [--dry-run]\n"
-    "\n"
-    "Makes a folder with a resolved config.yaml for every point of a sweep, and prints what launch/sweep needs to start them:\n"
-    "lines of 'dir FOLDER', 'at_once N', 'halving FIRST_EPOCH KEEP' and 'point FOLDER'. Points that are there already stay.\n"
-    "\n"
-    "  --set KEY=VALUE   over the base configuration, for all points (may be repeated)\n"
-    "  --dry-run         check and print, make nothing";
+typedef struct plan_values {
+    lk_set_list sets;
+    bool dry_run;
+} plan_values;
+
+static const lk_option option_table[] = {
+    LK_SET_OPTION(plan_values, sets),
+    {LK_OPTION_FLAG, "dry-run", NULL, "check and print, make nothing", LK_TARGET(plan_values, dry_run)},
+    {0}};
 
 enum { MOST_SETS = 128, MOST_AXES = 16, MOST_POINTS = 10000, SET_SIZE = 1024, NAME_SIZE = 200 };
 
@@ -45,9 +45,7 @@ typedef struct sweep {
     int axis_count;
     int64_t points, at_once;
     double first_epoch, keep; /* of halving; first_epoch 0: none */
-    const char *const *user_sets;
-    int user_set_count;
-    bool dry_run;
+    const plan_values *user;
 } sweep;
 
 /* ---- the file ---- */
@@ -263,8 +261,8 @@ static lk_status describe_point(const sweep *s, int64_t index, point *p)
     p->name[0] = '\0';
     for (int i = 0; s->set && i < s->set->count; i++)
         LK_TRY(add_set(s, p, s->set->items[i]->key, s->set->items[i]));
-    for (int i = 0; i < s->user_set_count && p->count < MOST_SETS; i++)
-        p->sets[p->count++] = s->user_sets[i];
+    for (int i = 0; i < s->user->sets.count && p->count < MOST_SETS; i++)
+        p->sets[p->count++] = s->user->sets.items[i];
     LK_TRY(add_axis_values(s, chosen, p));
     if (p->name[0] == '\0')
         snprintf(p->name, sizeof p->name, "base");
@@ -303,7 +301,7 @@ static lk_status write_point(const sweep *s, const point *p)
     lk_status status;
     LK_TRY_OR(done, lk_path_join(path, config->run.dir, "config.yaml"));
     LK_TRY_OR(done, check_existing(path, config));
-    if (!s->dry_run) {
+    if (!s->user->dry_run) {
         LK_TRY_OR(done, lk_make_folder(config->run.dir));
         LK_TRY_OR(done, lk_config_to_yaml(config, &yaml));
         LK_TRY_OR(done, lk_write_file(path, yaml, strlen(yaml)));
@@ -355,27 +353,25 @@ static lk_status plan(sweep *s)
     return status;
 }
 
-lk_status lk_sweep_plan(int argc, char **argv)
+static lk_status run(void *values, char **arguments, int count)
 {
-    static const struct option options[] = {
-        {"set", required_argument, NULL, 's'}, {"dry-run", no_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'}, {0}};
-    const char *sets[MOST_SETS];
-    sweep s = {.user_sets = sets};
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (option) {
-        case 's':
-            if (s.user_set_count == MOST_SETS / 2)
-                return lk_fail(LK_USAGE, "more than %d --set; write them into the base configuration", MOST_SETS / 2);
-            sets[s.user_set_count++] = optarg;
-            break;
-        case 'd': s.dry_run = true; break;
-        case 'h': puts(HELP); return LK_OK;
-        default: return lk_fail(LK_USAGE, "likeness sweep plan --help lists the options");
-        }
-    }
-    if (argc - optind != 1)
-        return lk_fail(LK_USAGE, "likeness sweep plan takes one sweep file; likeness sweep plan --help says more");
-    s.file = argv[optind];
+    (void)count;
+    sweep s = {.file = arguments[0], .user = values};
     LK_TRY(plan(&s));
     return fflush(stdout) == 0 ? LK_OK : lk_fail(LK_IO, "plan: cannot write the result");
 }
+
+const lk_command lk_sweep_plan = {
+    .name = "sweep plan",
+    .summary = "makes the folders and configurations of a sweep's points",
+    .usage = "SWEEP.yaml [--set KEY=VALUE ...] [--dry-run]",
+    .about =
+        "Makes a folder with a resolved config.yaml for every point of a sweep, and prints what launch/sweep needs to start\n"
+        "them: lines of 'dir FOLDER', 'at_once N', 'halving FIRST_EPOCH KEEP' and 'point FOLDER'. Points that are there already\n"
+        "stay. --set is over the base configuration, for all points.",
+    .options = option_table,
+    .size = sizeof(plan_values),
+    .takes = "one sweep file",
+    .least = 1,
+    .most = 1,
+    .run = run};

@@ -25,6 +25,6 @@ for line in '32 px, width 0.125, norm none, f32, batch 16' 'samples/s' 'ms a ste
 done
 [ -s kept/train/shard-00000.h5 ] && [ -s kept/decoder.safetensors ] || fail "--folder keeps no inputs"
 
-refused 64 "no part 'speed'" bench speed
+refused 64 "step, loader or collectives, not 'speed'" bench speed
 refused 64 "--steps takes a whole number" bench --steps 0
 refused 78 "model.width" bench step --set model.width=1

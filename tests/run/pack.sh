@@ -81,7 +81,7 @@ expect 65 damaged "$LIKENESS" inspect damaged.h5 --verify
 
 # The command line.
 expect 64 "needs a source" "$LIKENESS" pack -o x --schema "$schema"
-expect 64 "needs a source" "$LIKENESS" pack studio -o x
+expect 64 "needs --schema FILE" "$LIKENESS" pack studio -o x
 expect 64 "--split takes" "$LIKENESS" pack studio -o x --schema "$schema" --split 0.7/0.7
 expect 64 "there is no option --sise" "$LIKENESS" pack studio -o x --schema "$schema" --sise 3
 expect 64 "--size takes a whole number" "$LIKENESS" pack studio -o x --schema "$schema" --size big

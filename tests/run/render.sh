@@ -55,9 +55,9 @@ refuses 64 "already holds shards" "$LIKENESS" render $common -o one
 cp one/shard-00004.h5 kept.h5
 "$LIKENESS" render --random 20 --size 48 --shard-size 20 --seed 3 -o one --force >/dev/null || fail "--force"
 [ "$(cd one && echo *)" = shard-00000.h5 ] || fail "--force left shards of another run"
-refuses 64 "either one parameter file" "$LIKENESS" render
+refuses 64 "either one parameter file" "$LIKENESS" render -o x
 refuses 64 "either one parameter file" "$LIKENESS" render face.json --random 3 -o x
-refuses 64 "-o names" "$LIKENESS" render --random 3
+refuses 64 "needs --output PATH" "$LIKENESS" render --random 3
 refuses 64 "--size takes a whole number from 32 to 1024" "$LIKENESS" render face.json -o x.png --size 31
 refuses 64 "--random takes a whole number" "$LIKENESS" render --random 3x -o x
 refuses 64 "canonical or varied" "$LIKENESS" render face.json -o x.png --view both
