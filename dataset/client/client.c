@@ -67,12 +67,22 @@ static lk_status find_folder(char out[LK_PATH_SIZE])
     return find_beside(PLACES, sizeof PLACES / sizeof *PLACES, "3dobjs/base.obj", out);
 }
 
-lk_status lk_client_schema_path(char out[LK_PATH_SIZE])
+static lk_status find_configuration(const char *name, char out[LK_PATH_SIZE])
 {
     static const char *const PLACES[] = {"../share/likeness", "../configs", "../../configs", "../../../configs"};
     char folder[LK_PATH_SIZE];
-    LK_TRY(find_beside(PLACES, sizeof PLACES / sizeof *PLACES, "client-schema.yaml", folder));
-    return lk_path_join(out, folder, "client-schema.yaml");
+    LK_TRY(find_beside(PLACES, sizeof PLACES / sizeof *PLACES, name, folder));
+    return lk_path_join(out, folder, name);
+}
+
+lk_status lk_client_schema_path(char out[LK_PATH_SIZE])
+{
+    return find_configuration("client-schema.yaml", out);
+}
+
+lk_status lk_client_prior_path(char out[LK_PATH_SIZE])
+{
+    return find_configuration("client-prior.yaml", out);
 }
 
 /* ---- opening ---- */

@@ -27,6 +27,8 @@ void lk_client_close(lk_client *client);
 
 /* Where the client's own schema lies: share/likeness/client-schema.yaml of the program's prefix, or configs/ of its sources. */
 lk_status lk_client_schema_path(char out[LK_PATH_SIZE]);
+/* The same for the prior that goes with it, client-prior.yaml (dataset/client/prior.h). */
+lk_status lk_client_prior_path(char out[LK_PATH_SIZE]);
 
 /* Scratch memory of one drawing thread. */
 typedef struct lk_renderer lk_renderer;
