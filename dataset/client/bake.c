@@ -150,17 +150,21 @@ static void measure_eyes(const lk_mesh *mesh, const lk_vec3 *neutral, lk_bake *b
     }
 }
 
-/* Four octaves of value noise. */
-static void make_noise(float *noise)
+typedef struct octave {
+    int step; /* texels from knot to knot */
+    float gain;
+} octave;
+
+static const octave NOISE[] = {{16, 1}, {8, 0.6f}, {4, 0.36f}, {2, 0.22f}};
+static const octave CLOUD[] = {{64, 0.8f}, {32, 0.4f}, {16, 0.2f}, {8, 0.1f}, {4, 0.05f}, {2, 0.025f}};
+
+/* Octaves of value noise. */
+static void make_noise(const octave *octaves, size_t count, uint64_t stream, float *noise)
 {
-    static const struct {
-        int step;
-        float gain;
-    } OCTAVES[] = {{16, 1}, {8, 0.6f}, {4, 0.36f}, {2, 0.22f}};
-    lk_random random = lk_random_make(77, 0);
+    lk_random random = lk_random_make(77, stream);
     memset(noise, 0, LK_NOISE_SIZE * LK_NOISE_SIZE * sizeof *noise);
-    for (size_t octave = 0; octave < sizeof OCTAVES / sizeof *OCTAVES; octave++) {
-        int step = OCTAVES[octave].step, n = LK_NOISE_SIZE / step;
+    for (size_t o = 0; o < count; o++) {
+        int step = octaves[o].step, n = LK_NOISE_SIZE / step;
         float knots[LK_NOISE_SIZE / 2][LK_NOISE_SIZE / 2];
         for (int y = 0; y < n; y++)
             for (int x = 0; x < n; x++)
@@ -171,7 +175,7 @@ static void make_noise(float *noise)
                 float u = lk_smooth(0, 1, (float)(x % step) / (float)step), v = lk_smooth(0, 1, (float)(y % step) / (float)step);
                 float upper = knots[j][i] * (1 - u) + knots[j][right] * u,
                       lower = knots[below][i] * (1 - u) + knots[below][right] * u;
-                noise[y * LK_NOISE_SIZE + x] += OCTAVES[octave].gain * (upper * (1 - v) + lower * v);
+                noise[y * LK_NOISE_SIZE + x] += octaves[o].gain * (upper * (1 - v) + lower * v);
             }
     }
 }
@@ -183,7 +187,8 @@ lk_status lk_bake_make(const lk_mesh *mesh, const lk_vec3 *neutral, int threads,
     out->skin = calloc((size_t)mesh->count, sizeof *out->skin);
     out->noise = malloc(LK_NOISE_SIZE * LK_NOISE_SIZE * sizeof *out->noise);
     lk_status status = LK_OK;
-    if (!out->normals || !out->skin || !out->noise) {
+    out->cloud = malloc(LK_NOISE_SIZE * LK_NOISE_SIZE * sizeof *out->cloud);
+    if (!out->normals || !out->skin || !out->noise || !out->cloud) {
         status = lk_fail(LK_INTERNAL, "no memory for the face's paint");
         goto failed;
     }
@@ -191,7 +196,8 @@ lk_status lk_bake_make(const lk_mesh *mesh, const lk_vec3 *neutral, int threads,
     LK_TRY_OR(failed, occlude(mesh, neutral, out, threads));
     mark_skin(mesh, neutral, out);
     measure_eyes(mesh, neutral, out);
-    make_noise(out->noise);
+    make_noise(NOISE, sizeof NOISE / sizeof *NOISE, 0, out->noise);
+    make_noise(CLOUD, sizeof CLOUD / sizeof *CLOUD, 1, out->cloud);
     return LK_OK;
 failed:
     lk_bake_free(out);
@@ -203,5 +209,6 @@ void lk_bake_free(lk_bake *bake)
     free(bake->normals);
     free(bake->skin);
     free(bake->noise);
+    free(bake->cloud);
     *bake = (lk_bake){0};
 }

@@ -20,6 +20,7 @@ typedef struct lk_bake {
     lk_vec3 eye_centre[2]; /* of LK_PART_LEFT_EYE and LK_PART_RIGHT_EYE */
     float eye_radius;
     float *noise; /* LK_NOISE_SIZE squared, about -1.5..1.5, tiles */
+    float *cloud; /* the same with slow changes strongest: amplitude 1/f, as in photos */
 } lk_bake;
 
 enum { LK_NOISE_SIZE = 256 };
@@ -35,6 +36,16 @@ static inline float lk_noise(const lk_bake *bake, float u, float v)
 {
     int x = (int)floorf(u) & (LK_NOISE_SIZE - 1), y = (int)floorf(v) & (LK_NOISE_SIZE - 1);
     return bake->noise[y * LK_NOISE_SIZE + x];
+}
+
+/* The cloud between texels. */
+static inline float lk_cloud(const lk_bake *bake, float u, float v)
+{
+    float i = floorf(u), j = floorf(v), s = u - i, t = v - j;
+    int x = (int)i & (LK_NOISE_SIZE - 1), y = (int)j & (LK_NOISE_SIZE - 1);
+    int right = (x + 1) & (LK_NOISE_SIZE - 1), below = (y + 1) & (LK_NOISE_SIZE - 1);
+    const float *upper = bake->cloud + y * LK_NOISE_SIZE, *lower = bake->cloud + below * LK_NOISE_SIZE;
+    return (upper[x] * (1 - s) + upper[right] * s) * (1 - t) + (lower[x] * (1 - s) + lower[right] * s) * t;
 }
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "base/thread.h"
+#include "dataset/client/accessories.h"
 #include "dataset/client/develop.h"
 #include "dataset/client/drawing.h"
 #include "dataset/client/morph.h"
@@ -182,12 +183,21 @@ struct lk_renderer {
     const lk_client *client;
     lk_face face;
     lk_darkroom *darkroom;
+    const lk_backgrounds *backgrounds;
 };
 
 /* Along each edge of a pixel; large pictures are smooth enough without. */
 static int samples_per_pixel(int size)
 {
     return size <= 512 ? 2 : 1;
+}
+
+static float foremost(const lk_mesh *mesh, lk_part part, const lk_vec3 *positions)
+{
+    float front = -1e9f;
+    for (int i = 0; i < mesh->parts[part].count * 3; i++)
+        front = lk_max(front, positions[mesh->parts[part].corners[i / 3][i % 3]].z);
+    return front;
 }
 
 lk_status lk_renderer_create(const lk_client *client, int size, lk_renderer **out)
@@ -204,12 +214,18 @@ lk_status lk_renderer_create(const lk_client *client, int size, lk_renderer **ou
     face->mesh = client->mesh;
     face->bake = &client->bake;
     face->neutral = lk_morph_neutral(client->morph);
-    lk_vec3 **arrays[] = {&face->positions, &face->moves, &face->normals, &face->screen};
-    for (int i = 0; i < 4; i++)
+    face->teeth_front = foremost(client->mesh, LK_PART_UPPER_TEETH, face->neutral);
+    lk_vec3 **arrays[] = {&face->positions, &face->moves, &face->normals, &face->screen, &face->outside};
+    for (int i = 0; i < 5; i++)
         if (!(*arrays[i] = malloc(n * sizeof **arrays[i]))) {
             status = lk_fail(LK_INTERNAL, "no memory to draw a face");
             goto failed;
         }
+    face->hat.corners = malloc((size_t)client->mesh->parts[LK_PART_SKIN].count * sizeof *face->hat.corners);
+    if (!face->hat.corners) {
+        status = lk_fail(LK_INTERNAL, "no memory to draw a face");
+        goto failed;
+    }
     LK_TRY_OR(failed, lk_raster_allocate(size * samples_per_pixel(size), &face->raster));
     LK_TRY_OR(failed, lk_darkroom_create(size, &renderer->darkroom));
     *out = renderer;
@@ -227,6 +243,8 @@ void lk_renderer_free(lk_renderer *renderer)
     free(renderer->face.moves);
     free(renderer->face.normals);
     free(renderer->face.screen);
+    free(renderer->face.outside);
+    free(renderer->face.hat.corners);
     lk_raster_free(&renderer->face.raster);
     lk_darkroom_free(renderer->darkroom);
     free(renderer);
@@ -238,11 +256,30 @@ static lk_turn turn_of(float yaw, float pitch)
     return (lk_turn){{cy, 0, sy}, {sp * sy, cp, -sp * cy}, {-cp * sy, sp, cp * cy}};
 }
 
+void lk_renderer_set_backgrounds(lk_renderer *renderer, const lk_backgrounds *backgrounds)
+{
+    renderer->backgrounds = backgrounds;
+}
+
+/* The crop's error: a similarity about the middle of the picture. */
+static void misplace_crop(lk_camera *camera, const lk_scene *scene, int size)
+{
+    float scale = 1 + scene->crop_scale, c = scale * cosf(scene->crop_roll), s = scale * sinf(scene->crop_roll);
+    float edge = (float)size, cosine = camera->cosine, sine = camera->sine;
+    float x = camera->shift_x - 0.5f * edge, y = camera->shift_y - 0.5f * edge;
+    camera->cosine = c * cosine - s * sine;
+    camera->sine = c * sine + s * cosine;
+    camera->shift_x = c * x - s * y + (0.5f + scene->crop_x) * edge;
+    camera->shift_y = s * x + c * y + (0.5f + scene->crop_y) * edge;
+    camera->scale *= scale;
+}
+
 /* Geometry: morph, turn, normals, camera. */
 static void pose(lk_face *face, const lk_morph *morph, const float *continuous)
 {
     const lk_scene *scene = &face->scene;
-    lk_morph_apply(morph, continuous, face->positions);
+    lk_morph_apply(morph, continuous, scene->lively ? scene->expression : NULL, face->positions);
+    face->age = lk_morph_age(morph, continuous);
     face->turn = turn_of(scene->yaw, scene->pitch);
     for (int i = 0; i < face->mesh->count; i++) {
         face->moves[i] = lk_vec3_sub(face->positions[i], face->neutral[i]);
@@ -250,6 +287,8 @@ static void pose(lk_face *face, const lk_morph *morph, const float *continuous)
     }
     lk_mesh_normals(face->mesh, face->positions, face->normals);
     face->camera = lk_camera_on_eyes(face->mesh, face->positions, face->raster.size);
+    if (scene->lively)
+        misplace_crop(&face->camera, scene, face->raster.size);
     for (int i = 0; i < face->mesh->count; i++)
         face->screen[i] = lk_project(&face->camera, face->positions[i]);
     face->halfway = lk_vec3_normalize(lk_vec3_add(scene->key_direction, lk_v3(0, 0, 1)));
@@ -278,16 +317,24 @@ lk_status lk_render(lk_renderer *renderer, const float *continuous, const uint8_
             return lk_fail(LK_BAD_DATA, "choice %d of the group \"%s\" does not exist", discrete[group], LK_GROUPS[id].group);
         choices[id] = group < 0 ? LK_GROUPS[id].usual : client->choice_of[id][discrete[group]];
     }
-    face->scene = view == LK_CANONICAL ? lk_scene_canonical() : lk_scene_varied(seed);
+    face->scene = view == LK_CANONICAL ? lk_scene_canonical()
+                  : view == LK_VARIED  ? lk_scene_varied(seed)
+                                       : lk_scene_photo(seed, renderer->backgrounds);
     face->look = lk_look_of(choices);
     pose(face, client->morph, continuous);
     lk_raster_clear(&face->raster);
     for (int part = LK_PART_SKIN; part <= LK_PART_RIGHT_EYE; part++)
         lk_raster_triangles(&face->raster, &face->mesh->parts[part], (lk_part)part, face->screen);
+    for (int part = LK_PART_UPPER_TEETH; face->scene.mouth_open && part <= LK_PART_TONGUE; part++)
+        lk_raster_triangles(&face->raster, &face->mesh->parts[part], (lk_part)part, face->screen);
     draw_background(face);
     lk_shade(face);
     lk_draw_lashes(face);
+    lk_draw_hat(face);
     lk_draw_strands(face, &client->brows[choices[LK_BROWS]], &client->beards[choices[LK_BEARD]], &client->hair[choices[LK_HAIR]]);
+    lk_draw_glasses(face);
+    lk_draw_locks(face);
+    lk_draw_hand(face);
     return lk_develop(renderer->darkroom, &face->raster, &face->scene, image);
 }
 

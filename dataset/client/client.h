@@ -2,15 +2,17 @@
  * morph targets (CC0) with procedural hair, brows, beards, paint.
  *
  * Its schema (configs/client-schema.yaml): continuous = the face modifiers that visibly change a frontal face, left and right
- * tied; discrete = hair, hair_colour, brows, beard, lips, skin, eyes. Two kinds of picture from the same parameters:
- * canonical (fixed light, plain background, fixed camera) for the decoder, varied (light, background, small yaw and pitch,
- * blur, noise, compression) for the encoder. Both put the eyes where dataset/crop.h says.
+ * tied; discrete = hair, hair_colour, brows, beard, lips, skin, eyes. Three kinds of picture from the same parameters:
+ * canonical (fixed light, plain background, fixed camera) for the decoder; varied (light, background, small yaw and pitch,
+ * blur, noise, compression); photo (besides, expressions, turned heads, glasses, hats, any camera) for the encoder. The first two
+ * put the eyes where dataset/crop.h says, the third a little beside, as the alignment of photos does.
  */
 #ifndef LK_DATASET_CLIENT_CLIENT_H
 #define LK_DATASET_CLIENT_CLIENT_H
 
 #include "base/error.h"
 #include "base/file.h"
+#include "dataset/client/backgrounds.h"
 #include "dataset/image.h"
 #include "dataset/schema.h"
 
@@ -36,10 +38,13 @@ typedef struct lk_renderer lk_renderer;
 lk_status lk_renderer_create(const lk_client *client, int size, lk_renderer **out);
 void lk_renderer_free(lk_renderer *renderer);
 
-typedef enum lk_view { LK_CANONICAL, LK_VARIED } lk_view;
+/* The user's own pictures behind the faces of LK_PHOTO; NULL: none. Must outlive the renderer. */
+void lk_renderer_set_backgrounds(lk_renderer *renderer, const lk_backgrounds *backgrounds);
+
+typedef enum lk_view { LK_CANONICAL, LK_VARIED, LK_PHOTO, LK_VIEWS } lk_view;
 
 /* Draws into image (size*size*3). continuous in [0,1], discrete indices, both in schema order. `seed` decides everything that
- * varies in LK_VARIED and is ignored in LK_CANONICAL. The same bytes for the same arguments on any thread. */
+ * varies and is ignored in LK_CANONICAL. The same bytes for the same arguments on any thread. */
 lk_status lk_render(lk_renderer *renderer, const float *continuous, const uint8_t *discrete, lk_view view, uint64_t seed,
                     uint8_t *image);
 

@@ -11,8 +11,8 @@
 typedef struct lk_look {
     int hair, brows, beard;
     lk_vec3 skin, lips, hair_colour, brow_colour, beard_colour, iris;
-    float lip_gloss;
-    float cap; /* how much of the scalp is painted */
+    float lip_gloss, lip_paint; /* 0 bare .. 1 painted */
+    float cap;                  /* how much of the scalp is painted */
 } lk_look;
 
 lk_look lk_look_of(const int choices[LK_GROUP_IDS]);
@@ -40,6 +40,10 @@ typedef struct lk_face {
     lk_vec3 *moves;     /* [mesh->count] morphed minus neutral, not turned */
     lk_vec3 *normals;   /* [mesh->count] turned */
     lk_vec3 *screen;    /* [mesh->count] projected */
+    lk_vec3 *outside;   /* [mesh->count] of a hat, projected */
+    lk_triangles hat;   /* those of the skin that a hat covers; room for all */
+    float age;          /* 0 young .. 1 old */
+    float teeth_front;  /* z of the foremost tooth on the neutral face */
     lk_raster raster;
 } lk_face;
 
@@ -48,6 +52,9 @@ static inline lk_vec3 lk_ambient(const lk_scene *scene, lk_vec3 normal)
 {
     return lk_vec3_mix(scene->ground, scene->sky, 0.5f + 0.5f * normal.y);
 }
+
+/* Light on a matt surface that faces `normal`, without the face's own shade. */
+lk_vec3 lk_matt_light(const lk_scene *scene, lk_vec3 normal);
 
 /* shade.c: colours every sample that the raster's triangles cover. */
 void lk_shade(lk_face *face);

@@ -25,7 +25,10 @@ static const struct {
               {"helper-l-eyelashes-2", LK_PART_UPPER_LASHES},
               {"helper-r-eyelashes-2", LK_PART_UPPER_LASHES},
               {"helper-l-eyelashes-1", LK_PART_LOWER_LASHES},
-              {"helper-r-eyelashes-1", LK_PART_LOWER_LASHES}};
+              {"helper-r-eyelashes-1", LK_PART_LOWER_LASHES},
+              {"helper-upper-teeth", LK_PART_UPPER_TEETH},
+              {"helper-lower-teeth", LK_PART_LOWER_TEETH},
+              {"helper-tongue", LK_PART_TONGUE}};
 
 /* base.obj as written: quads of the groups above. */
 typedef struct obj_face {
@@ -187,6 +190,17 @@ static lk_status choose_vertices(lk_mesh *mesh, obj_file *obj)
     return mesh->count <= MAX_VERTICES ? LK_OK : lk_fail(LK_BAD_DATA, "the base mesh has too many face vertices");
 }
 
+/* MakeHuman's teeth meet above the line of the lips: lowered, a smile shows the upper ones. */
+static void lower_teeth(lk_mesh *mesh, const obj_file *obj)
+{
+    for (int i = 0; i < obj->face_count; i++)
+        if (obj->faces[i].part == LK_PART_UPPER_TEETH || obj->faces[i].part == LK_PART_LOWER_TEETH)
+            for (int k = 0; k < obj->faces[i].corners; k++) {
+                int vertex = obj->faces[i].vertex[k];
+                mesh->base[mesh->kept[vertex]].y = obj->vertices[vertex].y - 0.05f;
+            }
+}
+
 static lk_status copy_geometry(lk_mesh *mesh, const obj_file *obj)
 {
     size_t n = (size_t)mesh->count;
@@ -206,6 +220,7 @@ static lk_status copy_geometry(lk_mesh *mesh, const obj_file *obj)
     for (int i = 0; i < obj->vertex_count; i++)
         if (mesh->kept[i] >= 0)
             mesh->base[mesh->kept[i]] = obj->vertices[i];
+    lower_teeth(mesh, obj);
     for (int i = obj->face_count - 1; i >= 0; i--)
         for (int k = 0; k < obj->faces[i].corners; k++)
             memcpy(mesh->uv[mesh->kept[obj->faces[i].vertex[k]]], obj->textures[obj->faces[i].texture[k]], sizeof *mesh->uv);

@@ -18,6 +18,9 @@ typedef enum lk_part {
     LK_PART_RIGHT_EYE,
     LK_PART_UPPER_LASHES,
     LK_PART_LOWER_LASHES,
+    LK_PART_UPPER_TEETH,
+    LK_PART_LOWER_TEETH,
+    LK_PART_TONGUE,
     LK_PART_COUNT
 } lk_part;
 

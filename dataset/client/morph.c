@@ -13,12 +13,32 @@
 enum { RACES = 3, SEXES = 2, AGES = 2, MUSCLES = 3 };
 enum { RACE_TARGETS = RACES * SEXES * AGES, MACRO_TARGETS = RACE_TARGETS + SEXES * AGES * MUSCLES };
 enum { GENDER, AGE, AFRICAN, ASIAN, CAUCASIAN, MUSCLE, MACRO_COUNT };
-enum { MAX_TARGET_BYTES = 8 << 20 };
+enum { EXPRESSION_TARGETS = RACES * LK_EXPRESSIONS, MAX_TARGET_BYTES = 8 << 20 };
 
 static const char *const RACE_NAMES[RACES] = {"african", "asian", "caucasian"};
 static const char *const SEX_NAMES[SEXES] = {"female", "male"};
 static const char *const AGE_NAMES[AGES] = {"young", "old"};
 static const char *const MUSCLE_NAMES[MUSCLES] = {"minmuscle", "averagemuscle", "maxmuscle"};
+
+static const char *const EXPRESSION_NAMES[LK_EXPRESSIONS] = {
+    [LK_SMILE] = "mouth-corner-puller",
+    [LK_BARE_TEETH] = "mouth-upward-retraction",
+    [LK_STRETCH_MOUTH] = "mouth-retraction",
+    [LK_PART_LIPS] = "mouth-part-later",
+    [LK_OPEN_MOUTH] = "mouth-open",
+    [LK_PURSE_LIPS] = "mouth-pursing",
+    [LK_FROWN_MOUTH] = "mouth-depression",
+    [LK_CLOSE_LEFT_EYE] = "eye-left-closure",
+    [LK_CLOSE_RIGHT_EYE] = "eye-right-closure",
+    [LK_NARROW_LEFT_EYE] = "eye-left-slit",
+    [LK_NARROW_RIGHT_EYE] = "eye-right-slit",
+    [LK_RAISE_LEFT_BROW] = "eyebrows-left-up",
+    [LK_RAISE_RIGHT_BROW] = "eyebrows-right-up",
+    [LK_LOWER_LEFT_BROW] = "eyebrows-left-down",
+    [LK_LOWER_RIGHT_BROW] = "eyebrows-right-down",
+    [LK_WORRY_LEFT_BROW] = "eyebrows-left-inner-up",
+    [LK_WORRY_RIGHT_BROW] = "eyebrows-right-inner-up",
+};
 
 static const struct {
     const char *name;
@@ -42,6 +62,7 @@ struct lk_morph {
     int macro_index[MACRO_COUNT];   /* which continuous parameter, or -1 */
     lk_vec3 *macros[MACRO_TARGETS]; /* dense: they move every vertex */
     morph_target (*modifiers)[2];   /* [continuous_count] negative and positive */
+    morph_target expressions[RACES][LK_EXPRESSIONS];
 };
 
 /* ---- reading targets ---- */
@@ -201,6 +222,17 @@ static lk_status load_macro(lk_morph *morph, int number)
     return status;
 }
 
+static lk_status load_expression(lk_morph *morph, int number)
+{
+    char path[LK_PATH_SIZE];
+    int race = number / LK_EXPRESSIONS, unit = number % LK_EXPRESSIONS;
+    int written = snprintf(path, sizeof path, "%s/targets/expression/units/%s/%s.target.gz", morph->folder, RACE_NAMES[race],
+                           EXPRESSION_NAMES[unit]);
+    if (written >= (int)sizeof path)
+        return lk_fail(LK_USAGE, "the path of the face data is too long: %s", morph->folder);
+    return read_target(path, morph->mesh, &morph->expressions[race][unit]);
+}
+
 static lk_status load_item(void *context, int64_t i, int worker)
 {
     (void)worker;
@@ -208,6 +240,8 @@ static lk_status load_item(void *context, int64_t i, int worker)
     if (i < MACRO_TARGETS)
         return load_macro(morph, (int)i);
     int parameter = (int)i - MACRO_TARGETS;
+    if (parameter >= morph->schema->continuous_count)
+        return load_expression(morph, parameter - morph->schema->continuous_count);
     for (int macro = 0; macro < MACRO_COUNT; macro++)
         if (morph->macro_index[macro] == parameter)
             return LK_OK;
@@ -267,7 +301,23 @@ static lk_vec3 eyeball_centre(const lk_mesh *mesh, const lk_vec3 *positions)
     return lk_vec3_scale(sum, 1.0f / (float)n);
 }
 
-void lk_morph_apply(const lk_morph *morph, const float *continuous, lk_vec3 *positions)
+/* After the eyes have found their place, so that an expression does not move the crop. */
+static void add_expression(const lk_morph *morph, const float value[MACRO_COUNT], const float *expression, lk_vec3 *positions)
+{
+    float races[RACES] = {lk_max(value[AFRICAN], 0), lk_max(value[ASIAN], 0), lk_max(value[CAUCASIAN], 0)};
+    float total = races[0] + races[1] + races[2];
+    for (int race = 0; race < RACES; race++)
+        for (int unit = 0; unit < LK_EXPRESSIONS; unit++) {
+            const morph_target *target = &morph->expressions[race][unit];
+            float weight = expression[unit] * (total > 1e-6f ? races[race] / total : 1.0f / RACES);
+            for (int k = 0; weight != 0 && k < target->count; k++) {
+                lk_vec3 *p = &positions[target->vertices[k]];
+                *p = lk_vec3_add_scaled(*p, weight, target->moves[k]);
+            }
+        }
+}
+
+void lk_morph_apply(const lk_morph *morph, const float *continuous, const float *expression, lk_vec3 *positions)
 {
     const lk_schema *schema = morph->schema;
     float macros[MACRO_COUNT];
@@ -289,6 +339,17 @@ void lk_morph_apply(const lk_morph *morph, const float *continuous, lk_vec3 *pos
     lk_vec3 shift = lk_vec3_sub(neutral_eyes, eyes);
     for (int i = 0; i < morph->mesh->count; i++)
         positions[i] = lk_vec3_add(positions[i], shift);
+    if (expression)
+        add_expression(morph, macros, expression, positions);
+}
+
+float lk_morph_age(const lk_morph *morph, const float *continuous)
+{
+    int i = morph->macro_index[AGE];
+    if (i < 0)
+        return 0;
+    const lk_continuous *age = &morph->schema->continuous[i];
+    return lk_clamp01((age->min + continuous[i] * (age->max - age->min) - MACROS[AGE].average) / (1 - MACROS[AGE].average));
 }
 
 const lk_vec3 *lk_morph_neutral(const lk_morph *morph)
@@ -319,7 +380,7 @@ lk_status lk_morph_open(const char *folder, const lk_mesh *mesh, const lk_schema
             if (strcmp(schema->continuous[i].name, MACROS[m].name) == 0)
                 morph->macro_index[m] = i;
     }
-    LK_TRY_OR(failed, lk_parallel_for(threads, MACRO_TARGETS + schema->continuous_count, load_item, morph));
+    LK_TRY_OR(failed, lk_parallel_for(threads, MACRO_TARGETS + schema->continuous_count + EXPRESSION_TARGETS, load_item, morph));
     add_macros(morph, average, morph->neutral);
     lk_vec3 origin = eyeball_centre(mesh, morph->neutral);
     for (int i = 0; i < mesh->count; i++)
@@ -343,6 +404,10 @@ void lk_morph_close(lk_morph *morph)
             free(morph->modifiers[i][sign].vertices);
             free(morph->modifiers[i][sign].moves);
         }
+    for (int i = 0; i < EXPRESSION_TARGETS; i++) {
+        free(morph->expressions[i / LK_EXPRESSIONS][i % LK_EXPRESSIONS].vertices);
+        free(morph->expressions[i / LK_EXPRESSIONS][i % LK_EXPRESSIONS].moves);
+    }
     free(morph->modifiers);
     free(morph->neutral);
     free(morph);

@@ -24,7 +24,33 @@ void lk_morph_close(lk_morph *morph);
 /* The average young face, [mesh->count], origin between the eyes: the space in which faces are painted and hair grows. */
 const lk_vec3 *lk_morph_neutral(const lk_morph *morph);
 
-/* continuous: schema order, [0,1]. Writes positions[mesh->count], moved so that the eyes stay around the origin. */
-void lk_morph_apply(const lk_morph *morph, const float *continuous, lk_vec3 *positions);
+/* MakeHuman's expression units, mixed of the three origins as the face is. Left and right are the person's. */
+typedef enum lk_expression {
+    LK_SMILE,
+    LK_BARE_TEETH,
+    LK_STRETCH_MOUTH,
+    LK_PART_LIPS,
+    LK_OPEN_MOUTH,
+    LK_PURSE_LIPS,
+    LK_FROWN_MOUTH,
+    LK_CLOSE_LEFT_EYE,
+    LK_CLOSE_RIGHT_EYE,
+    LK_NARROW_LEFT_EYE,
+    LK_NARROW_RIGHT_EYE,
+    LK_RAISE_LEFT_BROW,
+    LK_RAISE_RIGHT_BROW,
+    LK_LOWER_LEFT_BROW,
+    LK_LOWER_RIGHT_BROW,
+    LK_WORRY_LEFT_BROW,
+    LK_WORRY_RIGHT_BROW,
+    LK_EXPRESSIONS
+} lk_expression;
+
+/* continuous: schema order, [0,1]; expression: a weight a unit, 0 at rest, or NULL. Writes positions[mesh->count], moved so that
+ * the eyes stay around the origin. */
+void lk_morph_apply(const lk_morph *morph, const float *continuous, const float *expression, lk_vec3 *positions);
+
+/* 0 young .. 1 old; 0 where the schema has no age. */
+float lk_morph_age(const lk_morph *morph, const float *continuous);
 
 #endif

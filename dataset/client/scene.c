@@ -1,6 +1,5 @@
 #include "dataset/client/scene.h"
 
-#include "base/random.h"
 #include "dataset/client/styles.h"
 
 /* One generator a purpose: a change in one leaves the others' draws alone. */
@@ -20,6 +19,7 @@ lk_scene lk_scene_canonical(void)
         .back_from = lk_srgb(150, 160, 172),
         .back_to = lk_srgb(104, 110, 120),
         .back_y = 1,
+        .softness = 1,
         .gain = {1, 1, 1},
         .contrast = 1,
         .saturation = 1,
@@ -27,7 +27,7 @@ lk_scene lk_scene_canonical(void)
     return scene;
 }
 
-static lk_vec3 random_direction(lk_random *random, float most_aside, float lowest, float highest)
+lk_vec3 lk_scene_random_direction(lk_random *random, float most_aside, float lowest, float highest)
 {
     float aside = lk_random_range(random, -most_aside, most_aside) * RADIANS,
           height = lk_random_range(random, lowest, highest) * RADIANS;
@@ -35,7 +35,7 @@ static lk_vec3 random_direction(lk_random *random, float most_aside, float lowes
 }
 
 /* White light that is a little warm or cold. */
-static lk_vec3 random_white(lk_random *random, float strength, float spread)
+lk_vec3 lk_scene_random_white(lk_random *random, float strength, float spread)
 {
     float warmth = lk_random_range(random, -spread, spread), tint = lk_random_range(random, -spread, spread) * 0.3f;
     return lk_v3(strength * (1 + warmth), strength * (1 + tint), strength * (1 - warmth));
@@ -43,17 +43,17 @@ static lk_vec3 random_white(lk_random *random, float strength, float spread)
 
 static void draw_light(lk_scene *scene, lk_random *random)
 {
-    scene->key_direction = random_direction(random, 50, 0, 55);
-    scene->key_colour = random_white(random, lk_random_range(random, 0.85f, 1.2f), 0.12f);
-    scene->fill_direction = random_direction(random, 80, -20, 40);
+    scene->key_direction = lk_scene_random_direction(random, 50, 0, 55);
+    scene->key_colour = lk_scene_random_white(random, lk_random_range(random, 0.85f, 1.2f), 0.12f);
+    scene->fill_direction = lk_scene_random_direction(random, 80, -20, 40);
     scene->fill_direction.x = copysignf(scene->fill_direction.x, -scene->key_direction.x);
-    scene->fill_colour = random_white(random, lk_random_range(random, 0, 0.4f), 0.2f);
+    scene->fill_colour = lk_scene_random_white(random, lk_random_range(random, 0, 0.4f), 0.2f);
     float around = lk_random_range(random, 0.28f, 0.55f);
-    scene->sky = random_white(random, around, 0.12f);
-    scene->ground = random_white(random, around * lk_random_range(random, 0.25f, 0.8f), 0.12f);
+    scene->sky = lk_scene_random_white(random, around, 0.12f);
+    scene->ground = lk_scene_random_white(random, around * lk_random_range(random, 0.25f, 0.8f), 0.12f);
 }
 
-static lk_vec3 random_colour(lk_random *random)
+lk_vec3 lk_scene_random_colour(lk_random *random)
 {
     float brightness = lk_random_range(random, 5, 245), spread = lk_random_uniform(random) < 0.6f ? 18 : 90;
     float channel[3];
@@ -64,13 +64,13 @@ static lk_vec3 random_colour(lk_random *random)
     return lk_srgb(channel[0], channel[1], channel[2]);
 }
 
-static void draw_background(lk_scene *scene, lk_random *random)
+void lk_scene_random_background(lk_scene *scene, lk_random *random)
 {
     float angle = lk_random_range(random, 0, 6.2831853f);
     scene->back_x = cosf(angle);
     scene->back_y = sinf(angle);
-    scene->back_from = random_colour(random);
-    scene->back_to = lk_random_uniform(random) < 0.3f ? scene->back_from : random_colour(random);
+    scene->back_from = lk_scene_random_colour(random);
+    scene->back_to = lk_random_uniform(random) < 0.3f ? scene->back_from : lk_scene_random_colour(random);
     scene->back_noise = lk_random_uniform(random) < 0.5f ? 0 : lk_random_range(random, 0.02f, 0.35f);
     scene->back_noise_scale = lk_random_range(random, 20, 200);
     scene->blob_count = lk_random_uniform(random) < 0.5f ? 0 : 1 + (int)lk_random_below(random, LK_MOST_BLOBS);
@@ -80,7 +80,7 @@ static void draw_background(lk_scene *scene, lk_random *random)
         blob->y = lk_random_range(random, -0.1f, 1.1f);
         blob->radius = lk_random_range(random, 0.05f, 0.4f);
         blob->softness = lk_random_range(random, 0.02f, 1);
-        blob->colour = random_colour(random);
+        blob->colour = lk_scene_random_colour(random);
     }
 }
 
@@ -98,21 +98,34 @@ static void draw_camera(lk_scene *scene, lk_random *random)
 
 lk_scene lk_scene_varied(uint64_t seed)
 {
-    lk_scene scene = {0};
+    lk_scene scene = {.softness = 1};
     lk_random pose = lk_random_make(seed, STREAM_POSE), light = lk_random_make(seed, STREAM_LIGHT);
     lk_random background = lk_random_make(seed, STREAM_BACKGROUND), camera = lk_random_make(seed, STREAM_CAMERA);
     /* Sums of two: turned heads are rarer the further they turn. */
     scene.yaw = (lk_random_range(&pose, -2.5f, 2.5f) + lk_random_range(&pose, -2.5f, 2.5f)) * RADIANS;
     scene.pitch = (lk_random_range(&pose, -2, 2) + lk_random_range(&pose, -2, 2)) * RADIANS;
     draw_light(&scene, &light);
-    draw_background(&scene, &background);
+    lk_scene_random_background(&scene, &background);
     draw_camera(&scene, &camera);
     scene.noise_seed = lk_random_mix(seed, STREAM_NOISE);
     return scene;
 }
 
+/* Photos have most of their energy in slow changes: a texture of many octaves, of which a piece is seen. */
+static lk_vec3 add_cloud(const lk_scene *scene, const lk_bake *bake, float x, float y, lk_vec3 colour)
+{
+    float u = scene->back_cloud_x + x * scene->back_cloud_scale, v = scene->back_cloud_y + y * scene->back_cloud_scale;
+    float bright = 1 + scene->back_cloud * lk_cloud(bake, u, v), tint = lk_cloud(bake, u + 97, v + 31);
+    colour = lk_vec3_scale(colour, lk_max(0.05f, bright));
+    return lk_vec3_add_scaled(colour, lk_max(-1, tint) * scene->back_cloud, scene->back_cloud_tint);
+}
+
 lk_vec3 lk_scene_background(const lk_scene *scene, const lk_bake *bake, float x, float y)
 {
+    if (scene->backgrounds)
+        return lk_backgrounds_at(scene->backgrounds, scene->back_picture,
+                                 scene->back_left + (scene->back_flip ? 1 - x : x) * scene->back_zoom,
+                                 scene->back_top + y * scene->back_zoom);
     float along = 0.5f + (x - 0.5f) * scene->back_x + (y - 0.5f) * scene->back_y;
     lk_vec3 colour = lk_vec3_mix(scene->back_from, scene->back_to, lk_clamp01(along));
     for (int i = 0; i < scene->blob_count; i++) {
@@ -121,6 +134,8 @@ lk_vec3 lk_scene_background(const lk_scene *scene, const lk_bake *bake, float x,
         colour = lk_vec3_mix(colour, blob->colour,
                              lk_smooth(blob->radius * (1 + blob->softness), blob->radius * (1 - blob->softness), distance));
     }
+    if (scene->back_cloud > 0)
+        colour = add_cloud(scene, bake, x, y, colour);
     if (scene->back_noise > 0)
         colour = lk_vec3_scale(
             colour, lk_max(0, 1 + scene->back_noise * lk_noise(bake, x * scene->back_noise_scale, y * scene->back_noise_scale)));

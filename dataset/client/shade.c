@@ -31,6 +31,7 @@ lk_look lk_look_of(const int choices[LK_GROUP_IDS])
     lk_vec3 painted = lk_lip_colour(choices[LK_LIPS], &cover);
     look.lips = lk_vec3_mix(bare, painted, cover);
     look.lip_gloss = cover > 0 ? 0.28f : 0.14f;
+    look.lip_paint = cover;
     look.cap = look.hair == LK_HAIR_BALD ? 0 : LK_HAIR_TABLE[look.hair].cap;
     return look;
 }
@@ -60,6 +61,15 @@ static void interpolate_skin(const lk_face *face, const uint16_t *c, const float
 
 /* ---- skin ---- */
 
+/* Bare lips are as red as the blood below them. */
+static lk_vec3 lip_colour(const lk_face *face)
+{
+    float red = face->scene.complexion.lip_red * (1 - face->look.lip_paint);
+    if (red == 0)
+        return face->look.lips;
+    return lk_vec3_multiply(face->look.lips, lk_v3(1 + 0.15f * red, 1 - 0.38f * red, 1 - 0.32f * red));
+}
+
 /* Lips from the UV mask, whose edge is sharpened. Returns how much is lip. */
 static float paint_lips(const lk_face *face, const skin_point *p, float s, float t, surface_paint *surface)
 {
@@ -68,7 +78,7 @@ static float paint_lips(const lk_face *face, const skin_point *p, float s, float
     float lip = lk_smooth(0.25f, 0.75f, lk_mesh_lip(face->mesh, p->u, p->v));
     if (lip > 0) {
         float grain = 1 + 0.10f * lk_noise(face->bake, s * 3, t * 0.4f);
-        surface->albedo = lk_vec3_mix(surface->albedo, lk_vec3_scale(face->look.lips, grain), lip);
+        surface->albedo = lk_vec3_mix(surface->albedo, lk_vec3_scale(lip_colour(face), grain), lip);
         surface->gloss = face->look.lip_gloss * lip;
     }
     return lip;
@@ -96,6 +106,7 @@ static void paint_beard(const lk_face *face, const skin_point *p, float lip, flo
     if (cover <= 0)
         return;
     float paint = LK_BEARD_TABLE[beard].paint + (beard == LK_BEARD_STUBBLE ? 0.05f * grain : 0);
+    paint *= 1 + face->scene.complexion.beard;
     lk_vec3 below =
         lk_vec3_mix(lk_vec3_scale(face->look.hair_colour, 0.8f), face->look.skin, beard == LK_BEARD_STUBBLE ? 0.25f : 0.1f);
     surface->albedo = lk_vec3_mix(surface->albedo, below, cover * lk_clamp01(paint));
@@ -122,6 +133,56 @@ static void paint_scalp(const lk_face *face, const skin_point *p, float s, float
     }
 }
 
+/* Lines of age on the neutral face: the forehead's, from the nose to the mouth's corners, at the eyes' outer corners. */
+static float wrinkle_depth(lk_vec3 at)
+{
+    float x = fabsf(at.x), depth = 0;
+    if (at.z < -0.3f)
+        return 0;
+    if (at.y > 0.38f && at.y < 0.85f)
+        depth += lk_smooth(0.55f, 0.95f, sinf(at.y * 46 + 3 * x * x)) * lk_smooth(0.38f, 0.46f, at.y) * lk_smooth(0.62f, 0.3f, x);
+    float fold = x - (0.21f - 0.42f * (at.y + 0.42f));
+    depth += lk_smooth(0.035f, 0, fabsf(fold)) * lk_smooth(-0.78f, -0.66f, at.y) * lk_smooth(-0.36f, -0.46f, at.y);
+    if (x > 0.44f && x < 0.62f && fabsf(at.y) < 0.12f)
+        depth += 0.7f * lk_smooth(0.5f, 0.95f, sinf((at.y + 0.35f * at.y * x) * 85)) * lk_smooth(0.44f, 0.5f, x) *
+                 lk_smooth(0.62f, 0.54f, x);
+    return depth;
+}
+
+/* What skin does besides its colour. */
+static void paint_complexion(const lk_face *face, const skin_point *p, float s, float t, surface_paint *surface)
+{
+    const lk_complexion *c = &face->scene.complexion;
+    float patches = lk_cloud(face->bake, s * 0.55f + c->noise_u, t * 0.55f + c->noise_v);
+    float red = c->redness * p->skin.flush + 0.35f * lk_max(0, c->redness) * lk_max(0, patches);
+    surface->albedo = lk_vec3_multiply(surface->albedo, lk_v3(1 + 0.03f * red, 1 - 0.20f * red, 1 - 0.18f * red));
+    surface->albedo = lk_vec3_scale(surface->albedo, 1 + c->blotches * patches);
+    if (c->freckles > 0 && p->at.z > -0.1f && p->at.y > -0.75f && p->at.y < 0.2f) {
+        float spot = lk_noise(face->bake, s * 2.3f + c->noise_v, t * 2.3f + c->noise_u);
+        float much = c->freckles * (0.3f + 0.7f * p->skin.flush) * lk_smooth(0.55f, 0.9f, spot);
+        surface->albedo = lk_vec3_multiply(surface->albedo, lk_v3(1 - 0.30f * much, 1 - 0.42f * much, 1 - 0.48f * much));
+    }
+    float deep = c->wrinkles * face->age;
+    if (deep > 0.02f)
+        surface->occlusion *= 1 - 0.4f * deep * lk_clamp01(wrinkle_depth(p->at));
+    surface->shine = lk_max(0, surface->shine + c->shine);
+}
+
+/* Cloth over the shoulders. */
+static bool paint_cloth(const lk_face *face, const skin_point *p, surface_paint *surface)
+{
+    const lk_accessories *worn = &face->scene.worn;
+    float edge = worn->neckline + 0.30f * lk_smooth(0.15f, 0.85f, fabsf(p->at.x)) - 0.22f * lk_min(0, p->at.z + 0.45f);
+    if (!worn->clothed || p->at.y > edge)
+        return false;
+    float stripe = sinf(p->at.y * worn->cloth_scale) > 0.3f;
+    float folds = 0.85f + 0.25f * lk_cloud(face->bake, p->at.x * 22 + worn->cloth_scale, p->at.y * 13);
+    surface->albedo = lk_vec3_scale(lk_vec3_mix(worn->cloth_colour, worn->cloth_stripe, stripe), lk_max(0.3f, folds));
+    surface->albedo = lk_vec3_scale(surface->albedo, 0.55f + 0.45f * lk_smooth(0, -0.05f, p->at.y - edge));
+    surface->shine = surface->gloss = 0;
+    return true;
+}
+
 static surface_paint paint_skin(const lk_face *face, const skin_point *p)
 {
     float s = (p->at.x + 0.6f * p->at.z) * 90, t = p->at.y * 90;
@@ -132,6 +193,10 @@ static surface_paint paint_skin(const lk_face *face, const skin_point *p)
     surface.albedo = lk_vec3_multiply(surface.albedo, lk_v3(1 - 0.02f * flush, 1 - 0.26f * flush, 1 - 0.26f * flush));
     surface.albedo = lk_vec3_scale(surface.albedo, 1 - 0.30f * p->skin.dark);
     surface.shine = 0.10f + 0.05f * lk_clamp01(1 - fabsf(p->at.x) * 3) - 0.03f * fine;
+    if (face->scene.lively)
+        paint_complexion(face, p, s, t, &surface);
+    if (paint_cloth(face, p, &surface))
+        return surface;
     float lip = paint_lips(face, p, s, t, &surface);
     if (p->skin.inner_mouth > 0.02f)
         surface.albedo = lk_vec3_mix(surface.albedo, lk_v3(0.10f, 0.02f, 0.02f), lk_clamp01(p->skin.inner_mouth * 1.5f));
@@ -153,9 +218,11 @@ static lk_vec3 light_skin(const lk_face *face, const skin_point *p, const surfac
     float key = lk_vec3_dot(p->normal, scene->key_direction), fill = lk_clamp01(lk_vec3_dot(p->normal, scene->fill_direction));
     float open = surface->occlusion;
     lk_vec3 light = lk_vec3_scale(lk_ambient(scene, p->normal), open);
-    light.x += (scene->key_colour.x * wrapped(key, 0.30f) + scene->fill_colour.x * fill) * (0.35f + 0.65f * open);
-    light.y += (scene->key_colour.y * wrapped(key, 0.16f) + scene->fill_colour.y * fill) * (0.32f + 0.68f * open);
-    light.z += (scene->key_colour.z * wrapped(key, 0.12f) + scene->fill_colour.z * fill) * (0.30f + 0.70f * open);
+    float soft = scene->softness, rim = lk_clamp01(lk_vec3_dot(p->normal, scene->rim_direction));
+    light.x += (scene->key_colour.x * wrapped(key, 0.30f * soft) + scene->fill_colour.x * fill) * (0.35f + 0.65f * open);
+    light.y += (scene->key_colour.y * wrapped(key, 0.16f * soft) + scene->fill_colour.y * fill) * (0.32f + 0.68f * open);
+    light.z += (scene->key_colour.z * wrapped(key, 0.12f * soft) + scene->fill_colour.z * fill) * (0.30f + 0.70f * open);
+    light = lk_vec3_add_scaled(light, rim * open, scene->rim_colour);
     lk_vec3 colour = lk_vec3_multiply(surface->albedo, light);
     float facing = lk_clamp01(lk_vec3_dot(p->normal, face->halfway));
     float power2 = facing * facing, power4 = power2 * power2, power8 = power4 * power4, power16 = power8 * power8;
@@ -198,6 +265,24 @@ static lk_vec3 shade_eye(const lk_face *face, const skin_point *p, int eye)
     return lk_vec3_add_scaled(colour, 0.72f * reflection, scene->key_colour);
 }
 
+/* Teeth and tongue: darker the deeper they lie. */
+static lk_vec3 shade_mouth(const lk_face *face, const skin_point *p, int part)
+{
+    bool tongue = part == LK_PART_TONGUE;
+    float open = (0.3f + 0.65f * lk_smooth(-0.45f, -0.05f, p->at.z - face->teeth_front)) * (tongue ? 0.5f : 1);
+    lk_vec3 normal = lk_vec3_normalize(lk_vec3_add(lk_vec3_scale(p->normal, 0.4f), lk_v3(0, 0, 1)));
+    lk_vec3 albedo = tongue ? lk_v3(0.38f, 0.13f, 0.13f) : face->scene.teeth;
+    return lk_vec3_scale(lk_vec3_multiply(albedo, lk_matt_light(&face->scene, normal)), open);
+}
+
+lk_vec3 lk_matt_light(const lk_scene *scene, lk_vec3 normal)
+{
+    float key = wrapped(lk_vec3_dot(normal, scene->key_direction), 0.4f), fill = lk_vec3_dot(normal, scene->fill_direction);
+    lk_vec3 light = lk_vec3_add_scaled(lk_ambient(scene, normal), 0.8f * key, scene->key_colour);
+    light = lk_vec3_add_scaled(light, 0.6f * lk_clamp01(fill), scene->fill_colour);
+    return lk_vec3_add_scaled(light, 0.8f * lk_clamp01(lk_vec3_dot(normal, scene->rim_direction)), scene->rim_colour);
+}
+
 void lk_shade(lk_face *face)
 {
     lk_raster *raster = &face->raster;
@@ -216,6 +301,8 @@ void lk_shade(lk_face *face)
             interpolate_skin(face, corners, w, &p);
             surface_paint surface = paint_skin(face, &p);
             raster->colour[i] = light_skin(face, &p, &surface);
+        } else if (part >= LK_PART_UPPER_TEETH) {
+            raster->colour[i] = shade_mouth(face, &p, part);
         } else {
             raster->colour[i] = shade_eye(face, &p, part - LK_PART_LEFT_EYE);
         }

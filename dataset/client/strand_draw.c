@@ -54,6 +54,7 @@ static void draw_strand(lk_face *face, const strand_look *fibre, const lk_strand
     lk_strand_end from = {.screen = lk_project(&face->camera, before)};
     for (int k = 0; k < strand->count - 1;) {
         int last = k;
+        bool hidden = fibre->hair && lk_under_hat(&face->scene.worn, points[k].rest);
         k = k + stride < strand->count ? k + stride : strand->count - 1;
         lk_vec3 at = carried(face, &points[k]);
         lk_strand_end to = {.screen = lk_project(&face->camera, at)};
@@ -63,7 +64,8 @@ static void draw_strand(lk_face *face, const strand_look *fibre, const lk_strand
         float width = strand->width * widen * face->camera.scale * to.screen.z;
         if (k + 1 + stride >= strand->count && strand->count > 3) /* tips are thin */
             width *= 0.6f;
-        lk_raster_strand(&face->raster, &from, &to, width, flags);
+        if (!hidden)
+            lk_raster_strand(&face->raster, &from, &to, width, flags);
         from = to;
         before = at;
     }

@@ -7,6 +7,8 @@
 #include "base/thread.h"
 #include "collectives/group.h"
 #include "dataset/client/client.h"
+#include "dataset/client/prior.h"
+#include "dataset/pack/source.h"
 #include "dataset/parameters.h"
 #include "dataset/shard.h"
 #include "launch/command/commands.h"
@@ -19,7 +21,7 @@
 enum { BATCH_PER_THREAD = 32, SHARD_NAME_SIZE = 64 };
 
 typedef struct render_options {
-    const char *parameters, *output, *schema_path;
+    const char *parameters, *output, *schema_path, *prior, *backgrounds;
     int64_t random, start, shard_size, seed; /* random 0: not asked for, as sheet */
     int sheet, size, jpeg, threads;          /* size, threads: 0 where the mode decides */
     lk_view view;
@@ -36,9 +38,14 @@ static const lk_option option_table[] = {
     {LK_OPTION_PATH, "schema", "FILE", "the parameters' schema; else the client's own", LK_TARGET(render_options, schema_path)},
     {LK_OPTION_INT, "size", "S", "edge of a picture in pixels, 32 to 1024 (256; of shards 64, of a sheet 128)",
      LK_TARGET(render_options, size), .low = 32, .high = 1024},
-    {LK_OPTION_CHOICE, "view", NULL, "canonical: fixed light and camera, what a decoder learns; varied: what an encoder\nsees",
-     LK_TARGET(render_options, view), .choices = "canonical|varied"},
+    {LK_OPTION_CHOICE, "view", NULL,
+     "canonical: fixed light and camera, what a decoder learns; varied: other light,\nbackground, small turns; photo: as cameras take people, what an encoder learns",
+     LK_TARGET(render_options, view), .choices = "canonical|varied|photo"},
     {LK_OPTION_FLAG, "varied", NULL, "the same as --view varied", LK_TARGET(render_options, varied)},
+    {LK_OPTION_PATH, "prior", "FILE", "how faces are drawn: uniform; natural, as people are; or a table of your own",
+     LK_TARGET(render_options, prior), .choices = "uniform|natural"},
+    {LK_OPTION_PATH, "backgrounds", "PLACE", "pictures of your own behind the faces of view photo: a folder or an archive",
+     LK_TARGET(render_options, backgrounds)},
     {LK_OPTION_WHOLE, "seed", "K", "decides random faces and all that varies", LK_TARGET(render_options, seed), .high = 0x1p63},
     {LK_OPTION_WHOLE, "start", "I", "number of the first face (0): parts of one data set can be made apart",
      LK_TARGET(render_options, start), .high = 1ll << 48},
@@ -58,6 +65,58 @@ static lk_status load_schema(const render_options *o, lk_schema **schema)
     if (!o->schema_path)
         LK_TRY(lk_client_schema_path(path));
     return lk_schema_load(o->schema_path ? o->schema_path : path, schema);
+}
+
+/* `uniform` is NULL: lk_client_random. */
+static lk_status load_prior(const render_options *o, const lk_schema *schema, lk_prior **prior)
+{
+    char path[LK_PATH_SIZE];
+    *prior = NULL;
+    if (!o->prior || strcmp(o->prior, "uniform") == 0)
+        return LK_OK;
+    if (strcmp(o->prior, "natural") != 0)
+        return lk_prior_load(o->prior, schema, prior);
+    LK_TRY(lk_client_prior_path(path));
+    return lk_prior_load(path, schema, prior);
+}
+
+/* All pictures of a folder or an archive; what is none is passed over. */
+static lk_status load_backgrounds(const char *place, lk_backgrounds **out)
+{
+    const lk_limits limits = LK_LIMITS_DEFAULTS;
+    const int64_t most_pixels = 100 * 1000 * 1000;
+    lk_source *source = NULL;
+    lk_entry entry = {0};
+    *out = NULL;
+    if (!place)
+        return LK_OK;
+    LK_TRY(lk_source_open(place, &limits, &source));
+    lk_status status = lk_backgrounds_create(out);
+    while (status == LK_OK && (status = lk_source_next(source, &entry)) == LK_OK && entry.name) {
+        uint8_t *data = NULL;
+        size_t size = 0;
+        const char *refused = entry.refused;
+        lk_image picture = {0};
+        if (!refused)
+            status = lk_source_read(source, &data, &size, &refused);
+        if (status == LK_OK && !refused && lk_image_decode(data, size, most_pixels, entry.name, &picture) == LK_OK)
+            status = lk_backgrounds_add(*out, &picture);
+        lk_image_free(&picture);
+        free(data);
+    }
+    lk_source_close(source);
+    if (status == LK_OK && lk_backgrounds_count(*out) == 0)
+        status = lk_fail(LK_BAD_DATA, "%s: holds no picture for --backgrounds; give a folder or archive of JPEG or PNG", place);
+    return status;
+}
+
+static void draw_parameters(const lk_prior *prior, const lk_schema *schema, uint64_t seed, uint64_t index, float *continuous,
+                            uint8_t *discrete)
+{
+    if (prior)
+        lk_prior_draw(prior, seed, index, continuous, discrete);
+    else
+        lk_client_random(schema, seed, index, continuous, discrete);
 }
 
 /* What varies in a face's picture depends on the data set's seed and the face's number alone. */
@@ -105,6 +164,8 @@ static lk_status render_sheet(const render_options *o)
     lk_schema *schema = NULL;
     lk_client *client = NULL;
     lk_renderer *renderer = NULL;
+    lk_prior *prior = NULL;
+    lk_backgrounds *backgrounds = NULL;
     lk_image sheet = {0}, tile = {0};
     int size = o->size ? o->size : 128, faces = o->sheet, columns = 1;
     while (2 * columns * columns < faces)
@@ -114,21 +175,27 @@ static lk_status render_sheet(const render_options *o)
     LK_TRY_OR(done, load_schema(o, &schema));
     LK_TRY_OR(done, lk_client_open(NULL, schema, &client));
     LK_TRY_OR(done, lk_renderer_create(client, size, &renderer));
+    LK_TRY_OR(done, load_prior(o, schema, &prior));
+    LK_TRY_OR(done, load_backgrounds(o->backgrounds, &backgrounds));
+    lk_renderer_set_backgrounds(renderer, backgrounds);
     LK_TRY_OR(done, lk_image_allocate(size, size, &tile));
     LK_TRY_OR(done, lk_image_allocate(2 * columns * size, rows * size, &sheet));
     memset(sheet.pixels, 255, (size_t)sheet.width * (size_t)sheet.height * 3);
     for (int i = 0; i < faces; i++)
-        for (int view = LK_CANONICAL; view <= LK_VARIED; view++) {
+        for (int second = 0; second < 2; second++) {
+            lk_view view = second ? (o->view == LK_CANONICAL ? LK_VARIED : o->view) : LK_CANONICAL;
             uint64_t index = (uint64_t)(o->start + i), seed = (uint64_t)o->seed;
-            lk_client_random(schema, seed, index, p.continuous, p.discrete);
-            LK_TRY_OR(done, lk_render(renderer, p.continuous, p.discrete, (lk_view)view, picture_seed(seed, index), tile.pixels));
-            lk_image_paste(&sheet, &tile, (2 * (i % columns) + view) * size, i / columns * size);
+            draw_parameters(prior, schema, seed, index, p.continuous, p.discrete);
+            LK_TRY_OR(done, lk_render(renderer, p.continuous, p.discrete, view, picture_seed(seed, index), tile.pixels));
+            lk_image_paste(&sheet, &tile, (2 * (i % columns) + second) * size, i / columns * size);
         }
     LK_TRY_OR(done, lk_image_save_png(o->output, &sheet));
 done:
     lk_image_free(&tile);
     lk_image_free(&sheet);
     lk_renderer_free(renderer);
+    lk_backgrounds_free(backgrounds);
+    lk_prior_free(prior);
     lk_client_close(client);
     lk_schema_free(schema);
     return status;
@@ -140,6 +207,8 @@ done:
 typedef struct producer {
     const render_options *options;
     const lk_schema *schema;
+    lk_prior *prior;
+    lk_backgrounds *backgrounds;
     lk_client *client;
     int size, threads, batch;
     lk_renderer **renderers; /* one a thread */
@@ -167,8 +236,10 @@ static lk_status producer_open(producer *p)
     p->pictures = malloc((size_t)p->batch * (size_t)p->size * (size_t)p->size * 3);
     if (!p->renderers || !p->parameters || !p->pictures)
         return lk_fail(LK_INTERNAL, "no memory for %d faces of %d pixels", p->batch, p->size);
-    for (int t = 0; t < p->threads; t++)
+    for (int t = 0; t < p->threads; t++) {
         LK_TRY(lk_renderer_create(p->client, p->size, &p->renderers[t]));
+        lk_renderer_set_backgrounds(p->renderers[t], p->backgrounds);
+    }
     return LK_OK;
 }
 
@@ -177,10 +248,12 @@ static lk_status draw_item(void *context, int64_t i, int worker)
     producer *p = context;
     parameters *drawn = &p->parameters[i];
     uint64_t index = (uint64_t)(p->first + i), seed = (uint64_t)p->options->seed;
-    lk_client_random(p->schema, seed, index, drawn->continuous, drawn->discrete);
+    draw_parameters(p->prior, p->schema, seed, index, drawn->continuous, drawn->discrete);
     return lk_render(p->renderers[worker], drawn->continuous, drawn->discrete, p->options->view, picture_seed(seed, index),
                      p->pictures + (size_t)i * (size_t)p->size * (size_t)p->size * 3);
 }
+
+static const char *const VIEW_NAMES[LK_VIEWS] = {"canonical", "varied", "photo"};
 
 static void shard_name(char out[SHARD_NAME_SIZE], int64_t shard)
 {
@@ -202,11 +275,12 @@ static lk_status write_batch(producer *p, lk_shard_writer *writer, int count)
 static lk_status produce_shard(producer *p, int64_t shard)
 {
     const render_options *o = p->options;
-    char name[SHARD_NAME_SIZE], path[LK_PATH_SIZE], provenance[256];
+    char name[SHARD_NAME_SIZE], path[LK_PATH_SIZE], provenance[512];
     int64_t begin = shard * o->shard_size, end = begin + o->shard_size < o->random ? begin + o->shard_size : o->random;
     shard_name(name, shard);
-    snprintf(provenance, sizeof provenance, "likeness render --random: client faces, view %s, seed %lld, first face %lld",
-             o->view == LK_VARIED ? "varied" : "canonical", (long long)o->seed, (long long)(o->start + begin));
+    snprintf(provenance, sizeof provenance,
+             "likeness render --random: client faces, prior %.200s, view %s, seed %lld, first face %lld",
+             o->prior ? o->prior : "uniform", VIEW_NAMES[o->view], (long long)o->seed, (long long)(o->start + begin));
     LK_TRY(lk_path_join(path, o->output, name));
     lk_shard_writer *writer = NULL;
     LK_TRY(lk_shard_create(path, p->schema, p->size, end - begin, o->jpeg, provenance, &writer));
@@ -288,10 +362,16 @@ static lk_status render_data_set(const render_options *o)
     lk_status status = lk_group_agree(&group, load_schema(o, &schema));
     p.schema = schema;
     if (status == LK_OK)
+        status = lk_group_agree(&group, load_prior(o, schema, &p.prior));
+    if (status == LK_OK)
+        status = lk_group_agree(&group, load_backgrounds(o->backgrounds, &p.backgrounds));
+    if (status == LK_OK)
         status = lk_group_agree(&group, lk_client_open(NULL, schema, &p.client));
     if (status == LK_OK)
         status = produce(&p, &group);
     producer_close(&p);
+    lk_backgrounds_free(p.backgrounds);
+    lk_prior_free(p.prior);
     lk_client_close(p.client);
     lk_schema_free(schema);
     lk_group_close(&group);
@@ -315,8 +395,8 @@ static lk_status run(void *values, char **arguments, int count)
 const lk_command lk_command_render = {
     .name = "render",
     .summary = "draw faces from parameters: one picture, or shards of random faces",
-    .usage = "PARAMS.json -o FACE.png [--size 256] [--view canonical|varied] [--seed K]\n"
-             "--random N -o FOLDER [--size 64] [--view canonical|varied] [--seed K] [--start I]\n"
+    .usage = "PARAMS.json -o FACE.png [--size 256] [--view VIEW] [--seed K]\n"
+             "--random N -o FOLDER [--size 64] [--view VIEW] [--seed K] [--start I]\n"
              "--sheet N -o SHEET.png [--size 128] [--seed K]",
     .about =
         "The first draws the face of a parameter file. The second writes shards of N random faces; under mpirun or srun the\n"

@@ -314,8 +314,8 @@ static void morphs_are_the_targets(void **state)
     }
     assert_int_equal(pclose(text), 0);
     assert_true(lines > 100);
-    lk_morph_apply(morph, (float[]){0.5f}, plain);
-    lk_morph_apply(morph, (float[]){0.8f}, moved);
+    lk_morph_apply(morph, (float[]){0.5f}, NULL, plain);
+    lk_morph_apply(morph, (float[]){0.8f}, NULL, moved);
     lk_vec3 shift = lk_vec3_sub(lk_vec3_sub(moved[0], plain[0]), lk_vec3_scale(target[0], 0.6f));
     for (int i = 0; i < mesh->count; i++) {
         lk_vec3 error = lk_vec3_sub(lk_vec3_sub(lk_vec3_sub(moved[i], plain[i]), shift), lk_vec3_scale(target[i], 0.6f));
