@@ -37,6 +37,8 @@ struct lk_loader {
 
     pthread_t *threads;
     int started;
+    lk_augmenter **augmenters; /* one a thread; NULL where nothing is augmented */
+    int running;               /* threads that have taken theirs */
 };
 
 static slot *slot_of(lk_loader *loader, int64_t number)
@@ -108,13 +110,20 @@ static bool take_chunk(lk_loader *loader, slot **s, int *first, int *count)
 }
 
 /* Without the lock: the samples are this thread's. The failed one is *failed. */
-static lk_status read_chunk(const lk_loader *loader, const lk_batch *batch, int first, int count, int *failed)
+static lk_status read_chunk(const lk_loader *loader, lk_augmenter *augmenter, const lk_batch *batch, int first, int count,
+                            int *failed)
 {
+    const lk_loader_options *o = &loader->options;
+    int64_t epoch = augmenter && o->epoch ? o->epoch(o->context, batch->number) : 0;
     for (int i = first; i < first + count; i++) {
+        uint8_t *image = batch->images + (size_t)i * loader->image_bytes;
+        float *continuous = batch->continuous + (size_t)i * loader->continuous_count;
+        uint8_t *discrete = batch->discrete + (size_t)i * loader->group_count;
         *failed = i;
-        LK_TRY(lk_dataset_read(loader->dataset, batch->indices[i], batch->images + (size_t)i * loader->image_bytes,
-                               batch->continuous + (size_t)i * loader->continuous_count,
-                               batch->discrete + (size_t)i * loader->group_count, NULL));
+        LK_TRY(lk_dataset_read(loader->dataset, batch->indices[i], image, continuous, discrete, NULL));
+        if (augmenter)
+            LK_TRY(lk_augmenter_apply(augmenter, &o->augment, lk_dataset_schema(loader->dataset),
+                                      lk_augment_key(o->seed, epoch, batch->indices[i]), image, continuous, discrete));
     }
     return LK_OK;
 }
@@ -123,6 +132,7 @@ static void *run(void *argument)
 {
     lk_loader *loader = argument;
     pthread_mutex_lock(&loader->lock);
+    lk_augmenter *augmenter = loader->augmenters ? loader->augmenters[loader->running++] : NULL;
     while (!loader->stopping) {
         slot *s;
         int first, count, failed;
@@ -131,7 +141,7 @@ static void *run(void *argument)
             continue;
         }
         pthread_mutex_unlock(&loader->lock);
-        lk_status status = read_chunk(loader, &s->batch, first, count, &failed);
+        lk_status status = read_chunk(loader, augmenter, &s->batch, first, count, &failed);
         pthread_mutex_lock(&loader->lock);
         if (status != LK_OK) {
             fail_slot(s, failed, status);
@@ -167,6 +177,16 @@ static lk_status allocate_slots(lk_loader *loader)
     if (!good)
         return lk_fail(LK_INTERNAL, "out of memory for %d batches of %d samples; lower data.prefetch or the batch",
                        loader->slot_count, loader->options.batch_size);
+    return LK_OK;
+}
+
+static lk_status create_augmenters(lk_loader *loader)
+{
+    loader->augmenters = calloc((size_t)loader->options.threads, sizeof *loader->augmenters);
+    if (!loader->augmenters)
+        return lk_fail(LK_INTERNAL, "out of memory for augmentation");
+    for (int i = 0; i < loader->options.threads; i++)
+        LK_TRY(lk_augmenter_create(lk_dataset_size(loader->dataset), &loader->augmenters[i]));
     return LK_OK;
 }
 
@@ -206,6 +226,8 @@ lk_status lk_loader_start(const lk_dataset *dataset, const lk_loader_options *op
     pthread_cond_init(&loader->work, NULL);
     pthread_cond_init(&loader->ready, NULL);
     lk_status status = allocate_slots(loader);
+    if (status == LK_OK && lk_augment_any(&options->augment))
+        status = create_augmenters(loader);
     if (status == LK_OK)
         status = start_threads(loader);
     if (status != LK_OK) {
@@ -233,6 +255,9 @@ void lk_loader_stop(lk_loader *loader)
         free(batch->discrete);
         free(batch->indices);
     }
+    for (int i = 0; loader->augmenters && i < loader->options.threads; i++)
+        lk_augmenter_free(loader->augmenters[i]);
+    free(loader->augmenters);
     pthread_cond_destroy(&loader->ready);
     pthread_cond_destroy(&loader->work);
     pthread_mutex_destroy(&loader->lock);

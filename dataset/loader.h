@@ -12,6 +12,7 @@
 #define LK_DATASET_LOADER_H
 
 #include "base/error.h"
+#include "dataset/augment.h"
 #include "dataset/shard.h"
 
 #include <stdint.h>
@@ -29,11 +30,17 @@ typedef struct lk_batch {
  * loader threads, one at a time and in order of `number`, so it must only read and be quick. */
 typedef int lk_order_function(const void *context, int64_t number, int batch_size, int64_t *indices);
 
+/* The epoch that batch `number` belongs to: augmentation draws anew in each. Called from any thread. */
+typedef int64_t lk_epoch_function(const void *context, int64_t number);
+
 typedef struct lk_loader_options {
     int batch_size;
-    int threads;   /* >= 1 */
-    int prefetch;  /* batches read ahead, >= 1 */
-    int64_t first; /* number of the first batch (a resumed run) */
+    int threads;              /* >= 1 */
+    int prefetch;             /* batches read ahead, >= 1 */
+    int64_t first;            /* number of the first batch (a resumed run) */
+    lk_augment augment;       /* what is done to the samples; all 0: nothing */
+    uint64_t seed;            /* of augmentation ... */
+    lk_epoch_function *epoch; /* ... with the epoch of a batch; NULL: 0 */
     lk_order_function *order;
     const void *context; /* must outlive the loader */
 } lk_loader_options;
@@ -44,7 +51,7 @@ enum { LK_LOADER_HELD = 2 };
 typedef struct lk_loader lk_loader;
 
 /* Takes memory for prefetch + LK_LOADER_HELD batches and starts the threads, which block all signals; no memory is taken after
- * that (JPEG shards: one decoder and buffer a thread at its first sample). `dataset` must outlive the loader. */
+ * that (JPEG shards and augmentation: one codec and buffer a thread at its start). `dataset` must outlive the loader. */
 lk_status lk_loader_start(const lk_dataset *dataset, const lk_loader_options *options, lk_loader **out);
 /* *batch is NULL at the end of the sequence. A damaged sample is returned here as its error, after the batches before it; that
  * ends the sequence, and later calls return the same error. One consumer thread. */

@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "configs/yaml.h"
+#include "dataset/mirror.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -155,7 +156,7 @@ static lk_status read_one_group(const source *from, const lk_yaml_node *node, lk
 
 static lk_status read_tree(const source *from, const lk_yaml_node *root, lk_schema *schema)
 {
-    static const char *const keys[] = {"name", "continuous", "discrete", NULL};
+    static const char *const keys[] = {"name", "continuous", "discrete", "mirror", NULL};
     const lk_yaml_node *name, *continuous, *discrete;
     LK_TRY(require_keys(from, root, "the schema", keys));
     LK_TRY(require(from, root, "the schema", "name", &name));
@@ -219,7 +220,7 @@ static lk_status refuse_duplicate_names(const source *from, const lk_schema *sch
 
 /* ---- canonical text ---- */
 
-static void write_quoted(FILE *out, const char *text)
+void lk_schema_write_quoted(FILE *out, const char *text)
 {
     fputc('"', out);
     for (; *text; text++) {
@@ -237,18 +238,18 @@ static void write_continuous(FILE *out, const lk_continuous *parameter)
     lk_float_text(parameter->max, max);
     lk_float_text(parameter->default_value, standard);
     fputs("  - {name: ", out);
-    write_quoted(out, parameter->name);
+    lk_schema_write_quoted(out, parameter->name);
     fprintf(out, ", min: %s, max: %s, default: %s}\n", min, max, standard);
 }
 
 static void write_group(FILE *out, const lk_choice_group *group)
 {
     fputs("  - {name: ", out);
-    write_quoted(out, group->name);
+    lk_schema_write_quoted(out, group->name);
     fputs(", choices: [", out);
     for (int k = 0; k < group->count; k++) {
         fputs(k ? ", " : "", out);
-        write_quoted(out, group->choices[k]);
+        lk_schema_write_quoted(out, group->choices[k]);
     }
     fputs("]}\n", out);
 }
@@ -260,13 +261,15 @@ static lk_status make_text(const source *from, lk_schema *schema)
     if (!out)
         return out_of_memory(from);
     fputs("name: ", out);
-    write_quoted(out, schema->name);
+    lk_schema_write_quoted(out, schema->name);
     fputs("\ncontinuous:\n", out);
     for (int i = 0; i < schema->continuous_count; i++)
         write_continuous(out, &schema->continuous[i]);
     fputs("discrete:\n", out);
     for (int i = 0; i < schema->group_count; i++)
         write_group(out, &schema->groups[i]);
+    if (schema->mirror)
+        lk_mirror_write(schema, schema->mirror, out);
     if (fclose(out) != 0 || !schema->text)
         return out_of_memory(from);
     if (size > LK_MAX_SCHEMA_TEXT)
@@ -284,6 +287,9 @@ static lk_status build(const source *from, const lk_yaml_node *root, lk_schema *
     lk_status status = read_tree(from, root, schema);
     if (status == LK_OK)
         status = refuse_duplicate_names(from, schema);
+    const lk_yaml_node *mirror = lk_yaml_find(root, "mirror");
+    if (status == LK_OK && mirror)
+        status = lk_mirror_read(schema, mirror, from->origin, from->refusal, &schema->mirror);
     if (status == LK_OK)
         status = make_text(from, schema);
     if (status != LK_OK) {
@@ -322,6 +328,7 @@ void lk_schema_free(lk_schema *schema)
 {
     if (!schema)
         return;
+    lk_mirror_free(schema->mirror, schema->group_count);
     for (int i = 0; i < schema->continuous_count; i++)
         free(schema->continuous[i].name);
     for (int i = 0; i < schema->group_count; i++) {
@@ -382,7 +389,10 @@ static void first_difference(const lk_schema *a, const lk_schema *b, char *out, 
     for (int i = 0; i < a->group_count; i++)
         if (group_difference(&a->groups[i], &b->groups[i], out, size))
             return;
-    snprintf(out, size, "the name '%s' against '%s'", a->name, b->name);
+    if (strcmp(a->name, b->name) != 0)
+        snprintf(out, size, "the name '%s' against '%s'", a->name, b->name);
+    else
+        snprintf(out, size, "what they say of mirrored faces");
 }
 
 lk_status lk_schema_require_equal(const lk_schema *a, const char *a_origin, const lk_schema *b, const char *b_origin)

@@ -8,6 +8,8 @@
  *     discrete:
  *       - {name: hair, choices: [bald, short, bob]}
  *
+ * A creator that tells left from right adds a section `mirror` (dataset/mirror.h).
+ *
  * A face is nc floats in [0,1] (patent CN109902767B: pc, the client value mapped by (v - min) / (max - min)) and one choice
  * index per group (pd, one-hot where the decoder needs it). Immutable after loading; any thread may read it.
  */
@@ -17,6 +19,7 @@
 #include "base/error.h"
 
 #include <stdint.h>
+#include <stdio.h>
 
 /* At least one continuous parameter and one group; names (of the schema, parameters, groups, choices) are 1 to LK_MAX_NAME bytes
  * of UTF-8 without control characters, each once in its list. */
@@ -34,15 +37,18 @@ typedef struct lk_choice_group {
     char **choices;
 } lk_choice_group;
 
+typedef struct lk_mirror lk_mirror; /* dataset/mirror.h */
+
 typedef struct lk_schema {
     char *name;
     int continuous_count;
     lk_continuous *continuous;
     int group_count;
     lk_choice_group *groups;
-    int choice_count; /* sum of the groups' counts: the width of the one-hot vector */
-    char *text;       /* canonical YAML: equal schemas have equal text */
-    uint64_t hash;    /* XXH3-64 of text */
+    int choice_count;  /* sum of the groups' counts: the width of the one-hot vector */
+    lk_mirror *mirror; /* NULL: a mirrored face has the same parameters */
+    char *text;        /* canonical YAML: equal schemas have equal text */
+    uint64_t hash;     /* XXH3-64 of text */
 } lk_schema;
 
 /* From a YAML file (errors name file, line and key; LK_BAD_CONFIG) or from text that a shard or checkpoint carried
@@ -62,6 +68,9 @@ int lk_choice_group_find(const lk_choice_group *group, const char *choice);
 /* LK_BAD_DATA with a sentence that names the first continuous value outside [0,1] or not finite, or the first choice that its
  * group does not have. The caller adds which face with lk_fail_in(). */
 lk_status lk_schema_check_face(const lk_schema *schema, const float *continuous, const uint8_t *discrete);
+
+/* In double quotes, as canonical texts have it. */
+void lk_schema_write_quoted(FILE *out, const char *text);
 
 /* The shortest decimal that reads back as the same float: 0.35, not 0.349999994. */
 enum { LK_FLOAT_TEXT = 24 };
