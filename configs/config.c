@@ -174,6 +174,17 @@ static lk_status check_model(const loader *l)
                    "'none' is not enough for train.stage encoder; train the decoder first and give its run folder");
 }
 
+/* The decoder is to draw what the client draws of the parameters, and nothing else. */
+static lk_status check_augment(const loader *l)
+{
+    const lk_config *c = l->config;
+    for (int i = 0; i < LK_KEY_COUNT && c->train.stage == LK_STAGE_DECODER; i++)
+        if (strncmp(lk_keys[i].path, "data.augment.", strlen("data.augment.")) == 0)
+            LK_TRY(require(l, *(const double *)((const char *)c + lk_keys[i].offset) == 0, lk_keys[i].path,
+                           "is for train.stage encoder; set it to 0 for the decoder"));
+    return LK_OK;
+}
+
 static lk_status check_training(const loader *l)
 {
     const lk_config *c = l->config;
@@ -199,6 +210,7 @@ static lk_status load(loader *l, int set_count)
         LK_TRY(assign_set(l, i));
     LK_TRY(check_given(l));
     LK_TRY(check_model(l));
+    LK_TRY(check_augment(l));
     return check_training(l);
 }
 

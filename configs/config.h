@@ -30,6 +30,12 @@ typedef struct lk_paths {
     char items[LK_CONFIG_PATHS][LK_CONFIG_TEXT];
 } lk_paths;
 
+/* Data sets, each with its share of what is drawn, or none with one. */
+typedef struct lk_shared_paths {
+    lk_paths paths;
+    double shares[LK_CONFIG_PATHS]; /* relative to each other; 0: not given */
+} lk_shared_paths;
+
 typedef struct lk_config {
     struct {
         char dir[LK_CONFIG_TEXT];
@@ -37,10 +43,13 @@ typedef struct lk_config {
         lk_paths signals; /* names without SIG, from USR1 USR2 TERM HUP INT XCPU: on these, save and exit 75 */
     } run;
     struct {
-        lk_paths train;
+        lk_shared_paths train;
         lk_paths val; /* one or more folders */
         int threads;
         int prefetch;
+        struct {
+            double flip, colour, blur, noise, jpeg, occlude, crop; /* dataset/augment.h */
+        } augment;
     } data;
     struct {
         int size;

@@ -16,6 +16,7 @@ enum { LONGEST_PATH = 64 };
 #define FITS_CHOICE(member) _Generic(member, unsigned : 1, default : 0)
 #define FITS_TEXT(member) _Generic(&(member), char(*)[LK_CONFIG_TEXT] : 1, default : 0)
 #define FITS_LIST(member) _Generic(member, lk_paths : 1, default : 0)
+#define FITS_SHARED(member) _Generic(member, lk_shared_paths : 1, default : 0)
 #define CHECK(path, type, text, min, max, choices, resume, meaning)                                                              \
     _Static_assert(FITS_##type(((lk_config *)0)->path), #path " is not " #type);                                                 \
     _Static_assert(sizeof #path <= LONGEST_PATH, #path " is too long");
@@ -29,7 +30,7 @@ const lk_key lk_keys[LK_KEY_COUNT] = {
 #undef ROW
 };
 
-static const char *const type_names[] = {"int", "int", "number", "bool", "choice", "text", "list"};
+static const char *const type_names[] = {"int", "int", "number", "bool", "choice", "text", "list", "list"};
 
 int lk_key_find(const char *path)
 {
@@ -120,9 +121,10 @@ static const char *format_double(double value, char out[NUMBER_ROOM])
 }
 
 static const char *const expected[] = {
-    [LK_KEY_INT] = "a whole number",   [LK_KEY_INT64] = "a whole number", [LK_KEY_DOUBLE] = "a number",
-    [LK_KEY_BOOL] = "true or false",   [LK_KEY_CHOICE] = "a choice",      [LK_KEY_TEXT] = "a name or path",
-    [LK_KEY_LIST] = "a list of names",
+    [LK_KEY_INT] = "a whole number",   [LK_KEY_INT64] = "a whole number",
+    [LK_KEY_DOUBLE] = "a number",      [LK_KEY_BOOL] = "true or false",
+    [LK_KEY_CHOICE] = "a choice",      [LK_KEY_TEXT] = "a name or path",
+    [LK_KEY_LIST] = "a list of names", [LK_KEY_SHARED] = "a list of names or of {path, share}",
 };
 
 /* 'a|b|c' as "a, b, c". */
@@ -148,7 +150,7 @@ static void describe_allowed(const lk_key *key, char out[LK_KEY_VALUE])
         snprintf(out, LK_KEY_VALUE, "true, false");
     else if (key->type == LK_KEY_TEXT)
         snprintf(out, LK_KEY_VALUE, "1 to %d bytes", LK_CONFIG_TEXT - 1);
-    else if (key->type == LK_KEY_LIST)
+    else if (key->type == LK_KEY_LIST || key->type == LK_KEY_SHARED)
         snprintf(out, LK_KEY_VALUE, "1 to %d %s%s", LK_CONFIG_PATHS, choices[0] ? "of " : "names", choices);
     else
         snprintf(out, LK_KEY_VALUE, "%s", choices);
@@ -261,6 +263,34 @@ static lk_status assign_list(const lk_key *key, const lk_yaml_node *node, lk_pat
     return LK_OK;
 }
 
+static lk_status read_share(const lk_key *key, const lk_yaml_node *node, double *share)
+{
+    char *end = NULL;
+    *share = node->kind == LK_YAML_SCALAR && !node->quoted && looks_like_number(node->text) ? strtod(node->text, &end) : 0;
+    if (!end || *end || !(*share > 0) || *share > 1e6)
+        return refuse(key, node, "a share: a number above 0");
+    return LK_OK;
+}
+
+/* An item is a name, or {path: NAME, share: NUMBER}; all of a list are of one kind. */
+static lk_status assign_shared(const lk_key *key, const lk_yaml_node *node, lk_shared_paths *member)
+{
+    *member = (lk_shared_paths){0};
+    if (node->kind != LK_YAML_LIST || node->count < 1 || node->items[0]->kind != LK_YAML_MAP)
+        return assign_list(key, node, &member->paths);
+    if (node->count > LK_CONFIG_PATHS)
+        return lk_fail(LK_BAD_CONFIG, "the list has %d items; allowed: 1 to %d", node->count, LK_CONFIG_PATHS);
+    for (int i = 0; i < node->count; i++) {
+        const lk_yaml_node *item = node->items[i], *path = lk_yaml_find(item, "path"), *share = lk_yaml_find(item, "share");
+        if (item->kind != LK_YAML_MAP || !path || !share || item->count != 2)
+            return lk_fail(LK_BAD_CONFIG, "item %d is not {path: FOLDER, share: NUMBER} as the first one is", i + 1);
+        LK_TRY(assign_text(key, path, member->paths.items[i]));
+        LK_TRY(read_share(key, share, &member->shares[i]));
+        member->paths.count++;
+    }
+    return LK_OK;
+}
+
 lk_status lk_plain_numbers_begin(lk_plain_numbers *numbers)
 {
     numbers->plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
@@ -281,6 +311,8 @@ lk_status lk_key_assign(const lk_key *key, const lk_yaml_node *node, lk_config *
     void *member = (char *)config + key->offset;
     if (key->type == LK_KEY_LIST)
         return assign_list(key, node, member);
+    if (key->type == LK_KEY_SHARED)
+        return assign_shared(key, node, member);
     if (node->kind != LK_YAML_SCALAR)
         return refuse(key, node, expected[key->type]);
     switch (key->type) {
@@ -310,7 +342,17 @@ lk_status lk_key_assign_text(const lk_key *key, const char *text, const char *or
 
 int lk_key_items(const lk_key *key, const lk_config *config)
 {
-    return key->type == LK_KEY_LIST ? ((const lk_paths *)((const char *)config + key->offset))->count : 1;
+    const void *member = (const char *)config + key->offset;
+    if (key->type == LK_KEY_SHARED)
+        return ((const lk_shared_paths *)member)->paths.count;
+    return key->type == LK_KEY_LIST ? ((const lk_paths *)member)->count : 1;
+}
+
+double lk_key_share(const lk_key *key, const lk_config *config, int index)
+{
+    if (key->type != LK_KEY_SHARED)
+        return 0;
+    return ((const lk_shared_paths *)((const char *)config + key->offset))->shares[index];
 }
 
 const char *lk_key_format(const lk_key *key, const lk_config *config, int index, char out[LK_KEY_VALUE])
@@ -336,6 +378,7 @@ const char *lk_key_format(const lk_key *key, const lk_config *config, int index,
     }
     case LK_KEY_TEXT: snprintf(out, LK_KEY_VALUE, "%s", (const char *)member); break;
     case LK_KEY_LIST: snprintf(out, LK_KEY_VALUE, "%s", ((const lk_paths *)member)->items[index]); break;
+    case LK_KEY_SHARED: snprintf(out, LK_KEY_VALUE, "%s", ((const lk_shared_paths *)member)->paths.items[index]); break;
     }
     return out;
 }
@@ -347,7 +390,8 @@ bool lk_key_equal(const lk_key *key, const lk_config *a, const lk_config *b)
         return false;
     char x[LK_KEY_VALUE], y[LK_KEY_VALUE];
     for (int i = 0; i < count; i++)
-        if (strcmp(lk_key_format(key, a, i, x), lk_key_format(key, b, i, y)) != 0)
+        if (strcmp(lk_key_format(key, a, i, x), lk_key_format(key, b, i, y)) != 0 ||
+            lk_key_share(key, a, i) != lk_key_share(key, b, i))
             return false;
     return true;
 }

@@ -20,10 +20,17 @@
     X(run.dir, TEXT, NULL, 0, 0, "", ANY, "folder of the run: checkpoints, metrics, samples")                                    \
     X(run.seed, INT64, "1", 0, LK_KEY_WHOLE, "", SAME, "first weights, order of samples")                                        \
     X(run.signals, LIST, "[USR1, USR2, TERM]", 0, 0, "USR1|USR2|TERM|HUP|INT|XCPU", ANY, "on these, save and exit 75")           \
-    X(data.train, LIST, NULL, 0, 0, "", SAME, "folders of shards to learn from")                                                 \
+    X(data.train, SHARED, NULL, 0, 0, "", SAME, "folders of shards to learn from, or {path, share} of each")                     \
     X(data.val, LIST, NULL, 0, 0, "", SAME, "folders of shards to validate on")                                                  \
     X(data.threads, INT, "2", 1, 64, "", ANY, "reading threads of a rank")                                                       \
     X(data.prefetch, INT, "4", 1, 256, "", ANY, "batches read ahead")                                                            \
+    X(data.augment.flip, DOUBLE, "0", 0, 1, "", SAME, "share of the faces that are mirrored")                                    \
+    X(data.augment.colour, DOUBLE, "0", 0, 1, "", SAME, "strength: exposure, white balance, contrast, saturation")               \
+    X(data.augment.blur, DOUBLE, "0", 0, 1, "", SAME, "strength: out of focus, half of the faces")                               \
+    X(data.augment.noise, DOUBLE, "0", 0, 1, "", SAME, "strength: grain, half of the faces")                                     \
+    X(data.augment.jpeg, DOUBLE, "0", 0, 1, "", SAME, "share of the faces that are compressed")                                  \
+    X(data.augment.occlude, DOUBLE, "0", 0, 1, "", SAME, "share of the faces that a patch covers in part")                       \
+    X(data.augment.crop, DOUBLE, "0", 0, 1, "", SAME, "strength: shift, scale and roll of the crop")                             \
     X(model.size, INT, "64", 32, 512, "", SAME, "side of the pictures in pixels, a power of two")                                \
     X(model.init, TEXT, "none", 0, 0, "", SAME, "first weights: none, a .safetensors file or a checkpoint")                      \
     X(model.encoder.width, DOUBLE, "0.25", 0.015625, 4, "", SAME, "factor on VGG19's channels, in 64ths")                        \
@@ -78,7 +85,8 @@ typedef enum lk_key_type {
     LK_KEY_BOOL,
     LK_KEY_CHOICE, /* an enum of config.h */
     LK_KEY_TEXT,   /* char[LK_CONFIG_TEXT] */
-    LK_KEY_LIST    /* lk_paths */
+    LK_KEY_LIST,   /* lk_paths */
+    LK_KEY_SHARED  /* lk_shared_paths */
 } lk_key_type;
 
 typedef enum lk_key_resume {
@@ -126,9 +134,11 @@ lk_status lk_key_assign_text(const lk_key *key, const char *text, const char *or
 bool lk_key_equal(const lk_key *key, const lk_config *a, const lk_config *b);
 
 enum { LK_KEY_VALUE = 512 };
-/* A scalar's value as text that reads back to the same value; of LIST, item `index`. */
+/* A scalar's value as text that reads back to the same value; of LIST and SHARED, item `index`. */
 const char *lk_key_format(const lk_key *key, const lk_config *config, int index, char out[LK_KEY_VALUE]);
-/* How many lk_key_format can give: 1 but for LIST. */
+/* The share of item `index` of SHARED; 0: none, or another type. */
+double lk_key_share(const lk_key *key, const lk_config *config, int index);
+/* How many lk_key_format can give: 1 but for LIST and SHARED. */
 int lk_key_items(const lk_key *key, const lk_config *config);
 
 #endif

@@ -54,18 +54,36 @@ static bool needs_quotes(const char *text)
 #undef LETTERS
 }
 
+static void emit_share(yaml_emitter_t *emitter, const char *path, double share)
+{
+    char number[32];
+    yaml_event_t event;
+    snprintf(number, sizeof number, "%.17g", share);
+    emit(emitter, yaml_mapping_start_event_initialize(&event, NULL, NULL, 1, YAML_FLOW_MAPPING_STYLE), &event);
+    emit_scalar(emitter, "path", false);
+    emit_scalar(emitter, path, needs_quotes(path));
+    emit_scalar(emitter, "share", false);
+    emit_scalar(emitter, number, false);
+    emit_map_end(emitter);
+}
+
 static void emit_value(yaml_emitter_t *emitter, const lk_key *key, const lk_config *config)
 {
     char value[LK_KEY_VALUE];
     yaml_event_t event;
-    if (key->type != LK_KEY_LIST) {
+    if (key->type != LK_KEY_LIST && key->type != LK_KEY_SHARED) {
         lk_key_format(key, config, 0, value);
         emit_scalar(emitter, value, key->type == LK_KEY_TEXT && needs_quotes(value));
         return;
     }
     emit(emitter, yaml_sequence_start_event_initialize(&event, NULL, NULL, 1, YAML_FLOW_SEQUENCE_STYLE), &event);
-    for (int i = 0; i < lk_key_items(key, config); i++)
-        emit_scalar(emitter, lk_key_format(key, config, i, value), needs_quotes(value));
+    for (int i = 0; i < lk_key_items(key, config); i++) {
+        lk_key_format(key, config, i, value);
+        if (lk_key_share(key, config, i) > 0)
+            emit_share(emitter, value, lk_key_share(key, config, i));
+        else
+            emit_scalar(emitter, value, needs_quotes(value));
+    }
     emit(emitter, yaml_sequence_end_event_initialize(&event), &event);
 }
 
@@ -163,8 +181,11 @@ static void print_value(FILE *out, const lk_key *key, const lk_config *config)
 {
     char value[LK_KEY_VALUE];
     int count = lk_key_items(key, config);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         fprintf(out, "%s%s", i ? ", " : "", lk_key_format(key, config, i, value));
+        if (lk_key_share(key, config, i) > 0)
+            fprintf(out, " (share %g)", lk_key_share(key, config, i));
+    }
 }
 
 /* "; a.b was X, is Y" for each key that differs and may not. */

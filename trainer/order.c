@@ -12,6 +12,12 @@ int lk_training_indices(const void *context, int64_t number, int batch_size, int
     return batch_size;
 }
 
+int64_t lk_training_epoch(const void *context, int64_t number)
+{
+    const lk_training_order *o = context;
+    return number / o->accumulation / o->steps_per_epoch;
+}
+
 lk_validation_order lk_validation_order_make(int64_t count, int batch_size, int rank, int ranks)
 {
     int64_t batches = (count + batch_size - 1) / batch_size;

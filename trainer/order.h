@@ -23,6 +23,7 @@ typedef struct lk_training_order {
 
 /* lk_order_functions for the loader; batch `number` is micro-batch number % accumulation of step number / accumulation. */
 int lk_training_indices(const void *order, int64_t number, int batch_size, int64_t *indices);
+int64_t lk_training_epoch(const void *order, int64_t number); /* lk_epoch_function */
 
 typedef struct lk_validation_order {
     int64_t count;      /* samples in the set */

@@ -15,10 +15,11 @@ static lk_status check_same_run(const lk_training *t, const char *path, const lk
     if (status != LK_OK)
         return lk_fail_in(status, "%s cannot be resumed", path);
     if (strcmp(info->schema, lk_dataset_schema(t->train_set)->text) != 0)
-        return lk_fail(LK_BAD_DATA, "%s: was trained on data of another schema than %s", path, t->config->data.train.items[0]);
+        return lk_fail(LK_BAD_DATA, "%s: was trained on data of another schema than %s", path,
+                       t->config->data.train.paths.items[0]);
     if (info->sample_count != lk_dataset_count(t->train_set))
         return lk_fail(LK_BAD_DATA, "%s: was trained on %" PRId64 " samples, %s now has %" PRId64, path, info->sample_count,
-                       t->config->data.train.items[0], lk_dataset_count(t->train_set));
+                       t->config->data.train.paths.items[0], lk_dataset_count(t->train_set));
     return LK_OK;
 }
 

@@ -33,12 +33,12 @@ int lk_training_threads(const lk_config *config, const lk_process_group *group)
 static lk_status open_data(lk_training *t)
 {
     const lk_config *c = t->config;
-    LK_TRY(lk_open_configured(&c->data.train, &t->train_set));
+    LK_TRY(lk_open_configured(&c->data.train.paths, &t->train_set));
     LK_TRY(lk_open_configured(&c->data.val, &t->validation_set));
-    LK_TRY(lk_schema_require_equal(lk_dataset_schema(t->train_set), c->data.train.items[0], lk_dataset_schema(t->validation_set),
+    LK_TRY(lk_schema_require_equal(lk_dataset_schema(t->train_set), c->data.train.paths.items[0], lk_dataset_schema(t->validation_set),
                                    c->data.val.items[0]));
     const lk_dataset *sets[2] = {t->train_set, t->validation_set};
-    const char *names[2] = {c->data.train.items[0], c->data.val.items[0]};
+    const char *names[2] = {c->data.train.paths.items[0], c->data.val.items[0]};
     for (int i = 0; i < 2; i++)
         if (lk_dataset_size(sets[i]) != c->model.size)
             return lk_fail(LK_BAD_DATA, "%s: pictures are %d px, but model.size is %d; render or pack them at that size",
@@ -139,6 +139,17 @@ lk_training_buffers lk_training_live(lk_training *t)
     return b;
 }
 
+static lk_augment augmentation(const lk_config *config)
+{
+    return (lk_augment){.flip = config->data.augment.flip,
+                        .colour = config->data.augment.colour,
+                        .blur = config->data.augment.blur,
+                        .noise = config->data.augment.noise,
+                        .jpeg = config->data.augment.jpeg,
+                        .occlude = config->data.augment.occlude,
+                        .crop = config->data.augment.crop};
+}
+
 static lk_status start_loader(lk_training *t)
 {
     lk_loader_options options = {.batch_size = t->config->train.micro_batch,
@@ -146,7 +157,10 @@ static lk_status start_loader(lk_training *t)
                                  .prefetch = t->config->data.prefetch,
                                  .first = t->state.step * t->order.accumulation,
                                  .order = lk_training_indices,
-                                 .context = &t->order};
+                                 .context = &t->order,
+                                 .augment = augmentation(t->config),
+                                 .seed = (uint64_t)t->config->run.seed,
+                                 .epoch = lk_training_epoch};
     return lk_loader_start(t->train_set, &options, &t->loader);
 }
 

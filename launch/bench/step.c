@@ -77,7 +77,7 @@ static lk_status make_decoder(const lk_config *config, const char *train)
 /* Faces for every step to be of another part of the set, but few enough to make in a second or two. */
 static lk_status make_inputs(const lk_config *config)
 {
-    const char *train = config->data.train.items[0];
+    const char *train = config->data.train.paths.items[0];
     int64_t count = 2 * (int64_t)config->train.global_batch;
     LK_TRY(lk_remove_tree(config->run.dir));
     LK_TRY(lk_remove_tree(train));
