@@ -50,6 +50,30 @@ diff -r one ranks || fail "ranks change the shards"
 "$LIKENESS" render $common -o varied --view varied --jpeg 90 >/dev/null || fail "varied JPEG shards"
 cmp -s one/shard-00000.h5 varied/shard-00000.h5 && fail "the view changes nothing"
 
+# ---- the photo view: natural faces, backgrounds of one's own, the same bytes for any number of ranks and threads ----
+mkdir pictures
+cp a.png c.png pictures/
+echo "no picture" >pictures/note.txt
+photo="--random 60 --size 48 --shard-size 20 --view photo --prior natural"
+"$LIKENESS" render $photo -o photo --threads 1 >/dev/null || fail "view photo"
+on 3 "$LIKENESS" render $photo -o photo-ranks --threads 2 >/dev/null || fail "view photo on three ranks"
+diff -r photo photo-ranks || fail "ranks or threads change view photo"
+"$LIKENESS" render $photo -o behind --backgrounds pictures >/dev/null || fail "--backgrounds FOLDER"
+tar cf pictures.tar pictures
+on 2 "$LIKENESS" render $photo -o behind-tar --backgrounds pictures.tar >/dev/null || fail "--backgrounds ARCHIVE"
+diff -r behind behind-tar || fail "a folder and its archive give different backgrounds"
+diff -rq photo behind >/dev/null && fail "--backgrounds changes nothing"
+"$LIKENESS" render $photo -o uniform --prior uniform >/dev/null || fail "--prior uniform"
+diff -rq photo uniform >/dev/null && fail "--prior changes nothing"
+cp "$LIKENESS_ROOT/configs/client-prior.yaml" own.yaml
+"$LIKENESS" render $photo -o own --prior own.yaml >/dev/null || fail "--prior FILE"
+"$LIKENESS" render --sheet 3 --view photo -o sheet-photo.png --size 32 || fail "a sheet of photos"
+cmp -s sheet.png sheet-photo.png && fail "the sheet does not show the view"
+mkdir empty
+refuses 65 "holds no picture" "$LIKENESS" render --random 3 --view photo --backgrounds empty -o x
+sed -i 's/stubble/whiskers/' own.yaml
+refuses 78 "no choice 'whiskers'" "$LIKENESS" render --random 3 --prior own.yaml -o x
+
 # ---- errors ----
 refuses 64 "already holds shards" "$LIKENESS" render $common -o one
 cp one/shard-00004.h5 kept.h5
@@ -60,7 +84,7 @@ refuses 64 "either one parameter file" "$LIKENESS" render face.json --random 3 -
 refuses 64 "needs --output PATH" "$LIKENESS" render --random 3
 refuses 64 "--size takes a whole number from 32 to 1024" "$LIKENESS" render face.json -o x.png --size 31
 refuses 64 "--random takes a whole number" "$LIKENESS" render --random 3x -o x
-refuses 64 "canonical or varied" "$LIKENESS" render face.json -o x.png --view both
+refuses 64 "canonical, varied or photo" "$LIKENESS" render face.json -o x.png --view both
 refuses 64 "no option --rendom" "$LIKENESS" render --rendom 3 -o x
 refuses 64 "--seed needs a value" "$LIKENESS" render face.json -o x.png --seed
 refuses 65 "missing.json" "$LIKENESS" render missing.json -o x.png
