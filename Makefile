@@ -56,7 +56,7 @@ archive = $(build)/liblikeness.a
 # test_* are run as they are; mpi_* are run on several ranks by tests/run.
 unit_tests := $(patsubst tests/unit/%.c,$(build)/tests/%,$(wildcard tests/unit/test_*.c tests/unit/mpi_*.c))
 
-.PHONY: all deps test demo bench oracle fuzz install clean unit-tests
+.PHONY: FORCE all deps test demo bench oracle fuzz install clean unit-tests
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -89,6 +89,13 @@ $(build)/%.pb-c.c $(build)/%.pb-c.h &: %.proto
 
 $(build)/%.pb-c.o: $(build)/%.pb-c.c
 	$(Q)$(CC) $(CPPFLAGS) -std=c11 $(optimize) $(sanitize) -c -o $@ $<
+
+# Looked at by every make, changed only when it says something else.
+$(build)/base/source_version.h: FORCE
+	@mkdir -p $(@D)
+	@echo "#define LK_SOURCE_VERSION \"$$(launch/setup/version.sh)\"" >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+$(build)/base/version.o: $(build)/base/source_version.h
 
 # Sources that include a generated header wait for it.
 $(foreach s,$(shell grep -l 'pb-c\.h' $(sources) 2>/dev/null),$(eval $(build)/$(s:.c=.o): $(generated:.o=.h)))

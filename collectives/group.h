@@ -21,6 +21,9 @@ typedef struct lk_process_group {
     void *state;
 } lk_process_group;
 
+/* The library that carries messages between ranks, "Open MPI v4.1.4"; before lk_group_open too. */
+void lk_group_library(char *out, size_t size);
+
 /* Starts MPI (MPI_THREAD_MULTIPLE is required) and makes the group of all ranks. Once per process, early: it reads the
  * environment that the launcher left. Also sets the rank of base/log. All ranks get the same status.
  *

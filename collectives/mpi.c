@@ -4,6 +4,7 @@
 
 #include <mpi.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -170,6 +171,14 @@ static void find_local_ranks(lk_process_group *group)
     MPI_Comm_rank(host, &group->local_rank);
     MPI_Comm_size(host, &group->local_size);
     MPI_Comm_free(&host);
+}
+
+void lk_group_library(char *out, size_t size)
+{
+    char text[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+    int length = 0;
+    MPI_Get_library_version(text, &length);
+    snprintf(out, size, "%.*s", (int)strcspn(text, ",\n"), text); /* behind it stand packager and date */
 }
 
 lk_status lk_mpi_open(lk_process_group *group)

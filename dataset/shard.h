@@ -21,13 +21,18 @@ typedef struct lk_sample {
     const char *key; /* names the sample: at most LK_KEY_SIZE - 1 bytes */
 } lk_sample;
 
+/* The library behind the files, "HDF5 1.10.8". */
+void lk_shard_library(char *out, size_t size);
+
 /* ---- writing ---- */
 
 typedef struct lk_shard_writer lk_shard_writer;
 
-/* Room for `capacity` samples of size x size pixels (fewer may come); `provenance` is a line that says how the shard came to be.
+/* Room for `capacity` samples of size x size pixels (fewer may come); `provenance` is a line that says how the shard came to be, to
+ * which the writer adds the program's version.
  * jpeg_quality 0 stores raw pixels (/images), 1..100 JPEG bytes (/jpeg, /jpeg_offsets). `schema` must outlive the writer. The
- * folder must exist; until the commit the disk needs room for the pictures twice. The same samples give the same bytes. */
+ * folder must exist; until the commit the disk needs room for the pictures twice. The same samples and provenance
+ * give the same bytes from the same build. */
 lk_status lk_shard_create(const char *path, const lk_schema *schema, int size, int64_t capacity, int jpeg_quality,
                           const char *provenance, lk_shard_writer **out);
 /* Samples stand in the order of these calls. One thread at a time. Refuses labels out of range and keys that are empty, too long
@@ -65,5 +70,7 @@ lk_status lk_dataset_read(const lk_dataset *dataset, int64_t i, uint8_t *image, 
 
 /* XXH3-64 over all samples' checksums in order: equal for equal contents, however they are cut into shards. */
 uint64_t lk_dataset_content_hash(const lk_dataset *dataset);
+/* How the first shard came to be, as the file says; "" where it says nothing. */
+const char *lk_dataset_provenance(const lk_dataset *dataset);
 
 #endif

@@ -69,6 +69,13 @@ hid_t lk_h5_access(void)
     return access;
 }
 
+void lk_shard_library(char *out, size_t size)
+{
+    unsigned major = 0, minor = 0, release = 0;
+    H5get_libversion(&major, &minor, &release);
+    snprintf(out, size, "HDF5 %u.%u.%u", major, minor, release);
+}
+
 static herr_t put(hid_t file, const char *name, hid_t file_type, hid_t memory_type, const void *value)
 {
     herr_t result = -1;

@@ -65,6 +65,7 @@ lk_status lk_h5_get_number(hid_t file, const char *path, const char *name, uint6
 
 typedef struct lk_shard {
     char *path;
+    char *provenance; /* NULL: the file does not say */
     int fd;
     int64_t count;
     int size;

@@ -104,6 +104,13 @@ done:
     return status;
 }
 
+/* Nothing depends on it: a shard that has none, or a strange one, is as good as any. */
+static void read_provenance(const opening *o)
+{
+    if (H5Aexists(o->file, LK_ATTRIBUTE_PROVENANCE) > 0)
+        (void)lk_h5_get_text(o->file, o->path, LK_ATTRIBUTE_PROVENANCE, LK_MAX_PROVENANCE, &o->shard->provenance);
+}
+
 /* ---- arrays ---- */
 
 enum { MAX_RANK = 4 };
@@ -279,6 +286,7 @@ static lk_status check_all(opening *o, lk_schema **schema, const char *schema_or
     LK_TRY(check_format(o));
     LK_TRY(read_dimensions(o));
     LK_TRY(adopt_schema(o, schema, schema_origin));
+    read_provenance(o);
     LK_TRY(find_pictures(o));
     return find_labels(o);
 }
@@ -317,6 +325,7 @@ void lk_shard_close(lk_shard *shard)
     if (shard->fd >= 0)
         close(shard->fd);
     free(shard->path);
+    free(shard->provenance);
     free(shard->checksums);
     free(shard->jpeg_offsets);
     *shard = (lk_shard){.fd = -1};

@@ -137,6 +137,11 @@ uint64_t lk_dataset_content_hash(const lk_dataset *set)
     return set->content_hash;
 }
 
+const char *lk_dataset_provenance(const lk_dataset *set)
+{
+    return set->shards[0].provenance ? set->shards[0].provenance : "";
+}
+
 /* ---- JPEG pictures: a decoder and a buffer of each thread, freed when the thread ends ---- */
 
 typedef struct scratch {

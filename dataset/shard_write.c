@@ -2,6 +2,7 @@
  * the start. So pictures go to a nameless spool file beside the shard as they come, labels stay in memory, and the commit
  * lays out the shard through HDF5 and fills it in. */
 #include "base/file.h"
+#include "base/version.h"
 #include "dataset/image.h"
 #include "dataset/shard_format.h"
 
@@ -44,7 +45,8 @@ static int64_t picture_bytes(const lk_shard_writer *w)
 static lk_status allocate(lk_shard_writer *w, const char *provenance)
 {
     size_t capacity = (size_t)w->capacity;
-    w->provenance = strdup(provenance);
+    if (asprintf(&w->provenance, "%s; %s", provenance, lk_program()) < 0)
+        w->provenance = NULL;
     /* calloc: untouched pages of a large capacity cost nothing. */
     w->continuous = calloc(capacity, (size_t)w->schema->continuous_count * sizeof *w->continuous);
     w->discrete = calloc(capacity, (size_t)w->schema->group_count);
@@ -75,7 +77,7 @@ lk_status lk_shard_create(const char *path, const lk_schema *schema, int size, i
     if (strlen(path) >= LK_PATH_SIZE)
         return lk_fail(LK_USAGE, "%.80s...: the path is longer than %d bytes", path, LK_PATH_SIZE - 1);
     if (size < 1 || size > LK_MAX_PICTURE_EDGE || capacity < 1 || capacity > MAX_CAPACITY || jpeg_quality < 0 ||
-        jpeg_quality > 100 || strlen(provenance) >= LK_MAX_PROVENANCE)
+        jpeg_quality > 100 || strlen(provenance) + sizeof "; " + strlen(lk_program()) > LK_MAX_PROVENANCE)
         return lk_fail(
             LK_USAGE,
             "%s: a shard holds 1 to %d pictures of 1 to %d pixels a side, JPEG quality 0 to 100, provenance under %d bytes", path,

@@ -1,6 +1,7 @@
 /* likeness: one program with git-like commands. Only this file exits, and only here is an error printed. */
 #include "base/log.h"
 #include "launch/command/commands.h"
+#include "launch/command/version.h"
 
 #include <malloc.h>
 #include <stdio.h>
@@ -20,7 +21,9 @@ __attribute__((section(".preinit_array"), used)) static void (*const before_libr
 
 static void print_help(FILE *out)
 {
-    fputs("usage: likeness COMMAND [OPTIONS]     (likeness COMMAND --help says more)\n\n", out);
+    fputs("usage: likeness COMMAND [OPTIONS]     (likeness COMMAND --help says more)\n"
+          "       likeness --version\n\n",
+          out);
     for (const lk_command *const *command = lk_commands; *command; command++)
         fprintf(out, "  %-10s %s\n", (*command)->name, (*command)->summary);
     fputs("\nExit codes: 0 done, 64 usage, 65 bad data, 70 internal, 75 stopped and saved (run again), 78 bad configuration.\n",
@@ -41,6 +44,10 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
         print_help(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        lk_print_version();
         return 0;
     }
     for (const lk_command *const *command = lk_commands; *command; command++) {

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/version.h"
 #include "trainer/model/weights_file.h"
 #include "trainer/save.h"
 #include "trainer/step.h"
@@ -172,7 +173,7 @@ static lk_status finish(lk_training *t)
     char hex[LK_HEX_SIZE], line[256];
     LK_TRY(compare_weights(t, hex));
     LK_TRY(lk_save_now(t));
-    snprintf(line, sizeof line, "steps %" PRId64 ", weights %s on every rank", t->state.step, hex);
+    snprintf(line, sizeof line, "steps %" PRId64 ", weights %s on every rank, %s", t->state.step, hex, lk_program());
     lk_status status = save_model(t);
     if (status == LK_OK)
         status = lk_run_finish(t->run, line);

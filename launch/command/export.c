@@ -114,10 +114,9 @@ const lk_command lk_command_export = {
     .name = "export",
     .summary = "the weights of a checkpoint or a run as one file, e.g. for PyTorch",
     .usage = "CHECKPOINT|RUN -o FILE.safetensors",
-    .about =
-        "Writes the weights of a checkpoint (runs/demo/checkpoints/best, ...) as one safetensors file, with the schema as the note\n"
-        "\"schema\". Of a run: its final weights, or while it goes on those of its newest checkpoint. All hashes are checked first.\n"
-        "docs/load_encoder.py shows how to load the file in PyTorch.",
+    .about = "Writes the weights of a checkpoint (runs/demo/checkpoints/best, ...) as one safetensors file, with the\n"
+             "schema as the note \"schema\". Of a run: its final weights, or while it goes on those of its newest\n"
+             "checkpoint. All hashes are checked first. docs/load_encoder.py shows how to load the file in PyTorch.",
     .options = option_table,
     .size = sizeof(export_values),
     .takes = "one checkpoint or run",

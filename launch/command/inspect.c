@@ -4,6 +4,7 @@
 #include "base/progress.h"
 #include "base/thread.h"
 #include "dataset/align/draw.h"
+#include "dataset/pack/names.h"
 #include "dataset/pack/tally.h"
 #include "dataset/shard.h"
 #include "launch/command/commands.h"
@@ -124,6 +125,15 @@ static lk_status verify(inspection *in, bool values)
     return LK_OK;
 }
 
+/* The text is whatever the file says. */
+static void print_provenance(const char *indent, const lk_dataset *set)
+{
+    char shown[2048];
+    lk_name_show(lk_dataset_provenance(set), shown, sizeof shown);
+    if (shown[0])
+        printf("%sfirst shard made by: %s\n", indent, shown);
+}
+
 static lk_status describe(const lk_dataset *set, const char *const *paths, int count)
 {
     const lk_schema *schema = lk_dataset_schema(set);
@@ -134,13 +144,14 @@ static lk_status describe(const lk_dataset *set, const char *const *paths, int c
            "\npicture size: %d\nschema: %s (%d continuous, %d groups with %d choices), hash %s\ncontent hash: %s\n",
            lk_dataset_count(set), lk_dataset_size(set), schema->name, schema->continuous_count, schema->group_count,
            schema->choice_count, schema_hash, hash);
-    for (int i = 0; i < count; i++) {
+    if (count == 1)
+        print_provenance("", set);
+    for (int i = 0; count > 1 && i < count; i++) {
         lk_dataset *one;
-        if (count == 1)
-            break;
         LK_TRY(lk_dataset_open(&paths[i], 1, &one));
         lk_hash_hex(lk_dataset_content_hash(one), hash);
         printf("  %s: %" PRId64 " samples, content hash %s\n", paths[i], lk_dataset_count(one), hash);
+        print_provenance("    ", one);
         lk_dataset_close(one);
     }
     return LK_OK;
@@ -176,10 +187,9 @@ const lk_command lk_command_inspect = {
     .name = "inspect",
     .summary = "say what is in shards or checkpoints, and check them",
     .usage = "SHARDS... [OPTIONS]\nCHECKPOINT|RUN [--config]",
-    .about =
-        "SHARDS are folders of shards or single ones, which together are one data set. Says what is in them: schema, counts,\n"
-        "content hash, where they come from. Of a checkpoint it checks all hashes and says what is in it; of a run, which of its\n"
-        "checkpoints are whole.",
+    .about = "SHARDS are folders of shards or single ones, which together are one data set. Says what is in them: schema,\n"
+             "counts, content hash, where they come from. Of a checkpoint it checks all hashes and says what is in it; of\n"
+             "a run, which of its checkpoints are whole.",
     .options = option_table,
     .size = sizeof(inspect_values),
     .defaults = &(inspect_values){.samples = 24},

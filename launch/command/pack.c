@@ -80,11 +80,10 @@ const lk_command lk_command_pack = {
     .name = "pack",
     .summary = "turn archives, folders and photos with parameters into shards",
     .usage = "SOURCE... -o FOLDER --schema FILE [OPTIONS]",
-    .about =
-        "A SOURCE is a tar (plain, gz, zst, xz, bz2), a zip, a 7z, a folder, a table, or - for an archive on standard input. A\n"
-        "picture (.jpg, .png) belongs to the parameters of the same name (a/0001.jpg, a/0001.json or .mhm) or to the row of its name\n"
-        "in a params.jsonl or params.csv. FOLDER gets shards, pack.json (settings, counts, statistics) and rejected.jsonl (what was\n"
-        "not taken, and why).",
+    .about = "A SOURCE is a tar (plain, gz, zst, xz, bz2), a zip, a 7z, a folder, a table, or - for an archive on standard\n"
+             "input. A picture (.jpg, .png) belongs to the parameters of the same name (a/0001.jpg, a/0001.json or .mhm)\n"
+             "or to the row of its name in a params.jsonl or params.csv. FOLDER gets shards, pack.json (settings, counts,\n"
+             "statistics) and rejected.jsonl (what was not taken, and why).",
     .options = option_table,
     .size = sizeof(lk_pack_options),
     .defaults = &lk_pack_defaults,

@@ -179,9 +179,8 @@ const lk_command lk_sweep_halving = {
     .name = "sweep halving",
     .summary = "stops a point that falls behind the others",
     .usage = "SWEEP-FOLDER POINT-FOLDER FIRST_EPOCH KEEP",
-    .about =
-        "Says whether a point is worth going on with, for launch/sweep. Every decision is a line of job/halving.log in the sweep's\n"
-        "folder; a point that is to stop gets a file STOPPED with the reason.",
+    .about = "Says whether a point is worth going on with, for launch/sweep. Every decision is a line of job/halving.log\n"
+             "in the sweep's folder; a point that is to stop gets a file STOPPED with the reason.",
     .takes = "a sweep's folder, a point's folder, a first epoch and a share to keep",
     .least = 4,
     .most = 4,

@@ -1,5 +1,6 @@
 /* The page as a whole. */
 #include "base/file.h"
+#include "base/version.h"
 #include "launch/report/html.h"
 
 #include <stdlib.h>
@@ -28,7 +29,9 @@ static void write_head(FILE *page, const lk_report *report)
     for (int s = 0; s < LK_STATE_COUNT; s++)
         if (states[s] > 0)
             fprintf(page, ", %d %s", states[s], lk_state_name((lk_report_state)s));
-    fprintf(page, "; written %s</p></header>\n<main>\n", date);
+    fprintf(page, "; written %s by ", date);
+    lk_html_text(page, lk_program());
+    fputs("</p></header>\n<main>\n", page);
 }
 
 static lk_status write_page(FILE *page, const lk_report *report, const lk_comparison *comparison, lk_picture *triptychs,

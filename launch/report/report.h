@@ -53,6 +53,7 @@ typedef struct lk_report_run {
     char *folder, *name; /* name: how the page calls it */
     lk_config *config;   /* NULL: config.yaml cannot be read */
     char *config_text;   /* as it stands in the file */
+    char *program;       /* the build that finished it, else that of the newest checkpoint; NULL: not known */
     char *note;          /* what is wrong with the files of the run, NULL if nothing */
     lk_series curves[LK_CURVE_COUNT];
     int64_t damaged_lines;

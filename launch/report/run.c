@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "launch/report/report.h"
+#include "trainer/record/checkpoint.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -123,6 +124,38 @@ static void find_state(lk_report_run *run, time_t now)
         run->state = LK_STATE_RUNNING;
 }
 
+/* DONE ends in ", likeness VERSION". */
+static bool find_program_in_done(lk_report_run *run)
+{
+    char path[LK_PATH_SIZE], *text = NULL;
+    size_t size;
+    if (!path_in(run, "DONE", path) || !lk_path_exists(path) || lk_read_file(path, 4096, &text, &size) != LK_OK)
+        return false;
+    const char *at = strstr(text, ", likeness ");
+    if (at)
+        run->program = strndup(at + 2, strcspn(at + 2, "\n"));
+    free(text);
+    return true;
+}
+
+/* The run may be in training, so that a checkpoint goes away meanwhile: then the page does not say it. */
+static void find_program_in_checkpoint(lk_report_run *run)
+{
+    char folder[LK_PATH_SIZE], path[LK_PATH_SIZE], *text = NULL;
+    int64_t *steps = NULL;
+    size_t count = 0, size;
+    lk_checkpoint_info info;
+    if (lk_checkpoint_list(run->folder, &steps, &count) == LK_OK && count > 0 &&
+        lk_checkpoint_path(run->folder, steps[count - 1], folder) == LK_OK && lk_path_join(path, folder, "state.json") == LK_OK &&
+        lk_read_file(path, 4 << 20, &text, &size) == LK_OK && lk_checkpoint_parse_state(text, size, path, &info) == LK_OK) {
+        run->program = info.program;
+        info.program = NULL;
+        lk_checkpoint_info_free(&info);
+    }
+    free(text);
+    free(steps);
+}
+
 static void read_evaluation(lk_report_run *run)
 {
     char path[LK_PATH_SIZE];
@@ -157,6 +190,8 @@ lk_status lk_report_run_read(const char *folder, const char *name, time_t now, l
     read_metrics(out);
     find_best(out);
     find_state(out, now);
+    if (!find_program_in_done(out))
+        find_program_in_checkpoint(out);
     read_evaluation(out);
     find_pictures(out);
     return LK_OK;
@@ -168,6 +203,7 @@ void lk_report_run_free(lk_report_run *run)
     free(run->name);
     lk_config_free(run->config);
     free(run->config_text);
+    free(run->program);
     free(run->note);
     for (int i = 0; i < LK_CURVE_COUNT; i++)
         lk_series_free(&run->curves[i]);

@@ -77,6 +77,8 @@ static void write_facts(FILE *page, const lk_report_run *run)
         fact(page, "global batch", "%d", c->train.global_batch);
         fact(page, "seed", "%lld", (long long)c->run.seed);
     }
+    if (run->program)
+        fact(page, "program", "%s", run->program);
     size_t broken = count_not_finite(&run->curves[LK_TRAIN_LOSS]);
     if (broken > 0)
         fact(page, "steps without a finite loss", "%zu", broken);

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The command line of every command: a wrong one is exactly one line and 64, the help begins with the usage, and completion in bash knows
-# what the help tells. Here one example of each for every command; tests/unit/test_options.c goes through all options.
+# The command line of every command: a wrong one is exactly one line and 64, the help begins with the usage, completion in bash
+# knows what the help tells. Here one example of each for every command; tests/unit/test_options.c goes through all options.
 set -u
 . "$LIKENESS_ROOT/tests/run/lib.bash"
 

@@ -6,7 +6,9 @@
 
 #include <cmocka.h>
 
+#include "base/hash.h"
 #include "base/random.h"
+#include "base/version.h"
 #include "trainer/record/checkpoint.h"
 
 #include <fcntl.h>
@@ -328,12 +330,43 @@ static void test_cannot_write(void **unused)
     free_model(&m);
 }
 
+/* state.json says which build wrote it; one from before that did is as good. */
+static void test_older_builds(void **unused)
+{
+    (void)unused;
+    char path[LK_PATH_SIZE], program[128], end[64], hex[LK_HEX_SIZE];
+    char *text;
+    size_t size;
+    lk_checkpoint_info info;
+    make_run("older");
+    assert_ok(lk_checkpoint_verify("older/checkpoints/step-000000020", &info));
+    assert_string_equal(info.program, lk_program());
+    lk_checkpoint_info_free(&info);
+
+    path_of("older", "state.json", path);
+    assert_ok(lk_read_file(path, 1 << 20, &text, &size));
+    snprintf(program, sizeof program, " \"program\": \"%s\",\n", lk_program());
+    char *line = strstr(text, program), *tail = strstr(text, ",\n \"state_hash\"");
+    assert_true(line && tail && line < tail);
+    memmove(line, line + strlen(program), strlen(line + strlen(program)) + 1);
+    tail -= strlen(program);
+    lk_hash_hex(lk_hash(text, (size_t)(tail - text)), hex);
+    snprintf(end, sizeof end, ",\n \"state_hash\": \"%s\"\n}\n", hex);
+    memcpy(tail, end, strlen(end));
+    put(path, text, strlen(text));
+    assert_ok(lk_checkpoint_verify("older/checkpoints/step-000000020", &info));
+    assert_null(info.program);
+    assert_int_equal(info.state.step, 20);
+    lk_checkpoint_info_free(&info);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_no_validation_yet), cmocka_unit_test(test_names),
         cmocka_unit_test(test_truncated),  cmocka_unit_test(test_appended),          cmocka_unit_test(test_flipped_bits),
-        cmocka_unit_test(test_mixed),      cmocka_unit_test(test_cannot_write),
+        cmocka_unit_test(test_mixed),      cmocka_unit_test(test_cannot_write),      cmocka_unit_test(test_older_builds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,6 +113,21 @@ static void tells_states_apart(void **state)
     lk_report_run_free(&run);
 }
 
+static void says_which_build_finished(void **state)
+{
+    (void)state;
+    lk_report_run run;
+    put_run("built", "2", 1, 1, 1, "");
+    put("built", "DONE", "steps 3, weights 0123456789abcdef on every rank, likeness 1.2-3-gabc-dirty\n");
+    assert_ok(lk_report_run_read("built", "n", 1000101, &run));
+    assert_string_equal(run.program, "likeness 1.2-3-gabc-dirty");
+    lk_report_run_free(&run);
+    put("built", "DONE", "steps 3, weights 0123456789abcdef on every rank\n"); /* an older one */
+    assert_ok(lk_report_run_read("built", "n", 1000101, &run));
+    assert_null(run.program);
+    lk_report_run_free(&run);
+}
+
 static void survives_damage(void **state)
 {
     (void)state;
@@ -296,6 +311,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_a_run),
         cmocka_unit_test(tells_states_apart),
+        cmocka_unit_test(says_which_build_finished),
         cmocka_unit_test(survives_damage),
         cmocka_unit_test(scores),
         cmocka_unit_test(finds_runs_in_order),

@@ -1,6 +1,7 @@
 /* Damaged, foreign and contradictory shards: every kind is found, and told in one sentence. */
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/version.h"
 #include "dataset/shard_format.h"
 
 #include <fcntl.h>
@@ -278,6 +279,35 @@ static void wrong_attributes_are_refused(void **state)
     assert_refused("changed.h5", "changed.h5: schema:2: continuous must be a list");
 }
 
+static const char *provenance_of(const char *path)
+{
+    static char text[LK_MAX_PROVENANCE];
+    lk_dataset *set;
+    assert_int_equal(lk_dataset_open(&path, 1, &set), LK_OK);
+    snprintf(text, sizeof text, "%s", lk_dataset_provenance(set));
+    lk_dataset_close(set);
+    return text;
+}
+
+/* It says how the shard came to be and which build wrote it; a shard that says neither is as good as any. */
+static void provenance_is_told_and_not_needed(void **state)
+{
+    (void)state;
+    char expected[256];
+    hid_t file = open_for_change("changed.h5");
+    H5Fclose(file);
+    snprintf(expected, sizeof expected, "a test; %s", lk_program());
+    assert_string_equal(provenance_of("changed.h5"), expected);
+    file = open_for_change("changed.h5");
+    assert_true(H5Adelete(file, "provenance") >= 0);
+    H5Fclose(file);
+    assert_string_equal(provenance_of("changed.h5"), "");
+    file = open_for_change("changed.h5");
+    set_number(file, "provenance", 7);
+    H5Fclose(file);
+    assert_string_equal(provenance_of("changed.h5"), "");
+}
+
 /* Puts another array in the place of `name`. */
 static void replace_array(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dims, const hsize_t *chunk)
 {
@@ -396,6 +426,7 @@ int main(void)
         cmocka_unit_test(a_shard_cut_after_opening_is_an_error),
         cmocka_unit_test(missing_empty_and_foreign_are_refused),
         cmocka_unit_test(wrong_attributes_are_refused),
+        cmocka_unit_test(provenance_is_told_and_not_needed),
         cmocka_unit_test(wrong_arrays_are_refused),
         cmocka_unit_test(two_schemas_or_sizes_in_one_set_are_refused),
         cmocka_unit_test(too_many_shards_for_the_limit_say_so),

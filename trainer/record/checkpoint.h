@@ -2,7 +2,7 @@
  *
  *     model.safetensors       the weights
  *     optimizer.safetensors   momentum.NAME, or mean.NAME and square.NAME
- *     state.json              step, counters, sampler, schema, configuration, world, XXH3-64 of the two files
+ *     state.json              step, counters, sampler, schema, configuration, world, program, XXH3-64 of the two files
  *
  * It is written beside its place (.tmp), every file and the folder fsynced, and committed by one rename: a folder of that name
  * is complete. A damaged one (a torn disk, a flipped bit) is found by its hashes and skipped.
@@ -56,6 +56,7 @@ typedef struct lk_checkpoint_info {
     lk_train_state state;
     int64_t seed, sample_count;
     int world;
+    char *program; /* lk_program() of its build; NULL: an older one, which did not say */
     char *config, *schema;
     uint64_t model_hash, optimizer_hash;
 } lk_checkpoint_info;

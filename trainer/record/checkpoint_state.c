@@ -1,5 +1,6 @@
 /* state.json of a checkpoint: what a training knows besides weights and optimizer. */
 #include "base/hash.h"
+#include "base/version.h"
 #include "trainer/record/checkpoint.h"
 
 #include <inttypes.h>
@@ -27,6 +28,7 @@ static json_t *state_object(const lk_train_state *s, const lk_checkpoint_texts *
     json_object_set_new(root, "best", isfinite(s->best) ? json_real(s->best) : json_null());
     json_object_set_new(root, "sampler",
                         json_pack("{s:I, s:I}", "seed", (json_int_t)texts->seed, "count", (json_int_t)texts->sample_count));
+    json_object_set_new(root, "program", json_string(lk_program()));
     json_object_set_new(root, "world", json_integer(texts->world));
     json_object_set_new(root, "model_hash", json_string(model));
     json_object_set_new(root, "optimizer_hash", json_string(optimizer));
@@ -129,6 +131,8 @@ static lk_status read_state(const json_t *root, const char *text, size_t size, c
         return lk_fail(LK_BAD_DATA, "%s: is not a checkpoint of format %d", origin, FORMAT);
     LK_TRY(check_own_hash(text, size, origin));
     LK_TRY(read_counts(root, origin, out));
+    if (json_object_get(root, "program")) /* older builds did not say */
+        LK_TRY(copy_text(root, "program", origin, &out->program));
     LK_TRY(parse_hash(root, "model_hash", origin, &out->model_hash));
     LK_TRY(parse_hash(root, "optimizer_hash", origin, &out->optimizer_hash));
     LK_TRY(copy_text(root, "schema", origin, &out->schema));
@@ -151,6 +155,7 @@ lk_status lk_checkpoint_parse_state(const char *text, size_t size, const char *o
 
 void lk_checkpoint_info_free(lk_checkpoint_info *info)
 {
+    free(info->program);
     free(info->config);
     free(info->schema);
     *info = (lk_checkpoint_info){0};

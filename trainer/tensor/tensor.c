@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 lk_status lk_tensor_start(int threads)
@@ -18,6 +19,13 @@ lk_status lk_tensor_start(int threads)
         set_threads(threads);
     }
     return LK_OK;
+}
+
+void lk_tensor_library(char *out, size_t size)
+{
+    uint64_t version = aoti_torch_abi_version(); /* major, minor, patch in the three highest bytes */
+    snprintf(out, size, "libtorch %u.%u.%u", (unsigned)(version >> 56), (unsigned)(version >> 48 & 255),
+             (unsigned)(version >> 40 & 255));
 }
 
 /* ---- shapes ---- */

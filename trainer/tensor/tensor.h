@@ -28,6 +28,9 @@ enum { LK_MAX_DIMS = 4 };
 
 /* ---- the library ---- */
 
+/* "libtorch 2.15.0", the one that is loaded. */
+void lk_tensor_library(char *out, size_t size);
+
 /* Once per process, before any other call and again in every further thread that computes (libtorch keeps it per thread):
  * turns libtorch's own gradient tape off. threads > 0 sets the size of the intra-op pool. */
 lk_status lk_tensor_start(int threads);
