@@ -1,4 +1,4 @@
-/* The process group on MPI. The only file that sees mpi.h. */
+/* The process group on MPI (backend.h). The only file that sees mpi.h. */
 #include "base/log.h"
 #include "collectives/backend.h"
 

@@ -1,4 +1,4 @@
-/* A group of one: nothing to send. A process that nobody launched as part of a job does not start MPI at all; an MPI
+/* A group of one (backend.h): nothing to send. A process that nobody launched as part of a job does not start MPI at all; an MPI
  * singleton costs 0.3 s, a helper daemon and a refusal to run as root. */
 #include "collectives/backend.h"
 

@@ -17,7 +17,8 @@ bool lk_is_power_of_two(int n);
 
 /* Sum over the ranks, in place, every element as (r0+r1) + (r2+r3) ... by recursive halving (partners at distance 1 first) and
  * doubling; the bits are the same on every rank. Moves as much as a ring allreduce, 2 (size-1)/size of the buffer each way.
- * `scratch` has room for (count + 1) / 2 floats. LK_BAD_CONFIG if the number of ranks is not a power of two. Every rank must call. */
+ * `scratch` has room for (count + 1) / 2 floats. LK_BAD_CONFIG if the number of ranks is not a power of two. Every rank must
+ * call. */
 lk_status lk_group_sum_tree_f32(lk_process_group *group, float *buffer, size_t count, float *scratch);
 
 /* Adds `terms` buffers of `count` floats that come one after the other, holding at most log2(terms) partial sums.

@@ -1,4 +1,5 @@
-/* The configuration written out in full, and a resumed run's compared with the one it began with. */
+/* The configuration written out in full, and a resumed run's compared with the one it began with.
+ * Declared in config.h. */
 #include "configs/config.h"
 #include "configs/keys.h"
 

@@ -39,8 +39,8 @@ lk_status lk_shard_create(const char *path, const lk_schema *schema, int size, i
  * or hold control characters (LK_BAD_DATA), a full shard (LK_USAGE), a full disk (LK_IO, with the bytes missing). After a failure
  * the writer can only be aborted. */
 lk_status lk_shard_append(lk_shard_writer *writer, const lk_sample *sample);
-/* The same for a shard of JPEG bytes and a picture that is one already: a JPEG of size x size pixels, stored as it is, which the caller
- * has seen to decode. sample->image is not used. So many threads can encode for one writer, and captures lose nothing. */
+/* The same for a shard of JPEG bytes and a picture that is one already: a JPEG of size x size pixels, stored as it is, which the
+ * caller has seen to decode. sample->image is not used. So many threads can encode for one writer, and captures lose nothing. */
 lk_status lk_shard_append_jpeg(lk_shard_writer *writer, const lk_sample *sample, const uint8_t *jpeg, size_t jpeg_size);
 /* Writes, fsyncs, renames, frees the writer; on failure nothing is left, neither under the name nor beside it. A shard without
  * samples is LK_BAD_DATA. */

@@ -1,5 +1,6 @@
-/* Opening a shard: everything that HDF5 says is checked against the format before memory is taken for it or a byte of it is
- * trusted. HDF5 checks its own metadata (format bounds V110: every block has a checksum; a file cut short is refused). */
+/* Opening a shard (shard_format.h): everything that HDF5 says is checked against the format before memory is taken for it or a
+ * byte of it is trusted. HDF5 checks its own metadata (format bounds V110: every block has a checksum; a file cut short is
+ * refused). */
 #include "base/file.h"
 #include "base/hash.h"
 #include "dataset/shard_format.h"

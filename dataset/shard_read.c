@@ -1,4 +1,4 @@
-/* A data set: shards one after the other, samples read from any thread. */
+/* A data set (shard.h): shards one after the other, samples read from any thread. */
 #include "base/file.h"
 #include "base/hash.h"
 #include "dataset/shard_format.h"

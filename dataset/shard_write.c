@@ -1,4 +1,4 @@
-/* Writing a shard. The number of samples and of JPEG bytes is known only at the end, while contiguous arrays need it at
+/* Writing a shard (shard.h). The number of samples and of JPEG bytes is known only at the end, while contiguous arrays need it at
  * the start. So pictures go to a nameless spool file beside the shard as they come, labels stay in memory, and the commit
  * lays out the shard through HDF5 and fills it in. */
 #include "base/file.h"

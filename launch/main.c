@@ -1,4 +1,4 @@
-/* likeness: one program with git-like commands. Only this file exits, and only here is an error printed. */
+/* likeness: one program with git-like commands (commands.h). Only this file exits, and only here is an error printed. */
 #include "base/log.h"
 #include "launch/command/commands.h"
 #include "launch/command/version.h"

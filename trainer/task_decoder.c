@@ -1,4 +1,4 @@
-/* The decoder's stage: parameters drawn uniformly at random, the client's canonical pictures, L1. */
+/* The decoder's stage: parameters drawn uniformly at random, the client's canonical pictures, L1 (task.h). */
 #include "trainer/model/decoder.h"
 #include "trainer/model/loss.h"
 #include "trainer/task.h"

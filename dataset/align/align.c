@@ -192,8 +192,8 @@ static lk_similarity view_of(const lk_similarity *frame, int size)
     return lk_similarity_compose(frame, &inner);
 }
 
-/* Places landmarks in the view of `frame`, with the box where it lies on average round eyes at their places. They are the mean over
- * `count` boxes that differ a little, since a step of the landmarks' trees is a jump of a pixel or two. */
+/* Places landmarks in the view of `frame`, with the box where it lies on average round eyes at their places. They are the mean
+ * over `count` boxes that differ a little, since a step of the landmarks' trees is a jump of a pixel or two. */
 static lk_status place(lk_aligner *aligner, const lk_image *photo, const lk_similarity *frame, int count,
                        lk_point landmarks[LK_LANDMARKS])
 {

@@ -20,8 +20,8 @@ int lk_draw_text(lk_image *image, int x, int y, int scale, const char *text, lk_
 /* The face's box, landmarks, eye centres and the frame of its crop of `size`, with what it was judged by. */
 void lk_draw_aligned(lk_image *photo, const lk_aligned *face, int size);
 
-/* `count` samples spread evenly over the data set, each with its key, a bar for every continuous parameter (grey line: the middle of
- * its range) and its choices. */
+/* `count` samples spread evenly over the data set, each with its key, a bar for every continuous parameter (grey line: the middle
+ * of its range) and its choices. */
 lk_status lk_draw_contact_sheet(const lk_dataset *dataset, int count, const char *path);
 
 #endif

@@ -1,4 +1,4 @@
-/* What a face is judged by: how far it is turned away, how sharp its crop is. */
+/* What a face is judged by: how far it is turned away, how sharp its crop is. Declared in align.h. */
 #include "dataset/align/align.h"
 
 #include <math.h>

@@ -18,9 +18,9 @@ lk_similarity lk_similarity_compose(const lk_similarity *outer, const lk_similar
 /* Picture pixels per crop pixel: above 1 the crop is smaller than what it shows. */
 double lk_similarity_scale(const lk_similarity *map);
 
-/* Draws size x size pixels of `picture` into crop[size * size * 3]. When shrinking, the picture is first halved by box filters and
- * then averaged over up to 2 x 2 points a pixel, so that every picture pixel counts; when enlarging it is bilinear. What lies outside
- * the picture is its reflection. */
+/* Draws size x size pixels of `picture` into crop[size * size * 3]. When shrinking, the picture is first halved by box filters
+ * and then averaged over up to 2 x 2 points a pixel, so that every picture pixel counts; when enlarging it is bilinear. What lies
+ * outside the picture is its reflection. */
 lk_status lk_warp(const lk_image *picture, const lk_similarity *map, int size, uint8_t *crop);
 
 /* The same by one sample a pixel after the halving, in half the time: for detectors, not for eyes. */

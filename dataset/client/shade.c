@@ -1,3 +1,4 @@
+/* Shading: what colour a point of the face is, from its light, skin and make-up. Declared in drawing.h. */
 #include "dataset/client/drawing.h"
 
 /* A sample of the face, interpolated over its triangle. */

@@ -1,3 +1,4 @@
+/* Strands of hair, brows and beard as lines of samples. Declared in drawing.h. */
 #include "dataset/client/drawing.h"
 
 enum { SET_WHOLE = 1000, THINNEST = 6, COARSEST = 3 };

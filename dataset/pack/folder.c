@@ -1,4 +1,4 @@
-/* A folder as a source: its files at any depth, in the byte order of their paths. */
+/* A folder as a source (source.h): its files at any depth, in the byte order of their paths. */
 #include "dataset/pack/source.h"
 
 #include "base/file.h"

@@ -1,9 +1,9 @@
 /* Output: samples into shards, split into parts, so that a run that was cut off can go on.
  *
- * Without a split shards lie in OUT itself, otherwise in OUT/train, OUT/val, OUT/test. A part takes a sample by the hash of its key
- * (or identity) alone, so adding data moves nothing. OUT/pack.json holds the settings from the start and the report at the end
- * ("complete": true). Shards are full but for the last of each part, and appear only when complete. One thread; one process at
- * a time in OUT (flock).
+ * Without a split shards lie in OUT itself, otherwise in OUT/train, OUT/val, OUT/test. A part takes a sample by the hash of its
+ * key (or identity) alone, so adding data moves nothing. OUT/pack.json holds the settings from the start and the report at the
+ * end ("complete": true). Shards are full but for the last of each part, and appear only when complete. One thread; one process
+ * at a time in OUT (flock).
  */
 #ifndef LK_DATASET_PACK_OUTPUT_H
 #define LK_DATASET_PACK_OUTPUT_H
@@ -36,8 +36,8 @@ typedef lk_status lk_existing_function(void *context, int part, const char *key,
 
 typedef struct lk_output lk_output;
 /* `options` and what it points to must outlive the output. A folder that holds shards already is refused (LK_USAGE) unless
- * `resume`; then the settings must be equal, and every sample in it is verified and given to `existing`. *complete: an earlier run
- * has finished, nothing is to be added. */
+ * `resume`; then the settings must be equal, and every sample in it is verified and given to `existing`. *complete: an earlier
+ * run has finished, nothing is to be added. */
 lk_status lk_output_open(const lk_output_options *options, lk_existing_function *existing, void *context, lk_output **out,
                          bool *complete);
 /* Which part a key or identity belongs to. */

@@ -34,8 +34,8 @@ typedef struct lk_pack_options {
 extern const lk_pack_options lk_pack_defaults;
 
 /* Reads the sources once (twice where a table may stand behind the pictures). The shards hold the same bytes for any number of
- * threads, and for a run that was cut off and resumed. A damaged source, a count other than expected, no picture that could be taken:
- * LK_BAD_DATA; full shards stay, and a run with `resume` goes on from them. */
+ * threads, and for a run that was cut off and resumed. A damaged source, a count other than expected, no picture that could be
+ * taken: LK_BAD_DATA; full shards stay, and a run with `resume` goes on from them. */
 lk_status lk_pack(const lk_pack_options *options);
 
 #endif

@@ -54,8 +54,8 @@ static lk_status read_labels(const lk_schema *schema, lk_job *job)
 
 /* ---- pictures that are JPEGs of the right size already ---- */
 
-/* True if the bytes may be stored as they are: a JPEG of size x size pixels in grey or YCbCr, upright, without a fault. The fault is
- * looked for at an eighth of the size, which reads every code but draws little. */
+/* True if the bytes may be stored as they are: a JPEG of size x size pixels in grey or YCbCr, upright, without a fault. The fault
+ * is looked for at an eighth of the size, which reads every code but draws little. */
 static bool may_pass(const lk_prepare_options *options, const lk_half *picture)
 {
     int size = options->alignment.size, width, height, sampling, colours;

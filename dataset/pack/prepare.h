@@ -1,4 +1,4 @@
-/* Preparing: one picture and its parameters, from the bytes of two files to what a shard stores. Runs on the pipeline's threads. */
+/* Preparing: one picture and its parameters, from the bytes of two files to what a shard stores. On the pipeline's threads. */
 #ifndef LK_DATASET_PACK_PREPARE_H
 #define LK_DATASET_PACK_PREPARE_H
 

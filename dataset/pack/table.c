@@ -130,7 +130,8 @@ done:
 
 /* ---- CSV ---- */
 
-/* Cuts a record into fields in place: "a,""b""" gives a,"b". Returns how many, or -1 where quotes do not close or fields are too many. */
+/* Cuts a record into fields in place: "a,""b""" gives a,"b". Returns how many, or -1 where quotes do not close or fields are too
+ * many. */
 static int split_record(char *record, char *fields[MAX_COLUMNS])
 {
     int count = 0;

@@ -1,7 +1,7 @@
 /* Tables of parameters: params.jsonl and params.csv, one face a row.
  *
- * JSONL: {"key": "a/0001", "continuous": {...}, "discrete": {...}} on each line, with "identity": "..." if known; the rest is as in
- * a parameter file (dataset/parameters.h). CSV (RFC 4180, one record a line): the first row names the columns: "key", perhaps
+ * JSONL: {"key": "a/0001", "continuous": {...}, "discrete": {...}} on each line, with "identity": "..." if known; the rest is as
+ * in a parameter file (dataset/parameters.h). CSV (RFC 4180, one record a line): the first row names the columns: "key", perhaps
  * "identity", and every continuous parameter and discrete group of the schema; values in client units, choices by name. Keys are
  * the pictures' paths, with or without ending, from the folder in which the table stands.
  */

@@ -1,7 +1,7 @@
 /* The report: what was taken, what was not and why. Nothing that came in is dropped without a line here.
  *
- * Every refusal goes to OUT/rejected.jsonl as it comes ({"reason", "name", "detail"}); pack.json and the terminal have counts, and
- * the first names of each reason. One thread.
+ * Every refusal goes to OUT/rejected.jsonl as it comes ({"reason", "name", "detail"}); pack.json and the terminal have counts,
+ * and the first names of each reason. One thread.
  */
 #ifndef LK_DATASET_PACK_TALLY_H
 #define LK_DATASET_PACK_TALLY_H

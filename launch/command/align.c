@@ -1,4 +1,4 @@
-/* likeness align: photos into crops with the eyes at their places. */
+/* likeness align (commands.h): photos into crops with the eyes at their places. */
 #include "base/file.h"
 #include "base/thread.h"
 #include "dataset/align/align.h"

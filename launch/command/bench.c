@@ -1,4 +1,4 @@
-/* likeness bench: how fast this machine trains, loads and exchanges. */
+/* likeness bench (commands.h): how fast this machine trains, loads and exchanges. */
 #include "base/file.h"
 #include "base/log.h"
 #include "collectives/group.h"

@@ -1,4 +1,4 @@
-/* likeness config: a configuration as it will be used, in full or one key of it, for people and for the scripts of launch/. */
+/* likeness config (commands.h): a configuration as it will be used, in full or one key, for people and for launch/. */
 #include "configs/config.h"
 #include "launch/command/commands.h"
 

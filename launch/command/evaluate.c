@@ -1,3 +1,4 @@
+/* likeness evaluate (commands.h): judges a finished run on a data set, with pictures. */
 #include "base/file.h"
 #include "launch/command/commands.h"
 #include "trainer/evaluate/evaluate.h"

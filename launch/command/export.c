@@ -1,4 +1,4 @@
-/* likeness export: the weights of a checkpoint or a run as one file for other programs. */
+/* likeness export (commands.h): the weights of a checkpoint or a run as one file for other programs. */
 #include "base/file.h"
 #include "base/log.h"
 #include "launch/command/commands.h"

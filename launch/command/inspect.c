@@ -1,4 +1,4 @@
-/* likeness inspect: what is in shards or checkpoints, and whether it is whole. */
+/* likeness inspect (commands.h): what is in shards or checkpoints, and whether it is whole. */
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/progress.h"

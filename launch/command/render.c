@@ -1,4 +1,4 @@
-/* likeness render: one face from a parameter file, data sets of random faces, contact sheets. */
+/* likeness render (commands.h): one face from a parameter file, data sets of random faces, contact sheets. */
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"

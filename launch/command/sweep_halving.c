@@ -1,4 +1,5 @@
-/* likeness sweep halving: asynchronous successive halving (ASHA, Li et al. 2020, arXiv:1810.05934), in its form that stops.
+/* likeness sweep halving (sweep.h): asynchronous successive halving (ASHA, Li et al. 2020, arXiv:1810.05934), in its
+ * form that stops.
  *
  * Rungs are at epochs first, first/keep, first/keep^2 ... When a point has been validated at a rung it is compared with all
  * points that have been so far, and stops unless it is among the best `keep` of them. Nobody waits for anybody.

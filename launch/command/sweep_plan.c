@@ -1,4 +1,5 @@
-/* likeness sweep plan: a sweep's file into its points, each a run folder with a resolved configuration. launch/sweep starts them.
+/* likeness sweep plan (sweep.h): a sweep's file into its points, each a run folder with a resolved configuration.
+ * launch/sweep starts them.
  *
  *     base: configs/demo.yaml                 # what all points have in common
  *     dir: runs/sweep-lambda                  # a folder for each point in it

@@ -14,7 +14,8 @@ slurm_options_help='  --nodes N             nodes of a job (1)
   --start-with HOW      srun or mpirun (srun where srun --mpi=list has pmix)
   --dry-run             print the batch file, write and submit nothing'
 
-nodes=1 ranks_per_node=1 cpus_per_rank= gpus_per_rank= time_limit= partition= account= grace=120 max_restarts=3 start_with= dry_run=
+nodes=1 ranks_per_node=1 cpus_per_rank= gpus_per_rank= time_limit= partition= account= grace=120 max_restarts=3
+start_with= dry_run=
 sets=() sbatch_options=()
 
 parse_slurm_option() { # takes one option off "$@" of the caller: sets `taken` to how many words, 0 if it is not one of these
@@ -77,7 +78,8 @@ batch_file_text() { # FOLDER LOG run|sweep: a job that trains that run, or a poi
   directive "--requeue"
   local option
   for option in "${sbatch_options[@]}"; do directive "$option"; done
-  printf '%s=%q\n' "$3" "$1" batch_file "$1/job/job.sbatch" program "$program" start_with "$start_with" max_restarts "$max_restarts" halving "${halving:-}"
+  printf '%s=%q\n' "$3" "$1" batch_file "$1/job/job.sbatch" program "$program" start_with "$start_with" \
+    max_restarts "$max_restarts" halving "${halving:-}"
   printf '. %q\n' "$launch/job/job.sh"
 }
 

@@ -40,7 +40,8 @@ record() { # RUN EVENT...: one line in RUN/job/attempts
 
 starts_at() { # RUN STEP: how often in a row the run was started at this step since it was last asked for
   [ -e "$1/job/attempts" ] || { echo 0; return; }
-  awk -v step="step=$2" '$2 == "submit" { n = 0 } $2 == "start" { n = $3 == step ? n + 1 : 0 } END { print n + 0 }' "$1/job/attempts"
+  awk -v step="step=$2" '$2 == "submit" { n = 0 } $2 == "start" { n = $3 == step ? n + 1 : 0 } END { print n + 0 }' \
+    "$1/job/attempts"
 }
 
 is_stuck() { # RUN: restarted max_restarts times without a newer checkpoint
@@ -48,7 +49,8 @@ is_stuck() { # RUN: restarted max_restarts times without a newer checkpoint
 }
 
 stuck_reason() { # RUN
-  echo "no progress: $max_restarts restarts, and the newest checkpoint is still of step $(newest_step "$1"); look into the log, then start it again"
+  echo "no progress: $max_restarts restarts, and the newest checkpoint is still of step $(newest_step "$1");" \
+    "look into the log, then start it again"
 }
 
 # ---- one attempt ----
@@ -95,7 +97,7 @@ attempt() { # RUN WHERE...
 watch_halving() { # RUN
   trap - INT TERM USR1
   while sleep 5 && kill -0 "$ranks_pid" 2>/dev/null; do
-    # The first and the share are two words.
+    # shellcheck disable=SC2086 # the first epoch and the share are two words
     "$program" sweep halving "$sweep" "$1" $halving
     [ ! -e "$1/STOPPED" ] || { forward USR1; return; }
   done

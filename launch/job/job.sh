@@ -34,8 +34,8 @@ seconds_of() { # [DAYS-]HOURS:MINUTES:SECONDS
   echo $((((10#$days * 24 + 10#$h) * 60 + 10#$m) * 60 + 10#$s))
 }
 
-# What the controller says of this job, nothing where it cannot be asked: RUNNING; TIMEOUT; ENDED where someone cancelled or requeued
-# it; TAKEN where it was started again elsewhere because this node was out of reach.
+# What the controller says of this job, nothing where it cannot be asked: RUNNING; TIMEOUT; ENDED where someone cancelled or
+# requeued it; TAKEN where it was started again elsewhere because this node was out of reach.
 state() {
   local line state
   line=$(scontrol --oneliner show job "$job" 2>/dev/null | head -n 1)
@@ -66,7 +66,8 @@ requeue() { # RUN: does not return
       ;;
   esac
   if [ -z "$state" ] && [ -x "$(command -v scontrol)" ]; then
-    say "error: job $job: the controller is out of reach of $(hostname); it requeues the job if it gave this node up, else submit again"
+    say "error: job $job: the controller is out of reach of $(hostname);" \
+      "it requeues the job if it gave this node up, else submit again"
     exit 1
   fi
   # Without scontrol a successor that starts when this job has failed, with a code that no site requeues by itself.

@@ -1,4 +1,4 @@
-/* Which runs are the same point of a sweep, what differs between points, which is best. */
+/* Which runs are the same point of a sweep, what differs between points, which is best. Declared in report.h. */
 #include "launch/report/report.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* The same faces as every setting sees them, cut out of the runs' pictures. */
+/* The same faces as every setting sees them, cut out of the runs' pictures. Declared in html.h. */
 #include "launch/report/html.h"
 #include "trainer/evaluate/evaluate.h"
 

@@ -1,4 +1,4 @@
-/* The runs below a folder. */
+/* The runs below a folder. Declared in report.h. */
 #include "base/file.h"
 #include "launch/report/report.h"
 

@@ -1,4 +1,4 @@
-/* The page as a whole. */
+/* The page as a whole. Declared in report.h. */
 #include "base/file.h"
 #include "base/version.h"
 #include "launch/report/html.h"

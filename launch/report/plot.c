@@ -1,4 +1,4 @@
-/* Curves: gnuplot draws them as SVG, in colours that stand for variables of the style sheet. */
+/* Curves: gnuplot draws them as SVG, in colours that stand for variables of the style sheet. Declared in html.h. */
 #include "base/file.h"
 #include "launch/report/html.h"
 

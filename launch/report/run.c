@@ -1,4 +1,4 @@
-/* One run folder, read. */
+/* One run folder, read. Declared in report.h. */
 #include "base/file.h"
 #include "base/log.h"
 #include "launch/report/report.h"

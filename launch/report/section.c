@@ -1,4 +1,4 @@
-/* One run on the page: facts, curves, pictures, evaluation, configuration. */
+/* One run on the page: facts, curves, pictures, evaluation, configuration. Declared in html.h. */
 #include "launch/report/html.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* The runs of a sweep as plain text. */
+/* The runs of a sweep as plain text. Declared in report.h. */
 #include "launch/report/report.h"
 
 #include <math.h>

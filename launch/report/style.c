@@ -1,3 +1,4 @@
+/* The page's style sheet and script. Declared in html.h. */
 #include "launch/report/html.h"
 
 const char *const lk_html_style =

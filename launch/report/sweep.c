@@ -1,4 +1,4 @@
-/* Several runs on the page: which setting is best and why, the trade-off, the tables. */
+/* Several runs on the page: which setting is best and why, the trade-off, the tables. Declared in html.h. */
 #include "launch/report/html.h"
 
 #include <math.h>

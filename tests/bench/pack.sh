@@ -1,7 +1,8 @@
 #!/bin/bash
 # Throughput and memory of likeness pack beside the same job in Python (dlib, Pillow, h5py, two processes), in one run: photos of
 # 640 x 480 with alignment, pictures of 512 x 512 stored as they are and as raw pixels.
-# usage: tests/bench/pack.sh PROGRAM [COUNT [THREADS]]      COUNT 20000 shows that memory stays flat; Python gets at most 2000 of them
+# usage: tests/bench/pack.sh PROGRAM [COUNT [THREADS]]
+# COUNT 20000 shows that memory stays flat; Python gets at most 2000 of them
 set -eu
 program=$(realpath "$1") count=${2:-400} threads=${3:-2}
 fewer=$((count < 2000 ? count : 2000))
@@ -12,7 +13,8 @@ peer=$root/build/peer-pack
 if [ ! -e "$peer/.complete" ]; then
   rm -rf "$peer"
   python3 -m venv "$peer"
-  "$peer/bin/pip" install --quiet --disable-pip-version-check dlib-bin pillow h5py numpy || { echo "bench pack: no peer"; exit 77; }
+  "$peer/bin/pip" install --quiet --disable-pip-version-check dlib-bin pillow h5py numpy ||
+    { echo "bench pack: no peer"; exit 77; }
   touch "$peer/.complete"
 fi
 work=$(mktemp -d "${TMPDIR:-/tmp}/likeness-bench-XXXXXX")
@@ -27,7 +29,8 @@ measure() { # NAME COUNT COMMAND...: seconds and the most memory of a command an
   while kill -0 $pid 2>/dev/null; do
     local sum=0 p
     for p in $pid $(pgrep -P $pid 2>/dev/null); do
-      local kb=$(awk '/^VmRSS/ {print $2}' /proc/$p/status 2>/dev/null)
+      local kb
+      kb=$(awk '/^VmRSS/ {print $2}' /proc/$p/status 2>/dev/null)
       sum=$((sum + ${kb:-0}))
     done
     [ $sum -le $peak ] || peak=$sum
@@ -39,9 +42,11 @@ measure() { # NAME COUNT COMMAND...: seconds and the most memory of a command an
 }
 compare() { # NAME SOURCE PEER-MODE OPTIONS...
   local name=$1 source=$2 mode=$3 ours; shift 3
-  measure "$name: likeness" "$count" "$program" pack "$source" -o "$work/ours-$mode" --schema configs/client-schema.yaml --threads "$threads" "$@"
+  measure "$name: likeness" "$count" "$program" pack "$source" -o "$work/ours-$mode" --schema configs/client-schema.yaml \
+    --threads "$threads" "$@"
   ours=$rate
-  measure "$name: Python" "$fewer" "$peer/bin/python" tests/bench/pack_peer.py "$mode" "$source" configs/client-schema.yaml "$work/peer-$mode.h5" "$threads" "$fewer"
+  measure "$name: Python" "$fewer" "$peer/bin/python" tests/bench/pack_peer.py "$mode" "$source" configs/client-schema.yaml \
+    "$work/peer-$mode.h5" "$threads" "$fewer"
   awk -v a="$ours" -v b="$rate" -v name="$name" 'BEGIN {printf "%-34s %8.2f times as fast\n", name, a / b}'
   rm -rf "$work/ours-$mode" "$work/peer-$mode.h5"
 }

@@ -1,3 +1,4 @@
+/* Configurations: any bytes as a file. */
 #include "configs/config.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -1,3 +1,4 @@
+/* Pictures: any bytes as a PNG or JPEG. */
 #include "dataset/image.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -1,3 +1,4 @@
+/* Parameter files: any bytes as JSON or .mhm. */
 #include "dataset/parameters.h"
 #include "tests/fuzz/fuzz.h"
 

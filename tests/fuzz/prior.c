@@ -1,3 +1,4 @@
+/* Priors: any bytes as YAML. */
 #include "dataset/client/prior.h"
 #include "tests/fuzz/fuzz.h"
 

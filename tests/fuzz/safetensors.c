@@ -1,3 +1,4 @@
+/* Weights: any bytes as a .safetensors file. */
 #include "tests/fuzz/fuzz.h"
 #include "trainer/model/safetensors.h"
 

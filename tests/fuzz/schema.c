@@ -1,3 +1,4 @@
+/* Schemas: any bytes as YAML. */
 #include "dataset/mirror.h"
 #include "tests/fuzz/fuzz.h"
 

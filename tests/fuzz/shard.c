@@ -1,3 +1,4 @@
+/* Shards: any bytes as HDF5. */
 #include "dataset/shard.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -1,9 +1,10 @@
+/* Checkpoints: any bytes as state.json. */
 #include "base/hash.h"
 #include "tests/fuzz/fuzz.h"
 #include "trainer/record/checkpoint.h"
 
-/* A state that parses has counts in their ranges and both texts; any byte after it or missing is seen. Most inputs fail at the hash
- * of the whole, so each is tried once more with its hash put right. */
+/* A state that parses has counts in their ranges and both texts; any byte after it or missing is seen. Most inputs fail at the
+ * hash of the whole, so each is tried once more with its hash put right. */
 static void try_state(const char *text, size_t size)
 {
     lk_checkpoint_info info;

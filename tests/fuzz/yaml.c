@@ -1,3 +1,4 @@
+/* The YAML reader. */
 #include "configs/yaml.h"
 #include "tests/fuzz/fuzz.h"
 

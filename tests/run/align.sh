@@ -35,7 +35,8 @@ discrete:
 Y
 { echo key,hair,jaw; for file in "$photos"/*.*; do echo "$(basename "$file"),short,$((RANDOM % 10))"; done; } >labels.csv
 for threads in 1 2; do
-  "$LIKENESS" pack "$photos" labels.csv -o packed-$threads --schema schema.yaml --align --size 96 --threads $threads >report.txt 2>log.txt ||
+  "$LIKENESS" pack "$photos" labels.csv -o packed-$threads --schema schema.yaml --align --size 96 \
+    --threads $threads >report.txt 2>log.txt ||
     { cat report.txt log.txt; say "pack --align"; }
 done
 cat report.txt

@@ -16,7 +16,8 @@ assert 0 < step["best_step_ms"] <= step["step_ms"] and 0 <= step["data_wait_shar
 assert abs(step["samples_per_s"] * step["step_ms"] / (16e3 * ranks) - 1) < 1e-6, step
 assert 0 < step["first_step_s"] < 600 and step["peak_mb"] > 10, step
 assert loader["samples_per_s"] > 100, loader
-assert [e["reproducible"] for e in exchanges] == [False, True][:2 * (ranks - 1)], exchanges' $n || fail "the numbers on $n ranks: $(tail -n 1 out.log)"
+assert [e["reproducible"] for e in exchanges] == [False, True][:2 * (ranks - 1)], exchanges' $n ||
+  fail "the numbers on $n ranks: $(tail -n 1 out.log)"
   [ -z "$(ls temporary)" ] || fail "left behind: $(ls temporary)"
 done
 works 1 bench step $small --folder kept

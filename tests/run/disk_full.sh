@@ -1,6 +1,7 @@
 #!/bin/bash
-# A full disk while saving: training goes on, a warning names the path and the bytes missing, the last good checkpoint stays, no line
-# of metrics is lost; when there is room again the next checkpoint is written. The run's folder is a small file system in memory.
+# A full disk while saving: training goes on, a warning names the path and the bytes missing, the last good checkpoint stays, no
+# line of metrics is lost; when there is room again the next checkpoint is written. The run's folder is a small file system in
+# memory.
 set -u
 . "$LIKENESS_ROOT/tests/run/lib.bash"
 mkdir small
@@ -20,12 +21,13 @@ saved() { compgen -G 'small/run/checkpoints/step-?????????' | wc -l; }
 has_saved() { [ "$(saved)" -ge "$1" ]; }
 warned() { grep -q "$1" err.log; }
 
-likeness_on 1 train tiny.yaml --set run.dir=small/run --set train.steps=1000000 --set checkpoint.every_steps=20 --set checkpoint.keep=2 \
-  --set validate.every_epochs=4 &
+likeness_on 1 train tiny.yaml --set run.dir=small/run --set train.steps=1000000 --set checkpoint.every_steps=20 \
+  --set checkpoint.keep=2 --set validate.every_epochs=4 &
 job=$!
 wait_for "two checkpoints" has_saved 2
 dd if=/dev/zero of=small/ballast bs=4096 status=none 2>/dev/null # until the disk is full
-wait_for "a warning" warned 'warning: no checkpoint was written, training goes on: small/run/checkpoints/step-[^ ]*/[a-z.]*: cannot [a-z]*.*: the disk is full'
+warning='warning: no checkpoint was written, training goes on: small/run/checkpoints/step-[^ ]*/[a-z.]*: cannot [a-z]*'
+wait_for "a warning" warned "$warning.*: the disk is full"
 grep -Eq 'no checkpoint was written.*[0-9]+ bytes (are missing|free)' err.log || fail "the warning does not name the bytes"
 newest=$(ls -d small/run/checkpoints/step-????????? | tail -n 1)
 works_still() { "$LIKENESS" inspect "$newest" >inspected.log 2>&1; }

@@ -14,7 +14,8 @@ works 1 evaluate encoder
 for text in '^F ' '^F1 .*class frequencies' '^F2 .*true discrete' '^hair ' '^skin ' '^mean absolute error .*10 strongest'; do
   grep -Eq "$text" out.log || fail "no line like $text"
 done
-[ "$(grep -cE '^[a-z]+/.* [0-9.]+ +[0-9.]+ +[0-9.]+ +-?[0-9.]+$' out.log)" = "$(grep -c 'min:' "$LIKENESS_ROOT/configs/client-schema.yaml")" ] ||
+parameters=$(grep -c 'min:' "$LIKENESS_ROOT/configs/client-schema.yaml")
+[ "$(grep -cE '^[a-z]+/.* [0-9.]+ +[0-9.]+ +[0-9.]+ +-?[0-9.]+$' out.log)" = "$parameters" ] ||
   fail "not every continuous parameter is told"
 for run in decoder encoder; do
   [ -s $run/report/triptych.png ] && [ -s $run/report/evaluation.json ] || fail "$run: no report"

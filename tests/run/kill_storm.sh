@@ -1,7 +1,8 @@
 #!/bin/bash
-# A storm of SIGKILLs: of one rank, of all ranks, of mpirun, at random times, also while a checkpoint is written; the run is resumed
-# after each. Every run comes to the same losses and weights as one that nobody disturbed, and no checkpoint that does not verify is
-# ever resumed from. A run that got through is judged, and the next one begins. KILLS=N for another number, SEED=N to repeat one.
+# A storm of SIGKILLs: of one rank, of all ranks, of mpirun, at random times, also while a checkpoint is written; the run is
+# resumed after each. Every run comes to the same losses and weights as one that nobody disturbed, and no checkpoint that does not
+# verify is ever resumed from. A run that got through is judged, and the next one begins. KILLS=N for another number, SEED=N to
+# repeat one.
 set -u
 . "$LIKENESS_ROOT/tests/run/lib.bash"
 sanitized && usual=6 || usual=50
@@ -74,5 +75,6 @@ while [ $done_kills -lt $kills ]; do
   fi
 done
 finish_storm "$@"
-echo "ok: seed $seed, $done_kills kills (${count[one_rank]:-0} of one rank, ${count[all_ranks]:-0} of all, ${count[mpirun]:-0} of mpirun;" \
-  "$torn while a checkpoint was written) over $runs runs, each to the weights $(weights_hash storm) as without them"
+echo "ok: seed $seed, $done_kills kills (${count[one_rank]:-0} of one rank, ${count[all_ranks]:-0} of all," \
+  "${count[mpirun]:-0} of mpirun; $torn while a checkpoint was written)" \
+  "over $runs runs, each to the weights $(weights_hash storm) as without them"

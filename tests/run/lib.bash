@@ -21,7 +21,8 @@ none_left() {
   for environment in /proc/[0-9]*/environ; do
     process=${environment%/environ}
     [ "$(readlink "$process/exe" 2>/dev/null)" = "$(realpath "$LIKENESS")" ] || continue
-    ! { tr '\0' '\n' <"$environment"; } 2>/dev/null | grep -qx "LIKENESS_TEST_MARK=$LIKENESS_TEST_MARK" || fail "process ${process#/proc/} is left"
+    ! { tr '\0' '\n' <"$environment"; } 2>/dev/null | grep -qx "LIKENESS_TEST_MARK=$LIKENESS_TEST_MARK" ||
+      fail "process ${process#/proc/} is left"
   done
 }
 
@@ -47,7 +48,7 @@ refused() { # CODE TEXT ARGUMENTS...: the same for commands that are not started
   [ "$(grep -c 'error: ' err.log)" = 1 ] && grep -qF -- "$2" err.log || fail "not one line of error with '$2': ${*:3}"
 }
 
-# ---- data and configurations of a model that learns in seconds: 32 px, an eighth of the channels, 1 rank = 4 ranks in samples ----
+# ---- data and configurations of a model that learns in seconds: 32 px, an eighth of the channels ----
 
 faces() { # VIEW NAME COUNT FIRST [OPTIONS]: faces/VIEW/NAME
   works 1 render --random "$3" --start "$4" --size 32 --view "$1" --threads 2 -o "faces/$1/$2" "${@:5}"
@@ -165,7 +166,8 @@ interrupt_at() { # RUN LINES SIGNAL RANKS ARGUMENTS...
 ranks_of_test() { # the processes of likeness that this test started
   local process
   for process in $(pgrep -x likeness); do
-    ! { tr '\0' '\n' <"/proc/$process/environ"; } 2>/dev/null | grep -qx "LIKENESS_TEST_MARK=$LIKENESS_TEST_MARK" || echo "$process"
+    ! { tr '\0' '\n' <"/proc/$process/environ"; } 2>/dev/null | grep -qx "LIKENESS_TEST_MARK=$LIKENESS_TEST_MARK" ||
+      echo "$process"
   done
 }
 
@@ -180,9 +182,12 @@ PYTHON
 }
 same_run() { # RUN RUN: the same losses, lines and weights
   diff <(losses "$1") <(losses "$2") >differences || { head differences; fail "losses of $1 and $2 differ"; }
-  [ -s "$1/metrics.jsonl" ] && [ -n "$(weights_hash "$1")" ] && [ "$(weights_hash "$1")" = "$(weights_hash "$2")" ] || fail "weights of $1 and $2 differ"
+  [ -s "$1/metrics.jsonl" ] && [ -n "$(weights_hash "$1")" ] && [ "$(weights_hash "$1")" = "$(weights_hash "$2")" ] ||
+    fail "weights of $1 and $2 differ"
   cmp "$1/model.safetensors" "$2/model.safetensors" || fail "models of $1 and $2 differ"
 }
 state_of() { # RUN STEP KEY
-  python3 -c 'import json, sys; print(json.load(open("%s/checkpoints/step-%09d/state.json" % (sys.argv[1], int(sys.argv[2]))))[sys.argv[3]])' "$@"
+  python3 -c 'import json, sys
+run, step, key = sys.argv[1:]
+print(json.load(open("%s/checkpoints/step-%09d/state.json" % (run, int(step))))[key])' "$@"
 }

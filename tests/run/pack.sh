@@ -22,16 +22,24 @@ jsons() { # parameter files of random faces: the schema's names with values insi
     BEGIN { srand(seed) }
     /^ *- *\{name:/ {
       line = $0; sub(/.*\{name: */, "", line); name = line; sub(/,.*/, "", name); gsub(/^"|"$/, "", name)
-      if (line ~ /min:/) { low = line; sub(/.*min: */, "", low); high = line; sub(/.*max: */, "", high); n++; names[n] = name; lows[n] = low + 0; highs[n] = high + 0 }
-      else { list = line; sub(/.*choices: *\[/, "", list); sub(/\].*/, "", list); g++; groups[g] = name; counts[g] = split(list, parts, / *, */); for (k = 1; k <= counts[g]; k++) { gsub(/^"|"$/, "", parts[k]); choice[g, k] = parts[k] } }
+      if (line ~ /min:/) {
+        low = line; sub(/.*min: */, "", low); high = line; sub(/.*max: */, "", high)
+        names[++n] = name; lows[n] = low + 0; highs[n] = high + 0
+      } else {
+        list = line; sub(/.*choices: *\[/, "", list); sub(/\].*/, "", list)
+        groups[++g] = name; counts[g] = split(list, parts, / *, */)
+        for (k = 1; k <= counts[g]; k++) { gsub(/^"|"$/, "", parts[k]); choice[g, k] = parts[k] }
+      }
     }
     END {
       for (i = 0; i < count; i++) {
         file = sprintf("studio/a/%04d.json", i)
         printf "{\"continuous\": {" > file
-        for (k = 1; k <= n; k++) printf "%s\"%s\": %.6f", (k > 1 ? ", " : ""), names[k], lows[k] + rand() * (highs[k] - lows[k]) > file
+        for (k = 1; k <= n; k++)
+          printf "%s\"%s\": %.6f", (k > 1 ? ", " : ""), names[k], lows[k] + rand() * (highs[k] - lows[k]) > file
         printf "}, \"discrete\": {" > file
-        for (k = 1; k <= g; k++) printf "%s\"%s\": \"%s\"", (k > 1 ? ", " : ""), groups[k], choice[k, 1 + int(rand() * counts[k])] > file
+        for (k = 1; k <= g; k++)
+          printf "%s\"%s\": \"%s\"", (k > 1 ? ", " : ""), groups[k], choice[k, 1 + int(rand() * counts[k])] > file
         printf "}}\n" > file
         close(file)
       }
@@ -61,12 +69,14 @@ if command -v zip >/dev/null; then
   pack made.zip -o from-zip
   [ "$(hash_of from-zip)" = "$wanted" ] || say "zip differs from the folder"
 fi
-"$LIKENESS" pack - -o from-pipe --schema "$schema" --size 64 <plain.tar.gz >report.txt 2>log.txt || { cat log.txt >&2; say "pack -"; }
+"$LIKENESS" pack - -o from-pipe --schema "$schema" --size 64 <plain.tar.gz >report.txt 2>log.txt ||
+  { cat log.txt >&2; say "pack -"; }
 [ "$(hash_of from-pipe)" = "$wanted" ] || say "standard input differs from the folder"
 
 # Splits, the data set is what it was.
 pack plain.tar.zst -o split --split 0.7/0.3 --expect "$count"
-"$LIKENESS" inspect split/train split/val --verify --values --contact-sheet sheet.png >inspect.txt 2>log.txt || { cat log.txt >&2; say inspect; }
+"$LIKENESS" inspect split/train split/val --verify --values --contact-sheet sheet.png >inspect.txt 2>log.txt ||
+  { cat log.txt >&2; say inspect; }
 grep -q "^samples: $count$" inspect.txt || { cat inspect.txt >&2; say "inspect counts"; }
 grep -q "^verified: all $count samples are whole$" inspect.txt || say "inspect verifies"
 [ "$(head -c 8 sheet.png | od -An -tx1 | tr -d ' \n')" = 89504e470d0a1a0a ] || say "the contact sheet is no PNG"

@@ -90,7 +90,13 @@ refuses 64 "--seed needs a value" "$LIKENESS" render face.json -o x.png --seed
 refuses 65 "missing.json" "$LIKENESS" render missing.json -o x.png
 sed 's/"bald"/"toupee"/' face.json >wrong.json
 refuses 65 "toupee" "$LIKENESS" render wrong.json -o x.png
-printf 'name: x\ncontinuous:\n  - {name: chin/none-such, min: 0, max: 1, default: 0}\ndiscrete:\n  - {name: hair, choices: [bald, bob]}\n' >odd.yaml
+cat >odd.yaml <<'END'
+name: x
+continuous:
+  - {name: chin/none-such, min: 0, max: 1, default: 0}
+discrete:
+  - {name: hair, choices: [bald, bob]}
+END
 refuses 65 "no modifier \"chin/none-such\"" "$LIKENESS" render --random 3 -o x --schema odd.yaml
 echo 'name: [' >broken.yaml
 refuses 78 "broken.yaml" "$LIKENESS" render --random 3 -o x --schema broken.yaml

@@ -108,8 +108,8 @@ for run in done:  # the score, from its definition
     a, m = e["accuracy"], e["majority"]
     score = (sum(1 - a[g] for g in a) / sum(1 - m[g] for g in a) + e["mae_ratio_20"] + e["F2"] / e["baseline_F2"]) / 3
     assert "%.4f" % score in page.text, score
-for text in ("lambda 0.5", "lambda 7", "The rule.", "± ", "over 2 seeds", "not begun", "left out 1 damaged line", "lambda-2 <&' \"/seed-2",
-             "of 20", "1 of 3 settings"):
+for text in ("lambda 0.5", "lambda 7", "The rule.", "± ", "over 2 seeds", "not begun", "left out 1 damaged line",
+             "lambda-2 <&' \"/seed-2", "of 20", "1 of 3 settings"):
     assert text in page.text, text
 one = check("one.html", [done[0]], 5)
 e = json.load(open(done[0] + "/report/evaluation.json"))
@@ -141,13 +141,15 @@ button.click();var up=column();button.click();var down=column();
 var dots=document.querySelector('svg path[stroke="var(--val)"],svg path[stroke=\'var(--val)\']');
 document.title='PROBE '+JSON.stringify({up:up,down:down,line:getComputedStyle(dots).stroke,
   text:getComputedStyle(document.querySelector('svg text')).fill,paper:getComputedStyle(document.body).backgroundColor,
-  face:getComputedStyle(document.querySelector('.tile')).backgroundImage.slice(0,30),wide:document.documentElement.scrollWidth>innerWidth})
+  face:getComputedStyle(document.querySelector('.tile')).backgroundImage.slice(0,30),
+  wide:document.documentElement.scrollWidth>innerWidth})
 </script>
 END
 probe() { # FILE FLAG...
   local out=$1; shift
-  timeout 120 "$browser" --headless --no-sandbox --disable-gpu --user-data-dir="$PWD/profile" --virtual-time-budget=2000 "$@" --dump-dom \
-    "file://$PWD/probe.html" 2>/dev/null | grep -o '<title>PROBE .*</title>' | sed 's/<title>PROBE //;s/<\/title>//' >"$out"
+  timeout 120 "$browser" --headless --no-sandbox --disable-gpu --user-data-dir="$PWD/profile" --virtual-time-budget=2000 "$@" \
+    --dump-dom "file://$PWD/probe.html" 2>/dev/null |
+    grep -o '<title>PROBE .*</title>' | sed 's/<title>PROBE //;s/<\/title>//' >"$out"
   [ -s "$out" ] || fail "the browser gave no answer"
 }
 probe light.json --window-size=420,2000 --blink-settings=preferredColorScheme=1

@@ -1,8 +1,8 @@
 #!/bin/bash
-# Exact resume: a run that was interrupted is the run that was not. 300 steps straight against 300 steps stopped by a signal at three
-# random steps (one in the first epoch, two in the second): every digit of every loss, and the final weights. Then reproducible runs
-# on 1, 2 and 4 ranks, elastic resume 4 -> 2 -> 1, and what a resume refuses. FULL=1: all of f32 and bf16, SGD and AdamW,
-# accumulation 1 and 2, instead of half of these combinations.
+# Exact resume: a run that was interrupted is the run that was not. 300 steps straight against 300 steps stopped by a signal at
+# three random steps (one in the first epoch, two in the second): every digit of every loss, and the final weights. Then
+# reproducible runs on 1, 2 and 4 ranks, elastic resume 4 -> 2 -> 1, and what a resume refuses. FULL=1: all of f32 and bf16, SGD
+# and AdamW, accumulation 1 and 2, instead of half of these combinations.
 set -u
 . "$LIKENESS_ROOT/tests/run/lib.bash"
 seed=${SEED:-$RANDOM}
@@ -26,7 +26,8 @@ for case in "${cases[@]}"; do
     stops="$stops $stopped_at"
   done
   read -r a b c <<<"$stops"
-  ((a < 100 && b > 100 && c > b && c < 200)) || fail "stopped at $stops instead of once in the first and twice in the second epoch"
+  ((a < 100 && b > 100 && c > b && c < 200)) ||
+    fail "stopped at $stops instead of once in the first and twice in the second epoch"
   works 1 "$@" --set run.dir=cut-$name
   same_run straight-$name cut-$name
   [ "$(state_of cut-$name 300 restarts)" = 3 ] || fail "$name: not three restarts"
@@ -34,7 +35,8 @@ for case in "${cases[@]}"; do
 done
 
 # Reproducible: the same digits on 1, 2 and 4 ranks, and over two resumes that change the number of ranks.
-set -- train tiny.yaml --set train.reproducible=true --set train.steps=30 --set train.micro_batch=1 --set checkpoint.every_steps=10
+set -- train tiny.yaml --set train.reproducible=true --set train.steps=30 --set train.micro_batch=1 \
+  --set checkpoint.every_steps=10
 for ranks in 1 2 4; do works $ranks "$@" --set run.dir=ranks-$ranks; done
 same_run ranks-1 ranks-2
 same_run ranks-1 ranks-4
@@ -52,8 +54,10 @@ refused() { # CODE TEXT ARGUMENTS...: one line of error, the run folder as it wa
   likeness_on 1 "$@"
   got=$?
   [ $got = "$code" ] || fail "exit $got, not $code: $*"
-  [ "$(grep -c 'error: ' err.log)" = 1 ] && grep 'error: ' err.log | grep -qF -- "$text" || fail "no line of error with '$text': $*"
-  [ "$before" = "$(ls elastic/checkpoints; md5sum elastic/{metrics.jsonl,generation})" ] || fail "a refused resume changed the run: $*"
+  [ "$(grep -c 'error: ' err.log)" = 1 ] && grep 'error: ' err.log | grep -qF -- "$text" ||
+    fail "no line of error with '$text': $*"
+  [ "$before" = "$(ls elastic/checkpoints; md5sum elastic/{metrics.jsonl,generation})" ] ||
+    fail "a refused resume changed the run: $*"
 }
 
 # A finished run is left alone; a begun one is refused by --resume never; a key that matters is named with both values.

@@ -12,7 +12,8 @@ reference=$here/runs/reference
 [ "$(restarts "$reference")" = 0 ] || fail "the undisturbed run was restarted"
 say "undisturbed run"
 
-on_login "$launch/submit" encoder.yaml --dry-run --nodes 2 --gpus-per-rank 1 --cpus-per-rank 3 --account a --partition q >dry || fail "--dry-run"
+on_login "$launch/submit" encoder.yaml --dry-run --nodes 2 --gpus-per-rank 1 --cpus-per-rank 3 --account a --partition q >dry ||
+  fail "--dry-run"
 [ ! -e runs/plain ] || fail "--dry-run left something"
 for line in --nodes=2 --gpus-per-task=1 --cpus-per-task=3 --account=a --partition=q --signal=USR1@120 --requeue; do
   grep -qxF -- "#SBATCH $line" dry || { cat dry; fail "no $line in the batch file"; }
@@ -61,7 +62,8 @@ kill -9 "$(ranks_of "$run" | tail -n 1)"
 hurry "$job"
 comes_to_the_same
 
-# The time limit: all ranks are held until SLURM has sent its signal (which may wake them), or the run would be over before a minute is.
+# The time limit: all ranks are held until SLURM has sent its signal (which may wake them), or the run would be over before a
+# minute is.
 begin time-limit --time 1 --grace 30
 got_signal() { ! grep -q "^State:.T" "/proc/$1/status" || ! grep -q "^ShdPnd:.0*$" "/proc/$1/status"; } 2>/dev/null
 held=$(ranks_of "$run")
@@ -100,7 +102,8 @@ no_ranks_left "$run"
 # ---- what is not started again ----
 submit encoder.yaml wrong --set train.micro_batch=16
 poll 60 "a wrong configuration ends" is_gone "$job"
-[ "$(job_field "$job" ExitCode)" = 78:0 ] && [ "$(starts)" = 1 ] || fail "wrong configuration: $(job_field "$job" ExitCode), $(starts) starts"
+[ "$(job_field "$job" ExitCode)" = 78:0 ] && [ "$(starts)" = 1 ] ||
+  fail "wrong configuration: $(job_field "$job" ExitCode), $(starts) starts"
 say "wrong configuration"
 
 printf '#!/bin/bash\n[ "$1" != train ] || exit 1\nexec %q "$@"\n' "$LIKENESS" >broken
@@ -108,7 +111,8 @@ chmod +x broken
 LIKENESS=$here/broken submit encoder.yaml stuck --max-restarts 2
 for n in 1 2; do hurry "$job"; done
 poll 60 "a run without progress ends" is_gone "$job"
-[ "$(job_field "$job" ExitCode)" = 70:0 ] && [ "$(starts)" = 3 ] || fail "no progress: $(job_field "$job" ExitCode), $(starts) starts"
+[ "$(job_field "$job" ExitCode)" = 70:0 ] && [ "$(starts)" = 3 ] ||
+  fail "no progress: $(job_field "$job" ExitCode), $(starts) starts"
 grep -q 'no progress: 2 restarts, and the newest checkpoint is still of step 0' "$run/job/$job.log" || fail "no reason in the log"
 say "no progress"
 

@@ -41,14 +41,15 @@ poll 60 "the report" test -s "$sweep/report.html"
 for point in "$sweep"/lambda-*; do
   [ "$(last_train_step "$point")" = 16 ] || fail "$point: ended at step $(last_train_step "$point")"
 done
-on_login "$LIKENESS" sweep status "$sweep" >status || fail "sweep status"
-[ "$(grep -c ' done ' status)" = 16 ] && grep -q '^lambda-0.25-seed-1 ' status || { cat status; fail "sweep status"; }
+on_login "$LIKENESS" sweep status "$sweep" >states || fail "sweep status"
+[ "$(grep -c ' done ' states)" = 16 ] && grep -q '^lambda-0.25-seed-1 ' states || { cat states; fail "sweep status"; }
 say "16 points, one node lost, $(started_points) starts"
 
 # Again: nothing to do. One point's DONE gone: that point alone.
 before=$(started_points)
 start_sweep >again || fail "sweep: $(cat again)"
-grep -q '16 points, 16 of them finished' again && ! grep -q '^job ' again || { cat again; fail "a finished sweep was submitted again"; }
+grep -q '16 points, 16 of them finished' again && ! grep -q '^job ' again ||
+  { cat again; fail "a finished sweep was submitted again"; }
 rm "$sweep/lambda-4-seed-2/DONE"
 out=$(start_sweep) || fail "sweep: $out"
 job=$(sed -n 's/^job \([0-9]*\): 1 points.*/\1/p' <<<"$out")
@@ -70,5 +71,6 @@ set: {train.steps: 8}
 points: [{loss.lambda: 1, optimizer.lr: 1e-3}, {loss.lambda: 2, optimizer.lr: 2e-3}]
 END
 "$launch/sweep" local.yaml --local --at-once 2 >local.log 2>&1 || { cat local.log; fail "--local"; }
-[ -e runs/local/lambda-1-lr-1e-3/DONE ] && [ -e runs/local/lambda-2-lr-2e-3/DONE ] && [ -s runs/local/report.html ] || fail "--local: not all there"
+[ -e runs/local/lambda-1-lr-1e-3/DONE ] && [ -e runs/local/lambda-2-lr-2e-3/DONE ] && [ -s runs/local/report.html ] ||
+  fail "--local: not all there"
 say "without SLURM"

@@ -23,11 +23,13 @@ for victim in 1 0; do
   took=$((SECONDS - start))
   [ $code = 75 ] || fail "rank $victim stopped: exit $code instead of 75"
   [ $took -le $((abort + 10)) ] || fail "rank $victim stopped: gone after $took s"
-  grep -Eq "warning: no progress for [23]\.[0-9] s; waiting for rank $victim on $(hostname) \(.*step [0-9]+, phase [a-z]+\)" err.log ||
+  who="rank $victim on $(hostname)"
+  grep -Eq "warning: no progress for [23]\.[0-9] s; waiting for $who \(.*step [0-9]+, phase [a-z]+\)" err.log ||
     fail "no warning that names rank $victim, host, step and phase"
   none_left
   echo "ok: rank $victim stopped, gone after $took s"
 done
 # What was saved before is good, and the run goes on from it.
-likeness_on 2 train tiny.yaml --set run.dir=stalled-0 --set train.steps=1000000 --set train.micro_batch=2 --set train.max_minutes=0.001
+likeness_on 2 train tiny.yaml --set run.dir=stalled-0 --set train.steps=1000000 --set train.micro_batch=2 \
+  --set train.max_minutes=0.001
 [ $? = 75 ] && grep -q ', saved; the same command goes on' err.log || fail "the run does not go on"

@@ -18,17 +18,20 @@ hopeless=sweep/lr-3e-2-steps-1000000
 sweep
 [ -e sweep/lr-1e-4-steps-160/DONE ] || fail "the good point is not done: $(ls sweep)"
 [ -e $hopeless/STOPPED ] && [ ! -e $hopeless/DONE ] || fail "the hopeless point was not stopped: $(ls sweep/*)"
-grep -q "^$hopeless at epoch 10: stop; .*1 of 2 points are better, 1 go on" sweep/job/halving.log || fail "no decision: $(cat sweep/job/halving.log)"
+grep -q "^$hopeless at epoch 10: stop; .*1 of 2 points are better, 1 go on" sweep/job/halving.log ||
+  fail "no decision: $(cat sweep/job/halving.log)"
 ls $hopeless/checkpoints | grep -q '^step-' || fail "its last state was not saved"
 [ -s sweep/report.html ] || fail "no report"
 works 1 sweep status sweep
-grep -q '^lr-3e-2-steps-1000000 *stopped ' out.log && grep -q '^2 points: 1 done, 1 stopped$' out.log || { cat out.log; fail "sweep status"; }
+grep -q '^lr-3e-2-steps-1000000 *stopped ' out.log && grep -q '^2 points: 1 done, 1 stopped$' out.log ||
+  { cat out.log; fail "sweep status"; }
 
 # Both count as finished; without STOPPED the point goes on.
 starts=$(grep -c . $hopeless/job/attempts)
 sweep
-grep -q '2 points, 2 of them finished' out.log && [ "$(grep -c . $hopeless/job/attempts)" = "$starts" ] || fail "a stopped point ran again"
+grep -q '2 points, 2 of them finished' out.log && [ "$(grep -c . $hopeless/job/attempts)" = "$starts" ] ||
+  fail "a stopped point ran again"
 rm $hopeless/STOPPED sweep/job/halving.log
 sweep
 [ -e $hopeless/STOPPED ] && grep -q 'resumed from' $hopeless/job/local.log || fail "it did not go on"
-echo "ok: $(cat sweep/job/halving.log | head -n 1)"
+echo "ok: $(head -n 1 sweep/job/halving.log)"

@@ -6,7 +6,8 @@ sanitized && { echo "sanitizers keep freed memory"; exit 77; }
 make_faces
 write_configs
 works 1 train decoder.yaml --set train.epochs=1
-works 1 train encoder.yaml --set train.steps=500 --set model.encoder.width=0.0625 --set train.micro_batch=8 --set checkpoint.every_steps=100
+works 1 train encoder.yaml --set train.steps=500 --set model.encoder.width=0.0625 --set train.micro_batch=8 \
+  --set checkpoint.every_steps=100
 python3 - $(metric encoder train rss_mb) <<'EOF' || fail "memory grows"
 import sys
 values = [float(v) for v in sys.argv[1:]]
@@ -19,8 +20,8 @@ for view in canonical varied; do
 done
 works 2 train "$LIKENESS_ROOT/configs/demo-decoder.yaml" --set run.dir=demo-decoder --set data.train=faces/canonical/demo \
   --set data.val=faces/canonical/demo --set train.epochs=0 --set train.steps=4
-works 2 train "$LIKENESS_ROOT/configs/demo.yaml" --set run.dir=demo --set data.train=faces/varied/demo --set data.val=faces/varied/demo \
-  --set model.decoder.weights=demo-decoder --set train.epochs=0 --set train.steps=8
+works 2 train "$LIKENESS_ROOT/configs/demo.yaml" --set run.dir=demo --set data.train=faces/varied/demo \
+  --set data.val=faces/varied/demo --set model.decoder.weights=demo-decoder --set train.epochs=0 --set train.steps=8
 for run in demo-decoder demo; do
   python3 - $run $(metric $run train rss_mb) <<'EOF' || fail "$run needs too much memory"
 import sys

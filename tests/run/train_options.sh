@@ -39,7 +39,8 @@ assert trace("decoder-bf16", "L1")[-1] < 0.9 * trace("decoder-bf16", "L1")[0]'
 encoder kept --set model.init=f32 --set optimizer.lr=0 --set train.steps=1 --set run.seed=7
 [ "$(weights_hash kept)" = "$(weights_hash f32)" ] || fail "model.init: not the weights of the run"
 # A shorter name and as many spaces: the header keeps its length.
-LC_ALL=C sed -e 's/"encoder\.\(features\.[0-9]*\.[a-z]*\)":/"\1":        /g' -e 's/"encoder\.\(residual\|continuous\|discrete\)/"foreign.\1/g' \
+LC_ALL=C sed -e 's/"encoder\.\(features\.[0-9]*\.[a-z]*\)":/"\1":        /g' \
+  -e 's/"encoder\.\(residual\|continuous\|discrete\)/"foreign.\1/g' \
   f32/model.safetensors >vgg19.safetensors
 [ "$(wc -c <vgg19.safetensors)" = "$(wc -c <f32/model.safetensors)" ] || fail "the file in torchvision's names"
 encoder fresh --set optimizer.lr=0 --set train.steps=1 --set run.seed=7
@@ -53,14 +54,15 @@ for name in vgg:
 encoder continued --set model.init=f32 --set train.steps=12 --set optimizer.warmup_steps=0
 
 # ---- optimizers and clipping: without momentum a step of SGD is lr times the gradient, clipped to a norm ----
-sgd="--set optimizer.name=sgd --set optimizer.lr=1e-3 --set optimizer.momentum=0 --set optimizer.warmup_steps=0 --set optimizer.schedule=constant \
-  --set optimizer.continuous_head_lr=1 --set run.seed=7 --set train.steps=1"
+sgd="--set optimizer.name=sgd --set optimizer.lr=1e-3 --set optimizer.momentum=0 --set optimizer.warmup_steps=0 \
+  --set optimizer.schedule=constant --set optimizer.continuous_head_lr=1 --set run.seed=7 --set train.steps=1"
 encoder sgd $sgd
 encoder clipped $sgd --set optimizer.clip_norm=0.5
 encoder unclipped $sgd --set optimizer.clip_norm=1e6
 [ "$(weights_hash sgd)" = "$(weights_hash unclipped)" ] || fail "clip_norm above the norm changes the step"
 encoder momentum --set optimizer.name=sgd --set optimizer.lr=1e-4 --set train.steps=12
-encoder adamw --set train.steps=1 --set run.seed=7 --set optimizer.warmup_steps=0 --set optimizer.lr=1e-4 --set optimizer.continuous_head_lr=1
+encoder adamw --set train.steps=1 --set run.seed=7 --set optimizer.warmup_steps=0 --set optimizer.lr=1e-4 \
+  --set optimizer.continuous_head_lr=1
 numbers '
 norm = trace("sgd", "grad_norm")[0]
 print(f"norm of the first gradient {norm:.3f}")
@@ -71,7 +73,8 @@ assert abs(distance("fresh", "clipped") / (1e-3 * 0.5) - 1) < 1e-2, distance("fr
 a, b = tensors("adamw"), tensors("fresh")
 moved = sorted(abs(x - y) for name in a for x, y in zip(a[name], b[name]))
 moved = [m for m in moved if m > 0]  # weights behind a ReLU that never opens do not move
-assert len(moved) > 1000 and abs(moved[len(moved) // 2] / 1e-4 - 1) < 1e-2 and moved[-1] < 1.01e-4, (moved[len(moved) // 2], moved[-1])
+middle = moved[len(moved) // 2]
+assert len(moved) > 1000 and abs(middle / 1e-4 - 1) < 1e-2 and moved[-1] < 1.01e-4, (middle, moved[-1])
 assert all(math.isfinite(f) for f in trace("momentum", "F"))'
 
 # ---- schedules ----
@@ -91,8 +94,9 @@ for run, rates in expected.items():
         assert math.isclose(got, want, rel_tol=1e-12), (run, s, got, want)'
 
 # ---- steps that are not finite: left out, so many and no more ----
-likeness_on 1 train encoder.yaml --set run.dir=exploded --set optimizer.name=sgd --set optimizer.lr=100 --set optimizer.warmup_steps=0 \
-  --set train.nonfinite=skip --set train.max_skips=3 --set validate.samples=0
+likeness_on 1 train encoder.yaml --set run.dir=exploded --set optimizer.name=sgd --set optimizer.lr=100 \
+  --set optimizer.warmup_steps=0 --set train.nonfinite=skip --set train.max_skips=3 --set validate.samples=0
 [ $? = 65 ] || fail "skipping without end"
-[ "$(grep -c 'skipped, [123] of at most 3' err.log)" = 3 ] && [ "$(grep -c 'error: ' err.log)" = 1 ] || fail "what is said of skipped steps"
+[ "$(grep -c 'skipped, [123] of at most 3' err.log)" = 3 ] && [ "$(grep -c 'error: ' err.log)" = 1 ] ||
+  fail "what is said of skipped steps"
 echo "options: ok"

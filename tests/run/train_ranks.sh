@@ -59,14 +59,15 @@ cmp group-1/model.safetensors exact/model.safetensors || fail "reproducible: oth
 # ---- three ranks: no tree, MPI orders the sums ----
 # Training magnifies rounding: where it moves a number over a kink (ReLU, pool, the sign in L1), losses differ by a thousandth
 # some steps later, soonest behind 22 group norms, plain PyTorch's as much. Hence small rates; a wrong sum
-# shows in the first gradient's norm. At 32 px the last map is one pixel and a group two numbers, hardly more than a sign: hence 64.
+# shows in the first gradient's norm. At 32 px the last map is one pixel and a group two numbers, hardly more than a sign: 64.
 for view in canonical varied; do
   faces $view train64 48 0 --size 64
   faces $view val64 6 100000 --size 64
 done
 works 1 train decoder.yaml --set model.size=64 --set data.train=faces/canonical/train64 --set data.val=faces/canonical/val64 \
   --set run.dir=decoder64 --set train.epochs=2
-slow="--set train.global_batch=12 --set train.epochs=0 --set train.steps=50 --set optimizer.lr=1e-5 --set optimizer.warmup_steps=200"
+slow="--set train.global_batch=12 --set train.epochs=0 --set train.steps=50 --set optimizer.lr=1e-5 \
+  --set optimizer.warmup_steps=200"
 for n in 1 3; do
   works $n train decoder.yaml --set run.dir=decoder-slow-$n $slow
   works $n train encoder.yaml --set run.dir=none-slow-$n $slow

@@ -48,8 +48,8 @@ awk '/^continuous:/ { n = 0 } /- \{name/ && ++n > 5 && !discrete { next } /^disc
 for view in canonical varied; do
   faces $view other 24 0 --schema other.yaml
 done
-works 1 train decoder.yaml --set run.dir=other-decoder --set data.train=faces/canonical/other --set data.val=faces/canonical/other \
-  --set train.epochs=1
+works 1 train decoder.yaml --set run.dir=other-decoder --set data.train=faces/canonical/other \
+  --set data.val=faces/canonical/other --set train.epochs=1
 works 1 train encoder.yaml --set run.dir=other-encoder --set data.train=faces/varied/other --set data.val=faces/varied/other \
   --set model.decoder.weights=other-decoder --set train.steps=1 --set validate.samples=0
 cp -r faces/varied/train mixed
@@ -64,7 +64,8 @@ mkdir nan
 cp decoder/model.safetensors nan/decoder.safetensors
 cp encoder/model.safetensors nan/encoder.safetensors
 for name in decoder encoder; do
-  printf '\x00\x00\xc0\x7f' | dd of=nan/$name.safetensors bs=1 seek=$(($(weights_at nan/$name.safetensors) + 40)) conv=notrunc status=none
+  at=$(($(weights_at nan/$name.safetensors) + 40))
+  printf '\x00\x00\xc0\x7f' | dd of=nan/$name.safetensors bs=1 seek=$at conv=notrunc status=none
 done
 refuses_data nan/decoder.safetensors model.decoder.weights=nan/decoder.safetensors
 refuses_data nan/encoder.safetensors model.init=nan/encoder.safetensors

@@ -12,7 +12,8 @@ stall() { # RANK HOW EXPECTED-CODE: also checks that the job ended in time and t
   [ $code = "$3" ] || fail "$2 of rank $1: exit code $code instead of $3"
   [ $code = 0 ] || [ $((SECONDS - start)) -le 13 ] || fail "$2 of rank $1: took $((SECONDS - start)) s"
   for left in $(pgrep -x mpi_collectives); do
-    ! { tr '\0' '\n' <"/proc/$left/environ"; } 2>/dev/null | grep -qx "WATCHDOG_TEST=$$" || fail "$2 of rank $1: process $left is left"
+    ! { tr '\0' '\n' <"/proc/$left/environ"; } 2>/dev/null | grep -qx "WATCHDOG_TEST=$$" ||
+      fail "$2 of rank $1: process $left is left"
   done
 }
 expect() { grep -Eq "$1" out || fail "no line like: $1"; }

@@ -22,7 +22,8 @@ skip() { echo "$*"; exit 77; }
 [ "$(id -u)" = 0 ] || skip "a SLURM cluster on this machine needs root, for namespaces"
 packages="slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge iproute2"
 for package in $packages; do
-  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || skip "$package is not installed; make deps installs it"
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
+    skip "$package is not installed; make deps installs it"
 done
 unshare --net --uts --mount --ipc --pid --fork true 2>/dev/null || skip "this machine does not allow namespaces (CAP_SYS_ADMIN)"
 
@@ -37,7 +38,8 @@ run: {dir: $here/runs/$2, seed: 1}
 data: {train: $here/data/train, val: $here/data/val, threads: 1}
 model: {size: 32, encoder: {width: 0.0625}, decoder: {width: 0.0625, weights: $here/runs/decoder}}
 optimizer: {warmup_steps: 5}
-train: {stage: $1, global_batch: 32, micro_batch: 8, steps: 60, precision: f32, threads: 1, reproducible: true, converge: {patience: 0}}
+train: {stage: $1, global_batch: 32, micro_batch: 8, steps: 60, precision: f32, threads: 1, reproducible: true,
+  converge: {patience: 0}}
 validate: {samples: 4, every_epochs: 10}
 checkpoint: {every_steps: 5}
 stall: {warn_s: 3, abort_s: 10}
@@ -68,7 +70,8 @@ submit() { # CONFIG NAME [OPTIONS]: on two nodes of two ranks; sets job and run
   local config=$1 out
   run=$here/runs/$2
   shift 2
-  out=$(on_login "$launch/submit" "$config" --set "run.dir=$run" --nodes 2 --ranks-per-node 2 --time 10 "$@") || fail "submit $config: $out"
+  out=$(on_login "$launch/submit" "$config" --set "run.dir=$run" --nodes 2 --ranks-per-node 2 --time 10 "$@") ||
+    fail "submit $config: $out"
   job=${out#job }
   job=${job%%,*}
 }

@@ -1,5 +1,5 @@
-/* Captures for the tests of the packer: entries in memory, written as archives of every kind or as folders. Include after <cmocka.h>
- * and tests/unit/small_shards.h, whose schema and samples they are made of. */
+/* Captures for the tests of the packer: entries in memory, written as archives of every kind or as folders. Include after
+ * <cmocka.h> and tests/unit/small_shards.h, whose schema and samples they are made of. */
 #ifndef LK_TESTS_UNIT_PACK_DATA_H
 #define LK_TESTS_UNIT_PACK_DATA_H
 

@@ -229,7 +229,8 @@ static void losses(void **state)
     lk_tensor_free(&c.target);
 }
 
-/* ---- the whole encoder (at 64 px: in a 1x1 map group norm of two channels has no gradient), and the frozen decoder with respect to its input ---- */
+/* ---- the whole encoder, and the frozen decoder with respect to its input ----
+ * At 64 px: in a 1x1 map group norm of two channels has no gradient. */
 
 typedef struct model_case {
     lk_encoder encoder;

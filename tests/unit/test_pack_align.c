@@ -128,8 +128,8 @@ static uint8_t *with_orientation(const uint8_t *jpeg, size_t size, int orientati
     return out;
 }
 
-/* Stores the upright chart as each orientation says (by its definition: which side of the scene row 0 and column 0 are), and wants
- * the chart back. */
+/* Stores the upright chart as each orientation says (by its definition: which side of the scene row 0 and column 0 are), and
+ * wants the chart back. */
 static void exif_turns_every_way(void **state)
 {
     (void)state;
@@ -141,8 +141,8 @@ static void exif_turns_every_way(void **state)
         assert_int_equal(lk_image_allocate(swapped ? H : W, swapped ? W : H, &stored), LK_OK);
         for (int r = 0; r < stored.height; r++)
             for (int c = 0; c < stored.width; c++) {
-                /* EXIF 2.3: 1 top left, 2 top right, 3 bottom right, 4 bottom left, 5 left top, 6 right top, 7 right bottom, 8 left
-                 * bottom: the side of row 0, then that of column 0. */
+                /* EXIF 2.3: 1 top left, 2 top right, 3 bottom right, 4 bottom left, 5 left top, 6 right top, 7 right bottom, 8
+                 * left bottom: the side of row 0, then that of column 0. */
                 int row = r, column = c, x, y;
                 switch (o) {
                 case 1: x = column, y = row; break;

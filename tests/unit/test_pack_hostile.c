@@ -1,4 +1,4 @@
-/* Packing what strangers send: every trick gives a named refusal or one clear error, and nothing is written outside the output. */
+/* Packing what strangers send: every trick gives a named refusal or a clear error, and nothing is written outside the output. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

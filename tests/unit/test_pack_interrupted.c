@@ -56,7 +56,8 @@ static void assert_no_half_shards(const char *folder)
     }
 }
 
-/* Packs kill.tar.gz into `folder` in a process of its own, which is killed after `delay` microseconds (0: never). True if it ended. */
+/* Packs kill.tar.gz into `folder` in a process of its own, which is killed after `delay` microseconds (0: never). True if it
+ * ended. */
 static bool pack_until(const char *folder, unsigned delay)
 {
     int result;

@@ -1,4 +1,4 @@
-/* Shards: what is written is read back; failed writes leave nothing behind. (test_shard_damage.c: what becomes of damaged ones.) */
+/* Shards: what is written is read back; failed writes leave nothing behind. Damaged ones are test_shard_damage.c's. */
 #include "base/file.h"
 #include "base/thread.h"
 #include "dataset/image.h"

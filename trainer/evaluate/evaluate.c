@@ -2,7 +2,7 @@
 
 #include "base/file.h"
 #include "base/thread.h"
-#include "trainer/evaluate/labels.h"
+#include "dataset/labels.h"
 #include "trainer/model/loss.h"
 #include "trainer/order.h"
 #include "trainer/task_encoder.h"

@@ -1,3 +1,4 @@
+/* The triptych: the input, what the decoder draws, the client's render, side by side. Declared in evaluate.h. */
 #include "base/log.h"
 #include "dataset/client/client.h"
 #include "dataset/image.h"

@@ -74,8 +74,8 @@ void lk_checkpoint_info_free(lk_checkpoint_info *info);
 lk_status lk_checkpoint_load(const char *path, lk_training_buffers *buffers);
 
 /* The newest checkpoint of a run that verifies; damaged ones are skipped with a warning that names the file. out[0] = '\0' if
- * there is none. *info is of the one found. A disk that fails to read is an error (LK_IO): nobody should lose a good checkpoint to
- * a network that was away. */
+ * there is none. *info is of the one found. A disk that fails to read is an error (LK_IO): nobody should lose a good checkpoint
+ * to a network that was away. */
 lk_status lk_checkpoint_find(const char *run, char out[LK_PATH_SIZE], lk_checkpoint_info *info);
 
 /* step-000001200 below the run's checkpoints folder. */

@@ -1,4 +1,4 @@
-/* state.json of a checkpoint: what a training knows besides weights and optimizer. */
+/* state.json of a checkpoint: what a training knows besides weights and optimizer. Declared in checkpoint.h. */
 #include "base/hash.h"
 #include "base/version.h"
 #include "trainer/record/checkpoint.h"

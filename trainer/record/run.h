@@ -29,8 +29,8 @@ void lk_run_close(lk_run *run);
 /* LK_INTERNAL if another job has taken the run over. */
 lk_status lk_run_still_ours(const lk_run *run);
 
-/* One line of metrics.jsonl, {"kind":..,"step":..,"epoch":..,<items>}, and the same as TensorBoard scalars "kind/key". A disk that
- * is full is a warning, told once: the lines wait in memory and go before the next one that can be written. */
+/* One line of metrics.jsonl, {"kind":..,"step":..,"epoch":..,<items>}, and the same as TensorBoard scalars "kind/key". A disk
+ * that is full is a warning, told once: the lines wait in memory and go before the next one that can be written. */
 lk_status lk_run_record(lk_run *run, const char *kind, int64_t step, int64_t epoch, const lk_metric *items, int count);
 
 /* samples/step-N.png, and the same picture in TensorBoard. */

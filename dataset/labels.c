@@ -1,4 +1,4 @@
-#include "trainer/evaluate/labels.h"
+#include "dataset/labels.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* Statistics of a training set's labels: where the continuous head starts, and what a guess without looking would say. */
-#ifndef LK_TRAINER_EVALUATE_LABELS_H
-#define LK_TRAINER_EVALUATE_LABELS_H
+#ifndef LK_DATASET_LABELS_H
+#define LK_DATASET_LABELS_H
 
 #include "base/error.h"
 #include "dataset/shard.h"
