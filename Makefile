@@ -1,19 +1,24 @@
 # likeness: build, test, demo. `make demo` and `make test` do everything on a fresh Debian 12 machine.
 #
-#   make deps [CUDA=1]    install what it is built on (apt packages; wheels into .deps/)
-#   make                  build/likeness
+#   make deps [CUDA=1] [DEVELOP=1]  install what it is built on (apt packages; wheels into .deps/); what lint, clang, CI want
+#   make [ARCH=native]    build/likeness, for every CPU of level x86-64-v3 or for this one
 #   make test [SAN=1]     the test suite; SAN=1: under AddressSanitizer and UBSan, SAN=thread: ThreadSanitizer
 #   make demo             data, decoder, encoder on two ranks, a report, in runs/demo and runs/demo-decoder
 #   make bench            speed and memory
 #   make oracle           regenerate tests/oracle/fixtures with PyTorch in a throw-away environment
 #   make fuzz [SECONDS=60]  every parser of outside bytes under libFuzzer
+#   make lint             what a compiler does not see; make format writes C as lint wants it
+#   make nightly          what is too long for CI
 #   make install PREFIX=/usr/local
+#
+# CFLAGS, CXXFLAGS, CPPFLAGS, LDFLAGS and LDLIBS are the user's, and come after the project's own. WERROR=1: warnings are errors.
 
 DEPS ?= .deps
 PREFIX ?= /usr/local
 CC = gcc
 CXX = g++
 SECONDS ?= 60
+ARCH ?= x86-64-v3
 
 # make V=1 shows the commands in full.
 Q = $(if $(V),,@)
@@ -30,21 +35,28 @@ mpi_libs := $(shell pkg-config --libs ompi-c 2>/dev/null)
 lib_cflags := $(shell pkg-config --cflags $(libraries) 2>/dev/null)
 lib_libs := $(shell pkg-config --libs $(libraries) 2>/dev/null)
 dlib_libs := $(shell pkg-config --libs dlib-1 2>/dev/null)
+prefix = $(DESTDIR)$(PREFIX)
+deps_path := $(shell realpath -ms '$(DEPS)')
 
 sanitize_1 = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 sanitize_thread = -fsanitize=thread
 sanitize = $(sanitize_$(SAN))
 optimize = -O3 -g
-arch = -march=native
-
-CFLAGS = -std=c11 -Wall -Wextra -Werror -Wno-unknown-warning-option -Wno-format-truncation -Wshadow -Wstrict-prototypes -Wvla $(optimize) $(arch) $(sanitize) -pthread
-CPPFLAGS = -D_GNU_SOURCE -I. -I$(build) $(lib_cflags) $(room_cflags)
+# Products and sums are never fused, so that digits are the same on every CPU and with both compilers.
+machine = -march=$(ARCH) -ffp-contract=off
+warnings = -Wall -Wextra $(if $(WERROR),-Werror)
+c_warnings = -Wno-unknown-warning-option -Wno-format-truncation -Wshadow -Wstrict-prototypes -Wvla
+c_flags = -std=c11 $(warnings) $(c_warnings) $(optimize) $(machine) $(sanitize) -pthread
+cxx_flags = -std=c++17 $(warnings) -O3 $(machine) $(sanitize)
+cpp_flags = -D_GNU_SOURCE -I. -I$(build) $(lib_cflags)
 # Only the tensors see libtorch's headers, only the collectives MPI's.
-$(build)/trainer/tensor/%.o: room_cflags = -isystem $(DEPS)/include
+$(build)/trainer/tensor/%.o: room_cflags = -isystem '$(deps_path)/include'
 $(build)/collectives/mpi.o: room_cflags = $(mpi_cflags)
-CXXFLAGS = -std=c++17 -Wall -Wextra -O3 $(arch) $(sanitize)
-LDFLAGS = $(sanitize) -pthread -rdynamic -L$(DEPS)/lib -Wl,-rpath,'$$ORIGIN/../lib/likeness' -Wl,-rpath,$(abspath $(DEPS))/lib
-LDLIBS = -ltorch_cpu -lc10 $(lib_libs) $(mpi_libs) $(dlib_libs) -lstdc++ -lm -ldl
+# Loops for wider vectors, chosen at run time.
+$(build)/trainer/tensor/%_avx512.o: machine = -march=x86-64-v4 -mprefer-vector-width=512 -ffp-contract=off
+ld_flags = $(sanitize) -pthread -rdynamic -L'$(deps_path)/lib' -Wl,-rpath,'$$ORIGIN/../lib/likeness' \
+  -Xlinker -rpath -Xlinker '$(deps_path)/lib'
+ld_libs = -ltorch_cpu -lc10 $(lib_libs) $(mpi_libs) $(dlib_libs) -lstdc++ -lm -ldl
 
 rooms = base configs dataset dataset/client dataset/align dataset/pack collectives \
   trainer/tensor trainer/model trainer/record trainer/evaluate trainer launch/command launch/report launch/bench
@@ -56,39 +68,47 @@ archive = $(build)/liblikeness.a
 # test_* are run as they are; mpi_* are run on several ranks by tests/run.
 unit_tests := $(patsubst tests/unit/%.c,$(build)/tests/%,$(wildcard tests/unit/test_*.c tests/unit/mpi_*.c))
 
-.PHONY: FORCE all deps test demo bench oracle fuzz install clean unit-tests
+# A compiler or flags other than the last time's build anew.
+compile = $(CC) $(cpp_flags) $(CPPFLAGS) $(c_flags) $(CFLAGS)
+built_with := $(compile) $(CXX) $(cxx_flags) $(CXXFLAGS) $(ld_flags) $(LDFLAGS) $(ld_libs) $(LDLIBS)
+ifneq ($(built_with),$(file <$(build)/flags))
+$(shell mkdir -p $(build))$(file >$(build)/flags,$(built_with))
+endif
+
+.PHONY: FORCE all deps test demo bench oracle fuzz lint format nightly install clean unit-tests
 .DELETE_ON_ERROR:
 .SECONDARY:
 
 all: $(program) compile_commands.json
 
 deps:
-	launch/setup/dependencies.sh $(DEPS) $(if $(CUDA),cuda)
+	launch/setup/dependencies.sh '$(DEPS)' $(if $(CUDA),cuda) $(if $(DEVELOP),develop)
 
 $(program): $(build)/launch/main.o $(archive)
 	$(say) LINK $@
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(ld_flags) $(LDFLAGS) -o $@ $^ $(ld_libs) $(LDLIBS)
+	@ln -sfn '$(deps_path)/client' build/client # what the client draws, where the programs below build/ look for it
 
 # Made anew each time: ar would keep members whose source is gone. Appended: rooms have files of the same name.
 $(archive): $(objects) $(generated)
 	$(Q)rm -f $@ && ar qcs $@ $^
 
-$(build)/%.o: %.c
+$(build)/%.o: %.c $(build)/flags
 	@mkdir -p $(@D)
 	$(say) CC $<
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(compile) $(room_cflags) -MMD -MP -c -o $@ $<
 
-$(build)/%.o: %.cc
+$(build)/%.o: %.cc $(build)/flags
 	@mkdir -p $(@D)
 	$(say) CXX $<
-	$(Q)$(CXX) -I. $(CXXFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CXX) -I. $(CPPFLAGS) $(cxx_flags) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 
 $(build)/%.pb-c.c $(build)/%.pb-c.h &: %.proto
 	@mkdir -p $(@D)
 	$(Q)protoc-c --proto_path=. --c_out=$(build) $<
 
 $(build)/%.pb-c.o: $(build)/%.pb-c.c
-	$(Q)$(CC) $(CPPFLAGS) -std=c11 $(optimize) $(sanitize) -c -o $@ $<
+	$(Q)$(CC) $(cpp_flags) $(CPPFLAGS) -std=c11 $(optimize) $(machine) $(sanitize) $(CFLAGS) -c -o $@ $<
 
 # Looked at by every make, changed only when it says something else.
 $(build)/base/source_version.h: FORCE
@@ -103,14 +123,15 @@ $(foreach s,$(shell grep -l 'pb-c\.h' $(sources) 2>/dev/null),$(eval $(build)/$(
 $(build)/tests/%: tests/unit/%.c $(archive)
 	@mkdir -p $(@D)
 	$(say) LINK $@
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP $(LDFLAGS) -o $@ $< $(archive) -lcmocka $(LDLIBS)
+	$(Q)$(compile) -MMD -MP $(ld_flags) $(LDFLAGS) -o $@ $< $(archive) -lcmocka $(ld_libs) $(LDLIBS)
 
 unit-tests: $(unit_tests)
 
-compile_commands.json: Makefile $(sources)
-	@{ printf '['; sep=; for s in $(sources) launch/main.c; do \
-	  printf '%s\n{"directory": "%s", "file": "%s", "command": "%s"}' "$$sep" '$(CURDIR)' $$s \
-	    "$$(printf '%s' '$(CC) $(CPPFLAGS) $(CFLAGS) -c' | sed 's/"/\\"/g') $$s"; sep=,; done; printf '\n]\n'; } > $@
+# For editors. All files with all rooms' paths.
+compile_commands.json: Makefile $(sources) $(build)/flags
+	@flags=$$(sed 's/["\\]/\\&/g' $(build)/flags); sep='['; for s in $(sources) launch/main.c; do \
+	  printf '%s\n{"directory": "%s", "file": "%s", "command": "%s %s -c %s"}' "$$sep" '$(CURDIR)' $$s \
+	    "$${flags%% $(CXX) *}" "-isystem '$(deps_path)/include' $(mpi_cflags)" $$s; sep=,; done >$@; printf '\n]\n' >>$@
 
 # The suite and the demo install and build by themselves; a second make sees the packages that the first one installed.
 test: deps
@@ -131,15 +152,24 @@ oracle: deps
 fuzz: deps
 	tests/fuzz/run $(SECONDS)
 
+lint:
+	tests/lint
+
+format:
+	git ls-files '*.c' '*.h' '*.cc' | xargs clang-format -i
+
+nightly: deps
+	tests/nightly
+
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/likeness $(DESTDIR)$(PREFIX)/share/likeness/launch/job
-	install build/likeness $(DESTDIR)$(PREFIX)/bin/
-	cp -L $(DEPS)/lib/lib{torch_cpu,c10}.so $(DEPS)/lib/libgomp.so.1 $(DEPS)/lib/libcudart.so.13 $(DEPS)/lib/libcupti.so.13 $(DESTDIR)$(PREFIX)/lib/likeness/
-	cp -r configs/*.yaml $(DEPS)/client $(DESTDIR)$(PREFIX)/share/likeness/
-	install launch/submit launch/local launch/sweep $(DESTDIR)$(PREFIX)/share/likeness/launch/
-	install -m 644 launch/job/*.sh $(DESTDIR)$(PREFIX)/share/likeness/launch/job/
-	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-	build/likeness completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/likeness
+	install -d '$(prefix)'/{bin,lib/likeness,share/likeness/launch/job}
+	install build/likeness '$(prefix)/bin/'
+	cp -L '$(deps_path)'/lib/lib{torch_cpu.so,c10.so,gomp.so.1,cudart.so.13,cupti.so.13} '$(prefix)/lib/likeness/'
+	cp -r configs/*.yaml '$(deps_path)/client' '$(prefix)/share/likeness/'
+	install launch/submit launch/local launch/sweep '$(prefix)/share/likeness/launch/'
+	install -m 644 launch/job/*.sh '$(prefix)/share/likeness/launch/job/'
+	install -d '$(prefix)/share/bash-completion/completions'
+	build/likeness completion bash >'$(prefix)/share/bash-completion/completions/likeness'
 
 clean:
 	rm -rf build compile_commands.json

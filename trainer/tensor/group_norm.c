@@ -1,50 +1,18 @@
-/* Group norm (Wu and He 2018) on the CPU. libtorch's took half of a narrow encoder's step; a sample's channels_last map is read
- * twice forward and twice backward, in vector loops over its channels.
+/* Group norm (tensor.h; Wu and He 2018) on the CPU. libtorch's took half of a narrow encoder's step; a sample's channels_last map
+ * is read twice forward and twice backward, in vector loops over its channels.
  *
  *     y = scale (x - mean) rstd + shift, mean and rstd over a group's pixels and channels
  *     dx = scale rstd dy + s x - s mean - rstd/m sum(scale dy),  s = (mean sum(scale dy) - sum(scale dy x)) rstd^3 / m
  */
 #include "trainer/tensor/dispatch.h"
+#include "trainer/tensor/group_norm_loops.h"
 #include "trainer/tensor/memory.h"
 
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
-
-typedef struct norm_job {
-    const void *x, *dy;
-    void *out; /* y, or dx */
-    int64_t pixels, channels, groups;
-    double eps;
-    double *scale, *shift;     /* [channels] */
-    double *mean, *rstd;       /* [samples, groups] */
-    double *products, *totals; /* backward: [samples, channels], sums over pixels of dy x and of dy */
-    bool *out_of_memory;
-} norm_job;
-
-#define NAME(f) f##_f32
-#define ELEMENT float
-#define NUMBER float
-#define LOAD(v) (v)
-#define STORE(v) (v)
-#include "trainer/tensor/group_norm_kernel.h"
-
-#define NAME(f) f##_f64
-#define ELEMENT double
-#define NUMBER double
-#define LOAD(v) (v)
-#define STORE(v) (v)
-#include "trainer/tensor/group_norm_kernel.h"
-
-#define NAME(f) f##_bf16
-#define ELEMENT uint16_t
-#define NUMBER float
-#define LOAD(v) lk_bfloat_to_float(v)
-#define STORE(v) lk_float_to_bfloat(v)
-#include "trainer/tensor/group_norm_kernel.h"
 
 /* Host copies of what is small, and room for sums. */
-static bool prepare(norm_job *job, const lk_tensor *x, const lk_tensor *scale, const lk_tensor *shift, int groups, bool *failed)
+static bool prepare(lk_norm_job *job, const lk_tensor *x, const lk_tensor *scale, const lk_tensor *shift, int groups,
+                    bool *failed)
 {
     int64_t samples = lk_tensor_dim(x, 0);
     job->channels = lk_tensor_dim(x, 1);
@@ -71,7 +39,14 @@ static bool prepare(norm_job *job, const lk_tensor *x, const lk_tensor *scale, c
     return true;
 }
 
-static void run(const norm_job *job, const lk_tensor *x, ParallelFunc f32, ParallelFunc f64, ParallelFunc bf16)
+const lk_norm_loops *lk_norm_loops_choose(void)
+{
+    bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return wide ? &lk_norm_loops_avx512 : &lk_norm_loops_plain;
+}
+
+static void run(const lk_norm_job *job, const lk_tensor *x, lk_norm_loop *f32, lk_norm_loop *f64, lk_norm_loop *bf16)
 {
     ParallelFunc loop = f32;
     if (lk_tensor_dtype(x) != LK_DTYPE_F32)
@@ -90,7 +65,7 @@ static lk_tensor *like(const lk_tensor *x)
 lk_tensor *lk_group_norm(const lk_tensor *x, const lk_tensor *scale, const lk_tensor *shift, int groups, double eps,
                          lk_tensor *saved[2])
 {
-    norm_job job = {.eps = eps};
+    lk_norm_job job = {.eps = eps};
     bool failed = false;
     lk_tensor *y = x ? like(x) : NULL;
     if (!y || !lk_tensor_require_channels_last(x) || !prepare(&job, x, scale, shift, groups, &failed)) {
@@ -99,7 +74,8 @@ lk_tensor *lk_group_norm(const lk_tensor *x, const lk_tensor *scale, const lk_te
     }
     int64_t sizes[2] = {lk_tensor_dim(x, 0), groups};
     job.out = lk_tensor_data(y);
-    run(&job, x, forward_samples_f32, forward_samples_f64, forward_samples_bf16);
+    const lk_norm_loops *loops = lk_norm_loops_choose();
+    run(&job, x, loops->forward_f32, loops->forward_f64, loops->forward_bf16);
     saved[0] = lk_tensor_from_doubles(job.mean, LK_DTYPE_F64, 2, sizes);
     saved[1] = lk_tensor_from_doubles(job.rstd, LK_DTYPE_F64, 2, sizes);
     free(job.scale);
@@ -109,7 +85,7 @@ lk_tensor *lk_group_norm(const lk_tensor *x, const lk_tensor *scale, const lk_te
 lk_tensor *lk_group_norm_backward(const lk_tensor *dy, const lk_tensor *x, const lk_tensor *scale, int groups,
                                   lk_tensor *const saved[2], lk_tensor **dscale, lk_tensor **dshift)
 {
-    norm_job job = {0};
+    lk_norm_job job = {0};
     bool failed = false;
     lk_tensor *dx = dy && x ? like(x) : NULL;
     *dscale = *dshift = NULL;
@@ -122,7 +98,8 @@ lk_tensor *lk_group_norm_backward(const lk_tensor *dy, const lk_tensor *x, const
     lk_tensor_to_doubles(saved[1], job.rstd);
     job.dy = lk_tensor_data(dy);
     job.out = lk_tensor_data(dx);
-    run(&job, x, backward_samples_f32, backward_samples_f64, backward_samples_bf16);
+    const lk_norm_loops *loops = lk_norm_loops_choose();
+    run(&job, x, loops->backward_f32, loops->backward_f64, loops->backward_bf16);
 
     /* Over the samples in their order: the same digits for any number of threads. The host copies become the results. */
     int64_t width = job.channels / groups;
