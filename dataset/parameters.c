@@ -236,7 +236,7 @@ static int group_of(const lk_schema *schema, char *text)
     return -1;
 }
 
-/* version, camera, clothes and the like are not ours; but what reads as a setting of ours behind another word was meant as one. */
+/* version, camera, clothes and the like are not ours; what reads as a setting of ours behind another word was meant as one. */
 static lk_status pass_over(const target *t, const char *word, char *rest)
 {
     int g = group_of(t->schema, rest);

@@ -16,8 +16,8 @@ bool lk_save_is_due(const lk_training *t);
 void lk_save_take(lk_training *t);
 /* Whether a written checkpoint waits for its commit; one whose write failed is a warning. Never on ranks other than 0. */
 bool lk_save_is_written(lk_training *t);
-/* Commits it, after an exchange of all ranks that began when lk_save_is_written had said so. Only a run taken over by another job is
- * a failure: for anything else the last good checkpoint stays and training goes on. */
+/* Commits it, after an exchange of all ranks that began when lk_save_is_written had said so. Only a run taken over by another job
+ * is a failure: for anything else the last good checkpoint stays and training goes on. */
 lk_status lk_save_commit(lk_training *t);
 
 /* Finishes a write under way. Every rank must call. */

@@ -26,9 +26,9 @@ struct lk_task {
     bool has_parts;           /* F1 and F2 mean something */
     const char *loss_name;    /* "F", or "L1" */
 
-    /* Forward and backward of one micro-batch, between lk_weights_begin and lk_weights_end of the weights: hands in the gradient of
-     * every weight exactly once, in the opposite order of adding, multiplied by `share` (1 / global batch). Those that a failure
-     * keeps back, lk_weights_end hands in: the other ranks wait for them. Adds the losses of its samples to *sums. */
+    /* Forward and backward of one micro-batch, between lk_weights_begin and lk_weights_end of the weights: hands in the gradient
+     * of every weight exactly once, in the opposite order of adding, multiplied by `share` (1 / global batch). Those that a
+     * failure keeps back, lk_weights_end hands in: the other ranks wait for them. Adds the losses of its samples to *sums. */
     lk_status (*learn)(lk_task *task, const lk_batch *batch, double share, lk_losses *sums);
     /* Before a validation: takes the current weights (the decoder folds its batch norm). */
     lk_status (*begin_judging)(lk_task *task);

@@ -223,10 +223,10 @@ static void say_done(const lk_config *config)
             "its weights",
             folder, lk_error_text());
     else if (known && (ran->train.epochs != config->train.epochs || ran->train.steps != config->train.steps))
-        lk_warn(
-            "%s: this run is done already, at train.epochs %d, train.steps %lld, and nothing is trained: to go on to train.epochs "
-            "%d, train.steps %lld, remove %s/DONE and start it again",
-            folder, ran->train.epochs, (long long)ran->train.steps, config->train.epochs, (long long)config->train.steps, folder);
+        lk_warn("%s: this run is done already, at train.epochs %d, train.steps %lld, and nothing is trained: to go on to "
+                "train.epochs %d, train.steps %lld, remove %s/DONE and start it again",
+                folder, ran->train.epochs, (long long)ran->train.steps, config->train.epochs, (long long)config->train.steps,
+                folder);
     else
         lk_info("%s: this run is done already", folder);
     lk_config_free(ran);

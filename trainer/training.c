@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
-#include "trainer/evaluate/labels.h"
+#include "dataset/labels.h"
 #include "trainer/resume.h"
 #include "trainer/save.h"
 #include "trainer/stop.h"

@@ -1,5 +1,5 @@
-/* A training in its parts, for those who run the loop themselves: train.c, and likeness bench. What it holds, how it is opened and
- * closed. One step is step.h, saving save.h.
+/* A training in its parts, for those who run the loop themselves: train.c, and likeness bench. What it holds, how it is opened
+ * and closed. One step is step.h, saving save.h.
  */
 #ifndef LK_TRAINER_TRAINING_H
 #define LK_TRAINER_TRAINING_H

@@ -168,8 +168,8 @@ static lk_status check_zeros(const archive_source *a, int64_t offset)
     return LK_OK;
 }
 
-/* With the first entry: zips that are joined have the entries of the first ones before those that the last one lists, 7z are followed
- * by the next one. (A program in front that unpacks itself is neither.) */
+/* With the first entry: zips that are joined have the entries of the first ones before those that the last one lists, 7z are
+ * followed by the next one. (A program in front that unpacks itself is neither.) */
 static lk_status check_joined(const archive_source *a)
 {
     uint8_t head[32];
@@ -185,8 +185,8 @@ static lk_status check_joined(const archive_source *a)
     return LK_OK;
 }
 
-/* The same of a stream: what libarchive has not used of the last piece, and all further ones. Of a zip its directory is among them,
- * behind which there must not be another entry. */
+/* The same of a stream: what libarchive has not used of the last piece, and all further ones. Of a zip its directory is among
+ * them, behind which there must not be another entry. */
 static lk_status check_rest(archive_source *a, bool zip)
 {
     int64_t left = a->given - archive_filter_bytes(a->reader, -1);

@@ -1,4 +1,4 @@
-/* likeness completion: a script for the shell, written from the tables of all commands. */
+/* likeness completion (commands.h): a script for the shell, written from the tables of all commands. */
 #include "configs/config.h"
 #include "launch/command/commands.h"
 

@@ -1,4 +1,4 @@
-/* likeness pack: archives, folders and tables of real captures into shards. */
+/* likeness pack (commands.h): archives, folders and tables of real captures into shards. */
 #include "dataset/pack/pack.h"
 #include "launch/command/align.h"
 #include "launch/command/commands.h"

@@ -1,4 +1,4 @@
-/* likeness report: one HTML page about runs. */
+/* likeness report (commands.h): one HTML page about runs. */
 #include "base/file.h"
 #include "launch/command/commands.h"
 #include "launch/report/report.h"

@@ -1,4 +1,4 @@
-/* likeness train. */
+/* likeness train (commands.h): trains the decoder or the encoder from a configuration. */
 #include "collectives/group.h"
 #include "configs/config.h"
 #include "launch/command/commands.h"

@@ -18,9 +18,9 @@ mapfile -t commands < <(sed -n 's/^  \([a-z]*\) .*/\1/p' help)
 "$LIKENESS" sweep --help >help || fail "no help of sweep"
 mapfile -t -O ${#commands[@]} commands < <(sed -n 's/^  \(sweep [a-z]*\) .*/\1/p' help)
 [ ${#commands[@]} = 15 ] || fail "the commands are ${commands[*]}"
-"$LIKENESS" completion bash >completion || fail "no completion"
-bash -n completion || fail "completion is no bash"
-. ./completion
+"$LIKENESS" completion bash >completion.bash || fail "no completion"
+bash -n completion.bash || fail "completion is no bash"
+. ./completion.bash
 
 complete_() { # WORD...: sets `completed` to what bash would offer for the last word
   COMP_WORDS=(likeness "$@") COMP_CWORD=$#

@@ -70,7 +70,8 @@ grep -q 'done already, by another configuration.*start in another run.dir: optim
 set -- "$@" --set optimizer.schedule=constant
 works 1 "$@" --set run.dir=longer --set train.steps=2
 works 1 "$@" --set run.dir=longer --set train.steps=3
-grep -q 'done already, at train.epochs 0, train.steps 2, .*train.steps 3, remove longer/DONE' err.log || fail "a finished run asked for more"
+grep -q 'done already, at train.epochs 0, train.steps 2, .*train.steps 3, remove longer/DONE' err.log ||
+  fail "a finished run asked for more"
 [ "$(grep -c '"kind":"train"' longer/metrics.jsonl)" = 2 ] || fail "a finished run was trained on"
 rm longer/DONE
 works 1 "$@" --set run.dir=longer --set train.steps=3

@@ -105,8 +105,8 @@ static inline void capture_pairs(captures *c, int count, int edge)
     }
 }
 
-/* Writes an archive; the kind follows from the ending of `path`: .tar .tar.gz .tar.zst .tar.xz .tar.bz2 .zip .7z. `options` for libarchive
- * or NULL; with a passphrase the entries are encrypted. */
+/* Writes an archive; the kind follows from the ending of `path`: .tar .tar.gz .tar.zst .tar.xz .tar.bz2 .zip .7z. `options` for
+ * libarchive or NULL; with a passphrase the entries are encrypted. */
 static inline void captures_archive(const captures *c, const char *path, const char *options, const char *passphrase)
 {
     struct archive *a = archive_write_new();

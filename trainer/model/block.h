@@ -40,9 +40,9 @@ void lk_block_add_weights(lk_block *block, lk_weights *weights, const char *name
 /* keep: backward will follow. The caller owns the result. */
 lk_tensor *lk_block_forward(lk_block *block, const lk_weights *weights, const lk_tensor *x, bool keep);
 
-/* Consumes dy and returns dx (NULL if the block is first). Unless the weights are frozen, hands in the gradients of all weights that
- * lk_block_add_weights added, each once, in the opposite order (lk_weights_begin). Also after a failure, in forward or here: then
- * tensors are NULL, and so are the gradients. */
+/* Consumes dy and returns dx (NULL if the block is first). Unless the weights are frozen, hands in the gradients of all weights
+ * that lk_block_add_weights added, each once, in the opposite order (lk_weights_begin). Also after a failure, in forward or here:
+ * then tensors are NULL, and so are the gradients. */
 lk_tensor *lk_block_backward(lk_block *block, lk_weights *weights, lk_tensor *dy);
 
 /* Frees what forward kept. */

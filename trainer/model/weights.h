@@ -66,8 +66,8 @@ int lk_weights_add(lk_weights *weights, int dims, const int64_t *sizes, const ch
 /* Allocates the values (zero) and makes the tensors. Nothing can be added afterwards. */
 lk_status lk_weights_finish(lk_weights *weights);
 
-/* The place of weight i in the flat buffers, and of its gradient in the order of handing in: 0 for the weight that was added last.
- * Its own inverse: the weight at place i. */
+/* The place of weight i in the flat buffers, and of its gradient in the order of handing in: 0 for the weight that was added
+ * last. Its own inverse: the weight at place i. */
 int lk_weights_place(const lk_weights *weights, int i);
 
 /* Gives the gradients their memory: `total` numbers of the weights' dtype, kept alive by the caller. `micro_batches`: how many of
