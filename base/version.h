@@ -1,5 +1,5 @@
-/* Which build of the program this is. What is kept (checkpoints, DONE, shards, reports) says it, so that equal digits can be traced
- * to equal builds; readers take what older builds wrote without it. */
+/* Which build of the program this is. What is kept (checkpoints, DONE, shards, reports) says it, so that equal digits can be
+ * traced to equal builds; readers take what older builds wrote without it. */
 #ifndef LK_BASE_VERSION_H
 #define LK_BASE_VERSION_H
 

@@ -1,5 +1,5 @@
-/* Augmentation: random changes of a picture on its way to the encoder, so that few faces look like many. What is drawn for a sample
- * follows from (seed, epoch, sample) alone: the same for any number of ranks and threads, and after a resume.
+/* Augmentation: random changes of a picture on its way to the encoder, so that few faces look like many. What is drawn for a
+ * sample follows from (seed, epoch, sample) alone: the same for any number of ranks and threads, and after a resume.
  *
  * Each strength is 0 (never) to 1. Labels change with `flip` alone, as the schema's section `mirror` says.
  */

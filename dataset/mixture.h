@@ -1,9 +1,9 @@
-/* Mixture: which samples a step takes out of several data sets. Without shares all sets are one, and each sample comes once an
- * epoch. With shares a set gives that part of each epoch's samples, whatever its size: small sets are gone through more often than
+/* Mixture: which samples a step takes out of several data sets. Without shares all sets are one, and each
+ * sample comes once an epoch. With shares a set gives that part of each epoch's samples, whatever its size: small sets are gone through more often than
  * large ones, each sample as often as any other of its set.
  *
- * The sequence follows from (seed, epoch, position) alone, with no memory a sample, so that it is the same for any number of ranks
- * and after a resume.
+ * The sequence follows from (seed, epoch, position) alone, with no memory a sample, so that it is the same for any number of
+ * ranks and after a resume.
  */
 #ifndef LK_DATASET_MIXTURE_H
 #define LK_DATASET_MIXTURE_H
@@ -29,8 +29,8 @@ typedef struct lk_mixture {
     lk_mixture_part part[LK_MIXTURE_PARTS];
 } lk_mixture;
 
-/* `counts` [parts]: the sets' sizes in their order; `shares` [parts] positive, relative to each other, or NULL. LK_BAD_CONFIG if a
- * share is so small that its set would give no sample. */
+/* `counts` [parts]: the sets' sizes in their order; `shares` [parts] positive, relative to each other, or NULL. LK_BAD_CONFIG if
+ * a share is so small that its set would give no sample. */
 lk_status lk_mixture_make(int parts, const int64_t *counts, const double *shares, uint64_t seed, bool shuffle, lk_mixture *out);
 
 /* The sample at `position` (0 .. count-1) of `epoch`, in the joint data set. */

@@ -28,8 +28,8 @@ void lk_shard_library(char *out, size_t size);
 
 typedef struct lk_shard_writer lk_shard_writer;
 
-/* Room for `capacity` samples of size x size pixels (fewer may come); `provenance` is a line that says how the shard came to be, to
- * which the writer adds the program's version.
+/* Room for `capacity` samples of size x size pixels (fewer may come); `provenance` is a line that says how the shard came to be,
+ * to which the writer adds the program's version.
  * jpeg_quality 0 stores raw pixels (/images), 1..100 JPEG bytes (/jpeg, /jpeg_offsets). `schema` must outlive the writer. The
  * folder must exist; until the commit the disk needs room for the pictures twice. The same samples and provenance
  * give the same bytes from the same build. */

@@ -35,8 +35,8 @@ static lk_status open_data(lk_training *t)
     const lk_config *c = t->config;
     LK_TRY(lk_open_configured(&c->data.train.paths, &t->train_set));
     LK_TRY(lk_open_configured(&c->data.val, &t->validation_set));
-    LK_TRY(lk_schema_require_equal(lk_dataset_schema(t->train_set), c->data.train.paths.items[0], lk_dataset_schema(t->validation_set),
-                                   c->data.val.items[0]));
+    LK_TRY(lk_schema_require_equal(lk_dataset_schema(t->train_set), c->data.train.paths.items[0],
+                                   lk_dataset_schema(t->validation_set), c->data.val.items[0]));
     const lk_dataset *sets[2] = {t->train_set, t->validation_set};
     const char *names[2] = {c->data.train.paths.items[0], c->data.val.items[0]};
     for (int i = 0; i < 2; i++)

@@ -1,5 +1,5 @@
-/* Scenes of the photo view, declared in scene.h: what cameras make of people. Shares of faces that smile, wear glasses and so on are
- * guesses at what portraits and phone pictures show; they widen what the encoder meets, and no label depends on them.
+/* Scenes of the photo view, declared in scene.h: what cameras make of people. Shares of faces that smile, wear glasses and so on
+ * are guesses at what portraits and phone pictures show; they widen what the encoder meets, and no label depends on them.
  */
 #include "dataset/client/scene.h"
 

@@ -39,7 +39,8 @@ static const lk_option option_table[] = {
     {LK_OPTION_INT, "size", "S", "edge of a picture in pixels, 32 to 1024 (256; of shards 64, of a sheet 128)",
      LK_TARGET(render_options, size), .low = 32, .high = 1024},
     {LK_OPTION_CHOICE, "view", NULL,
-     "canonical: fixed light and camera, what a decoder learns; varied: other light,\nbackground, small turns; photo: as cameras take people, what an encoder learns",
+     "canonical: fixed light and camera, what a decoder learns; varied: other light,\n"
+     "background, small turns; photo: as cameras take people, what an encoder learns",
      LK_TARGET(render_options, view), .choices = "canonical|varied|photo"},
     {LK_OPTION_FLAG, "varied", NULL, "the same as --view varied", LK_TARGET(render_options, varied)},
     {LK_OPTION_PATH, "prior", "FILE", "how faces are drawn: uniform; natural, as people are; or a table of your own",

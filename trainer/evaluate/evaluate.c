@@ -51,8 +51,8 @@ static lk_status open_all(lk_evaluator *e, const char *run, const char *data)
         LK_TRY(lk_dataset_open(&data, 1, &e->set));
     else
         LK_TRY(lk_open_configured(&e->config->data.val, &e->set));
-    LK_TRY(lk_schema_require_equal(lk_dataset_schema(e->train_set), e->config->data.train.paths.items[0], lk_dataset_schema(e->set),
-                                   data ? data : e->config->data.val.items[0]));
+    LK_TRY(lk_schema_require_equal(lk_dataset_schema(e->train_set), e->config->data.train.paths.items[0],
+                                   lk_dataset_schema(e->set), data ? data : e->config->data.val.items[0]));
     LK_TRY(lk_label_statistics_read(e->train_set, &e->labels));
     return open_models(e, run);
 }
