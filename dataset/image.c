@@ -290,14 +290,50 @@ static lk_status decode_jpeg(const void *data, size_t size, int64_t max_pixels, 
 
 /* ---- either ---- */
 
+static bool is_png(const uint8_t *data, size_t size)
+{
+    return size >= PNG_SIGNATURE && memcmp(data, "\x89PNG\r\n\x1a\n", PNG_SIGNATURE) == 0;
+}
+
+static bool is_jpeg(const uint8_t *data, size_t size)
+{
+    return size >= 3 && memcmp(data, "\xff\xd8\xff", 3) == 0;
+}
+
+/* The size stands in the first frame header, SOF0 to SOF15 without the three that are something else. */
+static int64_t jpeg_pixels(const uint8_t *data, size_t size)
+{
+    size_t at = 2;
+    while (at + 9 <= size && data[at] == 0xff) {
+        uint8_t marker = data[at + 1];
+        bool bare = marker == 0x01 || (marker >= 0xd0 && marker <= 0xd7);
+        if (marker == 0xff || bare) {
+            at += bare ? 2 : 1;
+            continue;
+        }
+        if (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc)
+            return (int64_t)(data[at + 5] << 8 | data[at + 6]) * (data[at + 7] << 8 | data[at + 8]);
+        at += 2 + (size_t)(data[at + 2] << 8 | data[at + 3]);
+    }
+    return 0;
+}
+
+int64_t lk_image_pixels(const void *data, size_t size)
+{
+    if (is_png(data, size) && size >= 24) {
+        const uint8_t *header = (const uint8_t *)data + 16;
+        uint32_t width = big_endian(header), height = big_endian(header + 4);
+        return width <= MAX_EDGE && height <= MAX_EDGE ? (int64_t)width * height : 0;
+    }
+    return is_jpeg(data, size) ? jpeg_pixels(data, size) : 0;
+}
+
 lk_status lk_image_decode(const void *data, size_t size, int64_t max_pixels, const char *origin, lk_image *out)
 {
-    static const uint8_t png[PNG_SIGNATURE] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-    static const uint8_t jpeg[] = {0xff, 0xd8, 0xff};
     *out = (lk_image){0};
-    if (size >= sizeof png && memcmp(data, png, sizeof png) == 0)
+    if (is_png(data, size))
         return decode_png(data, size, max_pixels, origin, out);
-    if (size >= sizeof jpeg && memcmp(data, jpeg, sizeof jpeg) == 0)
+    if (is_jpeg(data, size))
         return decode_jpeg(data, size, max_pixels, origin, out);
     return lk_fail(LK_BAD_DATA, "%s: is neither a PNG nor a JPEG picture", origin);
 }

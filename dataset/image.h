@@ -19,10 +19,14 @@ void lk_image_free(lk_image *image);
 /* Written atomically; equal pixels give equal bytes. */
 lk_status lk_image_save_png(const char *path, const lk_image *image);
 
+/* Width times height as the header of a PNG or JPEG says; 0 where it is none. Nothing is decoded. */
+int64_t lk_image_pixels(const void *data, size_t size);
+
 /* Decodes PNG or JPEG by content; refuses more than max_pixels before allocating for them. `origin` names it in errors
  * (LK_BAD_DATA). Grey is spread to RGB, alpha dropped over white, 16 bit reduced, inks (CMYK, YCCK) multiplied to RGB; profiles
  * are passed over. EXIF orientation is not applied here. A picture that decodes with a warning (cut short, bad codes) is damaged:
- * LK_BAD_DATA. On failure *out is empty. */
+ * LK_BAD_DATA. On failure *out is empty. It takes up to LK_DECODING_COST bytes a pixel, the picture included. */
+enum { LK_DECODING_COST = 12 };
 lk_status lk_image_decode(const void *data, size_t size, int64_t max_pixels, const char *origin, lk_image *out);
 
 /* JPEG bytes of a picture at a quality of 1..100, 4:4:4; *data is freed by the caller with free(). */

@@ -15,8 +15,8 @@
 
 #include <stddef.h>
 
-/* More than the largest schema needs. A tree of JSON takes up to LK_JSON_GROWTH times its text (jansson: "[{},{},{}...") . */
-enum { LK_PARAMETERS_BYTES = 1 << 20, LK_JSON_GROWTH = 100 };
+/* More than the largest schema needs. A tree of JSON takes up to LK_JSON_GROWTH times its text ("[{},{},{}..." in jansson). */
+enum { LK_PARAMETERS_BYTES = 512 << 10, LK_JSON_GROWTH = 100 };
 
 /* Text as editors save it: passes over UTF-8's byte order mark. UTF-16 is LK_BAD_DATA: the sentence says what to save as. */
 lk_status lk_text_begin(const char *origin, const char **text, size_t *size);

@@ -53,6 +53,8 @@ void lk_aligner_free(lk_aligner *aligner);
 /* Fills faces[0..*count-1] with the faces of `photo` (EXIF already obeyed) that the choice asks for, the best first. *rejected
  * is NULL or a rule about the whole picture: "no face", "several faces". LK_FACE_ERROR makes several faces LK_BAD_DATA. */
 lk_status lk_align(lk_aligner *aligner, const lk_image *photo, lk_aligned faces[LK_MAX_FACES], int *count, const char **rejected);
+/* What decoding, turning and looking for faces take together, in bytes a pixel of the photo; most are the detector's pyramid. */
+enum { LK_ALIGNING_COST = 16 };
 void lk_aligned_free(lk_aligned *faces, int count);
 
 /* The centres of the two eyes: means of landmarks 36-41 and 42-47. */

@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 #include "dataset/image.h"
+
+#include <stdint.h>
 #include "dataset/align/detector.h"
 
 /* Maps a point (u, v) of the crop to the point (a u - b v + x, b u + a v + y) of the picture; pixel centres are at
@@ -25,6 +27,12 @@ lk_status lk_warp(const lk_image *picture, const lk_similarity *map, int size, u
 
 /* The same by one sample a pixel after the halving, in half the time: for detectors, not for eyes. */
 lk_status lk_warp_rough(const lk_image *picture, const lk_similarity *map, int size, uint8_t *crop);
+
+/* The most bytes that each of these takes, besides picture and crop: a window of 2 sqrt(2) size pixels a side, 8 bytes each. */
+static inline int64_t lk_warp_cost(int64_t size)
+{
+    return 64 * (size + 4) * (size + 4);
+}
 
 /* The whole picture stretched to size x size with the same filters; for pictures that are square already. */
 lk_status lk_resize(const lk_image *picture, int size, uint8_t *out);

@@ -1,9 +1,13 @@
 #include "dataset/pack/names.h"
 
+#include "base/hash.h"
+
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <utf8proc.h>
 
 /* How many bytes the UTF-8 character at s takes, 0 if it is none (overlong forms and surrogates are none). */
 static int utf8_length(const unsigned char *s)
@@ -135,6 +139,25 @@ const char *lk_name_of_row(const char *folder, const char *row, char key[LK_KEY_
     if (!refused)
         key[strlen(key) - picture_ending(key)] = '\0';
     return refused;
+}
+
+lk_status lk_name_hash(const char *name, uint64_t *hash)
+{
+    size_t length = 0;
+    while (name[length] && !(name[length] & 0x80))
+        length++;
+    if (!name[length]) { /* ASCII has one form */
+        *hash = lk_hash(name, length);
+        return LK_OK;
+    }
+    utf8proc_uint8_t *form = NULL;
+    utf8proc_ssize_t size =
+        utf8proc_map((const utf8proc_uint8_t *)name, 0, &form, UTF8PROC_NULLTERM | UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    if (size == UTF8PROC_ERROR_NOMEM)
+        return lk_fail(LK_INTERNAL, "out of memory for a name");
+    *hash = size >= 0 ? lk_hash(form, (size_t)size) : lk_hash(name, strlen(name));
+    free(form);
+    return LK_OK;
 }
 
 void lk_name_show(const char *name, char *out, size_t size)

@@ -237,9 +237,9 @@ void lk_output_close(lk_output *o)
 
 /* ---- adding ---- */
 
-int lk_output_part(const lk_output *o, const char *key)
+int lk_output_part(const lk_output *o, uint64_t hash)
 {
-    double at = (double)(lk_hash(key, strlen(key)) >> 11) * 0x1p-53, sum = 0; /* uniform in [0,1) */
+    double at = (double)(hash >> 11) * 0x1p-53, sum = 0; /* uniform in [0,1) */
     for (int i = 0; i < o->options->part_count - 1; i++) {
         sum += o->options->shares[i];
         if (at < sum)

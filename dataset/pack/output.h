@@ -40,8 +40,8 @@ typedef struct lk_output lk_output;
  * run has finished, nothing is to be added. */
 lk_status lk_output_open(const lk_output_options *options, lk_existing_function *existing, void *context, lk_output **out,
                          bool *complete);
-/* Which part a key or identity belongs to. */
-int lk_output_part(const lk_output *output, const char *key);
+/* Which part a key or identity belongs to, by its lk_name_hash. */
+int lk_output_part(const lk_output *output, uint64_t hash);
 /* jpeg NULL: sample->image is stored as the settings say. */
 lk_status lk_output_add(lk_output *output, int part, const lk_sample *sample, const uint8_t *jpeg, size_t jpeg_size);
 /* Commits the last shards, then pack.json with `report`. */

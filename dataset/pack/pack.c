@@ -8,14 +8,27 @@
 #include "dataset/pack/pairing.h"
 #include "dataset/pack/pipeline.h"
 #include "dataset/pack/table.h"
+#include "dataset/parameters.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Jobs and bytes in the pipeline at once: constants, so that the order of all that happens does not depend on the threads. */
-enum { DEPTH = 32, INSIDE_BYTES = 64 << 20 };
+/* Jobs in the pipeline at once: a constant, so that the order of all that happens does not depend on the threads. */
+enum { DEPTH = 32 };
+
+/* Shares of the memory that may be used, which do not lend to each other: so what is refused does not depend on what else is there.
+ * The entry or row that is read just now has the rest, an eighth. */
+static int64_t memory_inside(const lk_pack_options *o)
+{
+    return o->max_memory / 2;
+}
+
+static int64_t memory_waiting(const lk_pack_options *o)
+{
+    return o->max_memory / 8 * 3;
+}
 
 const lk_pack_options lk_pack_defaults = {.alignment = LK_ALIGN_DEFAULTS,
                                           .shard_size = 4096,
@@ -23,7 +36,7 @@ const lk_pack_options lk_pack_defaults = {.alignment = LK_ALIGN_DEFAULTS,
                                           .shares = {1.0},
                                           .limits = LK_LIMITS_DEFAULTS,
                                           .max_pixels = 64000000,
-                                          .max_waiting = (int64_t)256 << 20};
+                                          .max_memory = (int64_t)2 << 30};
 
 typedef struct packing {
     const lk_pack_options *options;
@@ -52,7 +65,7 @@ static lk_status store_face(packing *p, const lk_job *job, int number)
     bool many = p->options->alignment.faces == LK_FACE_ALL && p->options->align;
     /* No key of a picture has a double slash, so these are keys of their own. */
     char key[LK_KEY_SIZE + 16];
-    snprintf(key, sizeof key, many ? "%s//%d" : "%s", job->key, number + 1);
+    snprintf(key, sizeof key, many ? "%s//%d" : "%s", job->picture.key, number + 1);
     if (face->refused)
         return lk_pack_report_refuse(p->report, face->refused, job->picture.name, face->detail);
     if (strlen(key) >= LK_KEY_SIZE)
@@ -62,7 +75,9 @@ static lk_status store_face(packing *p, const lk_job *job, int number)
         LK_TRY(lk_pairing_see(p->pairing, key, true, &state));
     if (state == LK_FINISHED)
         return LK_OK;
-    int part = lk_output_part(p->output, job->labels.identity ? job->labels.identity : job->key);
+    uint64_t hash;
+    LK_TRY(lk_name_hash(job->labels.identity ? job->labels.identity : job->picture.key, &hash));
+    int part = lk_output_part(p->output, hash);
     lk_sample sample = {face->pixels, job->continuous, job->discrete, key};
     LK_TRY(lk_output_add(p->output, part, &sample, face->jpeg, face->jpeg_size));
     lk_pack_report_take(p->report, part, job->continuous, job->discrete);
@@ -89,7 +104,7 @@ static lk_status store_oldest(packing *p)
     if (!job)
         return LK_OK;
     p->inside--;
-    p->inside_bytes -= (int64_t)job->picture.size;
+    p->inside_bytes -= job->cost;
     lk_status status = LK_OK;
     if (job->error.status != LK_OK)
         status = lk_error_put(&job->error);
@@ -110,24 +125,40 @@ static void work(void *context, void *job, int worker)
     lk_prepare(&p->prepare, p->aligners ? p->aligners[worker] : NULL, job);
 }
 
+/* A picture that does not fit into the memory by itself is refused; its turn to be told comes in the order of all. */
+static void refuse_too_large(lk_job *job)
+{
+    job->refused = "too large";
+    snprintf(job->detail, sizeof job->detail,
+             "decoding takes up to %" PRId64 " MB; raise --max-memory to %" PRId64 " if that is right", (job->cost >> 20) + 1,
+             (job->cost >> 19) + 1);
+    job->cost = (int64_t)job->picture.size;
+}
+
 /* Takes both halves over. */
-static lk_status start_job(packing *p, const char *key, lk_half *picture, lk_half *labels)
+static lk_status start_job(packing *p, lk_half *picture, lk_half *labels)
 {
     lk_job *job = calloc(1, sizeof *job);
-    lk_status status = job ? LK_OK : lk_fail(LK_INTERNAL, "out of memory for a picture");
-    while (status == LK_OK && (lk_pipeline_full(p->pipeline) || p->inside_bytes > INSIDE_BYTES))
-        status = store_oldest(p);
-    if (status != LK_OK) {
+    if (!job) {
         lk_half_free(picture);
         lk_half_free(labels);
-        free(job);
-        return status;
+        return lk_fail(LK_INTERNAL, "out of memory for a picture");
     }
-    snprintf(job->key, sizeof job->key, "%s", key);
     job->picture = *picture;
     job->labels = *labels;
+    job->cost = lk_prepare_cost(&p->prepare, picture, labels);
+    if (job->cost > memory_inside(p->options))
+        refuse_too_large(job);
+    lk_status status = LK_OK;
+    while (status == LK_OK && p->inside > 0 &&
+           (lk_pipeline_full(p->pipeline) || p->inside_bytes + job->cost > memory_inside(p->options)))
+        status = store_oldest(p);
+    if (status != LK_OK) {
+        lk_job_free(job);
+        return status;
+    }
     p->inside++;
-    p->inside_bytes += (int64_t)picture->size;
+    p->inside_bytes += job->cost;
     lk_pipeline_give(p->pipeline, job);
     return LK_OK;
 }
@@ -135,23 +166,23 @@ static lk_status start_job(packing *p, const char *key, lk_half *picture, lk_hal
 /* ---- entries ---- */
 
 /* Takes `half` over. */
-static lk_status add_half(packing *p, const char *key, lk_half *half)
+static lk_status add_half(packing *p, lk_half *half)
 {
     lk_half picture, labels;
     bool complete;
-    LK_TRY(lk_pairing_add(p->pairing, key, half, &picture, &labels, &complete));
-    return complete ? start_job(p, key, &picture, &labels) : LK_OK;
+    LK_TRY(lk_pairing_add(p->pairing, half, &picture, &labels, &complete));
+    return complete ? start_job(p, &picture, &labels) : LK_OK;
 }
 
-static lk_status add_row(void *context, const char *key, lk_half *row)
+static lk_status add_row(void *context, lk_half *row)
 {
     packing *p = context;
     lk_pairing_state state;
-    lk_status status = lk_pairing_see(p->pairing, key, false, &state);
+    lk_status status = lk_pairing_see(p->pairing, row->key, false, &state);
     if (status == LK_OK && state == LK_WANTED)
-        return add_half(p, key, row);
+        return add_half(p, row);
     if (status == LK_OK && state == LK_DUPLICATE)
-        status = lk_pack_report_refuse(p->report, "duplicate parameters", row->name, key);
+        status = lk_pack_report_refuse(p->report, "duplicate parameters", row->name, row->key);
     lk_half_free(row);
     return status;
 }
@@ -180,17 +211,19 @@ static lk_status read_half(packing *p, lk_source *source, const lk_entry *entry,
         return LK_OK;
     const char *refused;
     lk_half half = {.kind = kind};
-    LK_TRY(lk_source_read(source, &half.data, &half.size, &refused));
+    int64_t limit = picture ? p->options->max_memory / 8 : LK_PARAMETERS_BYTES;
+    LK_TRY(lk_source_read(source, limit, &half.data, &half.size, &refused));
     if (refused)
         return lk_pack_report_refuse(p->report, refused, entry->name, lk_error_text());
     char shown[LK_SHOWN_NAME];
     lk_name_show(entry->name, shown, sizeof shown);
+    half.key = strdup(key);
     half.name = strdup(shown);
-    if (!half.name) {
+    if (!half.key || !half.name) {
         lk_half_free(&half);
         return lk_fail(LK_INTERNAL, "out of memory for a name");
     }
-    return add_half(p, key, &half);
+    return add_half(p, &half);
 }
 
 static lk_status take_entry(packing *p, lk_source *source, const lk_entry *entry, int *tables)
@@ -360,7 +393,7 @@ static lk_status open_all(packing *p, bool *complete)
     const lk_pack_options *o = p->options;
     LK_TRY(lk_schema_load(o->schema, &p->schema));
     LK_TRY(make_settings(p));
-    LK_TRY(lk_pairing_create(o->max_waiting, &p->pairing));
+    LK_TRY(lk_pairing_create(memory_waiting(o), &p->pairing));
     p->tables = calloc((size_t)o->source_count, sizeof *p->tables);
     if (!p->tables)
         return lk_fail(LK_INTERNAL, "out of memory for %d sources", o->source_count);

@@ -26,8 +26,8 @@ typedef struct lk_pack_options {
     int threads;    /* 0: the cores */
     lk_limits limits;
     int64_t max_pixels;
-    int64_t max_waiting; /* bytes that may wait for their other half */
-    bool quiet;          /* no progress, no report on standard output */
+    int64_t max_memory; /* bytes for all that is in work on all threads; see docs/packing.md */
+    bool quiet;         /* no progress, no report on standard output */
 } lk_pack_options;
 
 /* Everything but sources, folder and schema. */

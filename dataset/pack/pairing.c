@@ -1,20 +1,13 @@
 #include "dataset/pack/pairing.h"
 
-#include "base/hash.h"
-
 #include <stdlib.h>
 #include <string.h>
 
 enum { HAS_PICTURE = 1, HAS_LABELS = 2, FINISHED = 4, USED = 8 };
 
-typedef struct waiting {
-    char *key;
-    lk_half half;
-} waiting;
-
 typedef struct slot {
     uint64_t hash;
-    waiting *waiting;
+    lk_half *waiting;
     uint8_t flags; /* 0: empty slot */
 } slot;
 
@@ -22,27 +15,19 @@ typedef struct slot {
 struct lk_pairing {
     slot *slots;
     size_t room, count, waiting_count;
-    int64_t waiting_bytes, waiting_limit;
+    int64_t waiting_bytes, limit;
 };
 
 void lk_half_free(lk_half *half)
 {
+    free(half->key);
     free(half->name);
     free(half->data);
     free(half->identity);
     *half = (lk_half){0};
 }
 
-static void free_waiting(waiting *w)
-{
-    if (!w)
-        return;
-    lk_half_free(&w->half);
-    free(w->key);
-    free(w);
-}
-
-lk_status lk_pairing_create(int64_t waiting_limit, lk_pairing **out)
+lk_status lk_pairing_create(int64_t limit, lk_pairing **out)
 {
     *out = NULL;
     lk_pairing *p = calloc(1, sizeof *p);
@@ -52,7 +37,7 @@ lk_status lk_pairing_create(int64_t waiting_limit, lk_pairing **out)
         free(slots);
         return lk_fail(LK_INTERNAL, "out of memory for the table of keys");
     }
-    *p = (lk_pairing){.slots = slots, .room = 1024, .waiting_limit = waiting_limit};
+    *p = (lk_pairing){.slots = slots, .room = 1024, .limit = limit};
     *out = p;
     return LK_OK;
 }
@@ -62,7 +47,10 @@ void lk_pairing_free(lk_pairing *p)
     if (!p)
         return;
     for (size_t i = 0; i < p->room; i++)
-        free_waiting(p->slots[i].waiting);
+        if (p->slots[i].waiting) {
+            lk_half_free(p->slots[i].waiting);
+            free(p->slots[i].waiting);
+        }
     free(p->slots);
     free(p);
 }
@@ -75,11 +63,20 @@ static slot *find(slot *slots, size_t room, uint64_t hash)
     return &slots[i];
 }
 
+static int64_t bytes_used(const lk_pairing *p)
+{
+    return p->waiting_bytes + (int64_t)(p->room * sizeof *p->slots);
+}
+
 /* The slot of a key, made if there is none. */
 static lk_status get(lk_pairing *p, const char *key, slot **out)
 {
+    uint64_t hash;
+    LK_TRY(lk_name_hash(key, &hash));
     if (2 * p->count >= p->room) {
         size_t room = 2 * p->room;
+        if (bytes_used(p) + (int64_t)(room * sizeof *p->slots) > p->limit)
+            return lk_fail(LK_BAD_DATA, "%zu keys are too many for the memory that may be used; raise --max-memory", p->count);
         slot *grown = calloc(room, sizeof *grown);
         if (!grown)
             return lk_fail(LK_INTERNAL, "out of memory for a table of %zu keys", p->count);
@@ -90,7 +87,6 @@ static lk_status get(lk_pairing *p, const char *key, slot **out)
         p->slots = grown;
         p->room = room;
     }
-    uint64_t hash = lk_hash(key, strlen(key));
     slot *s = find(p->slots, p->room, hash);
     if (!s->flags) {
         *s = (slot){.hash = hash, .flags = USED};
@@ -118,53 +114,50 @@ lk_status lk_pairing_see(lk_pairing *p, const char *key, bool picture, lk_pairin
     return LK_OK;
 }
 
-static int64_t weight(const waiting *w)
+static int64_t weight(const lk_half *half)
 {
-    return (int64_t)(w->half.size + sizeof *w + strlen(w->key) + strlen(w->half.name));
+    size_t identity = half->identity ? strlen(half->identity) : 0;
+    return (int64_t)(half->size + sizeof *half + strlen(half->key) + strlen(half->name) + identity);
 }
 
-static lk_status let_wait(lk_pairing *p, slot *s, const char *key, lk_half *half)
+static lk_status let_wait(lk_pairing *p, slot *s, lk_half *half)
 {
-    waiting *w = malloc(sizeof *w);
-    char *kept = strdup(key);
-    if (!w || !kept) {
-        free(w);
-        free(kept);
+    s->waiting = malloc(sizeof *s->waiting);
+    if (!s->waiting) {
         lk_half_free(half);
         return lk_fail(LK_INTERNAL, "out of memory for what waits for its other half");
     }
-    *w = (waiting){kept, *half};
+    *s->waiting = *half;
     *half = (lk_half){0};
-    s->waiting = w;
     p->waiting_count++;
-    p->waiting_bytes += weight(w);
-    if (p->waiting_bytes > p->waiting_limit)
+    p->waiting_bytes += weight(s->waiting);
+    if (bytes_used(p) > p->limit)
         return lk_fail(
             LK_BAD_DATA,
             "%zu files of %lld bytes wait for the picture or the parameters that belong to them; put the two beside each "
-            "other or the parameters first, or raise --max-waiting",
+            "other or the parameters first, or raise --max-memory",
             p->waiting_count, (long long)p->waiting_bytes);
     return LK_OK;
 }
 
-lk_status lk_pairing_add(lk_pairing *p, const char *key, lk_half *half, lk_half *picture, lk_half *labels, bool *complete)
+lk_status lk_pairing_add(lk_pairing *p, lk_half *half, lk_half *picture, lk_half *labels, bool *complete)
 {
     slot *s;
     *complete = false;
-    lk_status status = get(p, key, &s);
+    lk_status status = get(p, half->key, &s);
     if (status != LK_OK) {
         lk_half_free(half);
         return status;
     }
     if (!s->waiting)
-        return let_wait(p, s, key, half);
-    waiting *w = s->waiting;
+        return let_wait(p, s, half);
+    lk_half *other = s->waiting;
     p->waiting_count--;
-    p->waiting_bytes -= weight(w);
+    p->waiting_bytes -= weight(other);
     *(half->kind == LK_NAME_PICTURE ? picture : labels) = *half;
-    *(half->kind == LK_NAME_PICTURE ? labels : picture) = w->half;
-    *half = w->half = (lk_half){0};
-    free_waiting(w);
+    *(half->kind == LK_NAME_PICTURE ? labels : picture) = *other;
+    *half = (lk_half){0};
+    free(other);
     s->waiting = NULL;
     *complete = true;
     return LK_OK;
@@ -172,14 +165,14 @@ lk_status lk_pairing_add(lk_pairing *p, const char *key, lk_half *half, lk_half 
 
 static int compare(const void *a, const void *b)
 {
-    return strcmp((*(waiting *const *)a)->key, (*(waiting *const *)b)->key);
+    return strcmp((*(lk_half *const *)a)->key, (*(lk_half *const *)b)->key);
 }
 
 lk_status lk_pairing_orphans(lk_pairing *p, lk_orphan_function *call, void *context)
 {
     if (p->waiting_count == 0)
         return LK_OK;
-    waiting **all = malloc(p->waiting_count * sizeof *all);
+    lk_half **all = malloc(p->waiting_count * sizeof *all);
     if (!all)
         return lk_fail(LK_INTERNAL, "out of memory for %zu orphans", p->waiting_count);
     size_t count = 0;
@@ -188,7 +181,7 @@ lk_status lk_pairing_orphans(lk_pairing *p, lk_orphan_function *call, void *cont
             all[count++] = p->slots[i].waiting;
     qsort(all, count, sizeof *all, compare);
     for (size_t i = 0; i < count; i++)
-        call(context, &all[i]->half);
+        call(context, all[i]);
     free(all);
     return LK_OK;
 }

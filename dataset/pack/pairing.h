@@ -1,8 +1,9 @@
 /* Pairing: which picture and which parameters belong together, in whatever order they come.
  *
  * The half that comes first waits in memory for the other; what may wait is bounded. Every key is remembered by its hash, so a
- * second picture or second parameters of a key are seen as duplicates however late they come (24 bytes a key; two keys of one
- * 64-bit hash would be taken for one: 3 in 10^8 for a million keys). One thread at a time.
+ * second picture or second parameters of a key are seen as duplicates however late they come (48 bytes a key; two keys of one
+ * 64-bit hash would be taken for one: 3 in 10^8 for a million keys). Keys are compared in Unicode's normal form C
+ * (lk_name_hash). One thread at a time.
  */
 #ifndef LK_DATASET_PACK_PAIRING_H
 #define LK_DATASET_PACK_PAIRING_H
@@ -16,6 +17,7 @@
 
 /* One half of a pair. All pointers are its own (free). */
 typedef struct lk_half {
+    char *key;     /* as its source spells it */
     char *name;    /* of the entry, for reports */
     uint8_t *data; /* the file's bytes; for a table's row the floats in [0,1], then the choices */
     size_t size;
@@ -32,8 +34,8 @@ typedef enum lk_pairing_state {
 } lk_pairing_state;
 
 typedef struct lk_pairing lk_pairing;
-/* waiting_limit: bytes that may wait for their other half. */
-lk_status lk_pairing_create(int64_t waiting_limit, lk_pairing **out);
+/* limit: bytes that the table of keys and what waits for its other half may take. */
+lk_status lk_pairing_create(int64_t limit, lk_pairing **out);
 void lk_pairing_free(lk_pairing *pairing);
 
 /* The key was packed by an earlier run. */
@@ -44,8 +46,8 @@ lk_status lk_pairing_mark_finished(lk_pairing *pairing, const char *key);
 lk_status lk_pairing_see(lk_pairing *pairing, const char *key, bool picture, lk_pairing_state *state);
 
 /* Takes the half over, also on failure. If its other half has come, *complete is true and both are the caller's; otherwise it
- * waits. Too much waiting is LK_BAD_DATA. */
-lk_status lk_pairing_add(lk_pairing *pairing, const char *key, lk_half *half, lk_half *picture, lk_half *labels, bool *complete);
+ * waits. More than the limit is LK_BAD_DATA. */
+lk_status lk_pairing_add(lk_pairing *pairing, lk_half *half, lk_half *picture, lk_half *labels, bool *complete);
 
 /* Calls for every half that still waits, in the order of keys. */
 typedef void lk_orphan_function(void *context, const lk_half *half);

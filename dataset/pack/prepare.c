@@ -22,6 +22,18 @@ void lk_job_free(lk_job *job)
     free(job);
 }
 
+int64_t lk_prepare_cost(const lk_prepare_options *options, const lk_half *picture, const lk_half *labels)
+{
+    int64_t size = options->alignment.size, pixels = lk_image_pixels(picture->data, picture->size);
+    if (pixels > options->max_pixels)
+        pixels = 0; /* refused before memory is taken */
+    bool all = options->align && options->alignment.faces == LK_FACE_ALL;
+    int64_t results = (all ? LK_MAX_FACES : 1) * size * size * 3;
+    int64_t parsed = labels->kind == LK_NAME_JSON ? LK_JSON_GROWTH : 1;
+    return (int64_t)sizeof(lk_job) + (int64_t)picture->size + (1 + parsed) * (int64_t)labels->size +
+           pixels * (options->align ? LK_ALIGNING_COST : LK_DECODING_COST) + lk_warp_cost(size) + results;
+}
+
 /* Bad data refuses the pair; anything else stops the run. */
 static lk_status refuse(lk_job *job, lk_status status, const char *reason)
 {
@@ -171,7 +183,7 @@ static lk_status prepare(const lk_prepare_options *options, lk_aligner *aligner,
 
 void lk_prepare(const lk_prepare_options *options, lk_aligner *aligner, lk_job *job)
 {
-    lk_status status = prepare(options, aligner, job);
+    lk_status status = job->refused ? LK_OK : prepare(options, aligner, job);
     if (status != LK_OK)
         lk_error_take(&job->error, status);
 }

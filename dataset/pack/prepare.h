@@ -28,9 +28,9 @@ typedef struct lk_prepared {
 } lk_prepared;
 
 typedef struct lk_job {
-    char key[LK_KEY_SIZE];
     lk_half picture, labels;
-    /* filled by lk_prepare */
+    int64_t cost;
+    /* filled by lk_prepare; a job that is refused before it is not touched */
     lk_error error;      /* not LK_OK: everything stops */
     const char *refused; /* NULL, or why the pair is not taken: "unreadable picture", "bad parameters", "no face" ... */
     char detail[LK_ERROR_SIZE];
@@ -39,6 +39,10 @@ typedef struct lk_job {
     lk_prepared faces[LK_MAX_FACES];
     int face_count;
 } lk_job;
+
+/* The most bytes that the job takes while it is prepared and until it is freed: the files, the picture decoded and turned, what
+ * looks for faces, the parsed parameters, the results. */
+int64_t lk_prepare_cost(const lk_prepare_options *options, const lk_half *picture, const lk_half *labels);
 
 /* `aligner` is this thread's own, NULL without align. */
 void lk_prepare(const lk_prepare_options *options, lk_aligner *aligner, lk_job *job);

@@ -128,9 +128,10 @@ static lk_status read_piece(lk_source *source, void *buffer, size_t size, size_t
     return LK_OK;
 }
 
-lk_status lk_source_read(lk_source *source, uint8_t **data, size_t *size, const char **refused)
+lk_status lk_source_read(lk_source *source, int64_t most, uint8_t **data, size_t *size, const char **refused)
 {
-    size_t room = 64 << 10, have = 0, limit = (size_t)source->limits->entry_bytes;
+    int64_t allowed = source->limits->entry_bytes;
+    size_t room = 64 << 10, have = 0, limit = (size_t)(most < allowed ? most : allowed);
     *data = NULL;
     *size = 0;
     *refused = NULL;
@@ -152,7 +153,7 @@ lk_status lk_source_read(lk_source *source, uint8_t **data, size_t *size, const 
         status = read_piece(source, buffer + have, room - have, &got, refused);
         have += got;
         if (status == LK_OK && have > limit) {
-            lk_fail(LK_BAD_DATA, "more than %zu bytes; raise --max-entry if that is right", limit);
+            lk_fail(LK_BAD_DATA, "more than %zu bytes%s", limit, most < allowed ? "" : "; raise --max-entry if that is right");
             *refused = "too large";
         }
     }

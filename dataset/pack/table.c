@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_LINE = 1 << 20, MAX_COLUMNS = LK_MAX_CONTINUOUS + LK_MAX_GROUPS + 2, ORIGIN_ROOM = LK_SHOWN_NAME + 32 };
+enum { MAX_LINE = LK_PARAMETERS_BYTES, MAX_COLUMNS = LK_MAX_CONTINUOUS + LK_MAX_GROUPS + 2, ORIGIN_ROOM = LK_SHOWN_NAME + 32 };
 
 /* What a CSV column holds. */
 typedef struct column {
@@ -86,9 +86,10 @@ static lk_status give_row(table *t, const char *key_text, const char *identity, 
     size_t floats = (size_t)t->schema->continuous_count * sizeof(float);
     lk_half row = {.size = floats + (size_t)t->schema->group_count, .kind = LK_NAME_JSONL};
     row.data = malloc(row.size);
+    row.key = strdup(key);
     row.name = strdup(t->origin);
     row.identity = identity ? strdup(identity) : NULL;
-    if (!row.data || !row.name || (identity && !row.identity)) {
+    if (!row.data || !row.key || !row.name || (identity && !row.identity)) {
         lk_half_free(&row);
         return lk_fail(LK_INTERNAL, "%s: out of memory", t->origin);
     }
@@ -96,7 +97,7 @@ static lk_status give_row(table *t, const char *key_text, const char *identity, 
         lk_half_free(&row);
         return t->calls->refused(t->calls->context, t->origin);
     }
-    return t->calls->row(t->calls->context, key, &row);
+    return t->calls->row(t->calls->context, &row);
 }
 
 /* ---- JSONL ---- */

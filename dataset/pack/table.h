@@ -15,7 +15,7 @@
 
 typedef struct lk_table_calls {
     /* A good row: takes `row` over. Its data is floats [continuous_count], then choices [group_count]. */
-    lk_status (*row)(void *context, const char *key, lk_half *row);
+    lk_status (*row)(void *context, lk_half *row);
     /* A row that cannot be used; the sentence is in lk_error_text(). */
     lk_status (*refused)(void *context, const char *name);
     void *context;

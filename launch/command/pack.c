@@ -59,8 +59,8 @@ static const lk_option option_table[] = {
     {LK_OPTION_WHOLE, "max-total", "GB", "of a source, unpacked", LK_TARGET(lk_pack_options, limits.total_bytes), .low = 1,
      .high = 1 << 20, .unit = 1 << 30},
     {LK_OPTION_WHOLE, "max-entries", "N", "of a source", LK_TARGET(lk_pack_options, limits.entries), .low = 1, .high = 1ll << 40},
-    {LK_OPTION_WHOLE, "max-waiting", "MB", "waiting for the picture or parameters that belong to them",
-     LK_TARGET(lk_pack_options, max_waiting), .low = 1, .high = 1 << 20, .unit = 1 << 20},
+    {LK_OPTION_WHOLE, "max-memory", "MB", "for pictures in work on all threads and for what waits for its other half",
+     LK_TARGET(lk_pack_options, max_memory), .low = 512, .high = 1 << 24, .unit = 1 << 20},
     {0}};
 
 static lk_status run(void *values, char **arguments, int count)

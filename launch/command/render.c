@@ -99,7 +99,7 @@ static lk_status load_backgrounds(const char *place, lk_backgrounds **out)
         const char *refused = entry.refused;
         lk_image picture = {0};
         if (!refused)
-            status = lk_source_read(source, &data, &size, &refused);
+            status = lk_source_read(source, limits.entry_bytes, &data, &size, &refused);
         if (status == LK_OK && !refused && lk_image_decode(data, size, most_pixels, entry.name, &picture) == LK_OK)
             status = lk_backgrounds_add(*out, &picture);
         lk_image_free(&picture);

@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const char *refused;
         if (entry.refused || i % 4 == 3) /* some are passed over, as a packer passes over what it does not want */
             continue;
-        status = lk_source_read(source, &bytes, &count, &refused);
+        status = lk_source_read(source, limits.entry_bytes, &bytes, &count, &refused);
         if (status == LK_OK)
             FUZZ_REQUIRE(!refused == (bytes != NULL) && count <= (size_t)limits.entry_bytes);
         free(bytes);

@@ -12,6 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_require_refusal(status);
         return 0;
     }
+    FUZZ_REQUIRE(lk_image_pixels(data, size) == (int64_t)image.width * image.height);
     FUZZ_REQUIRE(image.width > 0 && image.height > 0 && (int64_t)image.width * image.height <= MAX_PIXELS);
     /* Every byte is there: AddressSanitizer sees the sum run over it. */
     unsigned sum = 0;

@@ -11,11 +11,11 @@ static const char schema_text[] = "name: small\n"
 static const lk_limits limits = LK_LIMITS_DEFAULTS;
 static lk_schema *schema;
 
-static lk_status take_row(void *context, const char *key, lk_half *row)
+static lk_status take_row(void *context, lk_half *row)
 {
     (void)context;
     const float *values = (const float *)row->data;
-    FUZZ_REQUIRE(key[0] != '\0' && key[0] != '/' && strlen(key) < LK_KEY_SIZE);
+    FUZZ_REQUIRE(row->key[0] != '\0' && row->key[0] != '/' && strlen(row->key) < LK_KEY_SIZE);
     FUZZ_REQUIRE(row->size == 2 * sizeof(float) + 1 && row->data[2 * sizeof(float)] < 3);
     FUZZ_REQUIRE(values[0] >= 0 && values[0] <= 1 && values[1] >= 0 && values[1] <= 1);
     lk_half_free(row);

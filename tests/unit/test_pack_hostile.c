@@ -9,6 +9,7 @@
 #include "tests/unit/small_shards.h"
 
 #include "base/random.h"
+#include "dataset/parameters.h"
 #include "tests/unit/pack_data.h"
 
 enum { EDGE = 40 };
@@ -297,11 +298,15 @@ static void parameter_files(void **state)
     char *brackets = malloc(size);
     memset(brackets, '[', size);
     capture_picture(&c, "bad/deep.jpg", 1, EDGE);
-    capture_add(&c, "bad/deep.json", brackets, size);
-    free(brackets);
+    capture_add(&c, "bad/deep.json", brackets, LK_PARAMETERS_BYTES);
     capture_picture(&c, "bad/hair.jpg", 1, EDGE);
     capture_text(&c, "bad/hair.mhm", "modifier a nan\nlikeness hair bob\nlikeness skin dark\n");
     expect_refusal(&c, "parameters.tar.gz", "bad parameters", BAD + 2);
+
+    capture_picture(&c, "large/a.jpg", 1, EDGE);
+    capture_add(&c, "large/a.json", brackets, size);
+    free(brackets);
+    expect_refusal(&c, "large.tar.gz", "too large", 1);
 }
 
 static void rows_of_tables(void **state)
