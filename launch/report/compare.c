@@ -1,5 +1,4 @@
-/* Which runs are the same point of a sweep, what differs between points, which is best. Declared in report.h. */
-#include "launch/report/report.h"
+#include "launch/report/compare.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -18,14 +17,6 @@ static bool same_value(const lk_config *a, const lk_config *b, int key)
     lk_config_value(a, key, x, sizeof x);
     lk_config_value(b, key, y, sizeof y);
     return strcmp(x, y) == 0;
-}
-
-static bool same_setting(const lk_config *a, const lk_config *b)
-{
-    for (int k = 0; lk_config_key(k); k++)
-        if (!is_own(lk_config_key(k)) && !same_value(a, b, k))
-            return false;
-    return true;
 }
 
 static lk_status find_keys(const lk_report *report, lk_comparison *out)
@@ -82,29 +73,72 @@ static void insert_run(lk_setting *setting, const lk_report *report, size_t inde
     setting->runs[at] = index;
 }
 
+/* The values of the keys that differ, by which settings are told apart. NULL: memory. */
+static char *values_of(const lk_comparison *comparison, const lk_config *config)
+{
+    char *text = NULL, value[VALUE];
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    for (size_t k = 0; out && k < comparison->key_count; k++) {
+        lk_config_value(config, comparison->keys[k], value, sizeof value);
+        fprintf(out, "%s\n", value);
+    }
+    if (out && fclose(out) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+static lk_status add_setting(lk_comparison *out, const lk_report *report, const lk_config *config)
+{
+    lk_setting *setting = &out->settings[out->count++];
+    setting->lambda = config->loss.lambda;
+    setting->runs = calloc(report->count, sizeof *setting->runs);
+    return setting->runs ? label_setting(setting, config, out) : lk_fail(LK_INTERNAL, "out of memory comparing runs");
+}
+
 static lk_status group_runs(const lk_report *report, lk_comparison *out)
 {
+    char **values = calloc(report->count + 1, sizeof *values); /* of each setting */
+    lk_status status = LK_OK;
     out->settings = calloc(report->count + 1, sizeof *out->settings);
-    if (!out->settings)
-        return lk_fail(LK_INTERNAL, "out of memory comparing runs");
-    for (size_t i = 0; i < report->count; i++) {
+    if (!out->settings || !values)
+        status = lk_fail(LK_INTERNAL, "out of memory comparing runs");
+    for (size_t i = 0; status == LK_OK && i < report->count; i++) {
         const lk_config *config = report->runs[i].config;
         if (!lk_is_encoder_run(&report->runs[i]))
             continue;
+        char *own = values_of(out, config);
         size_t s = 0;
-        while (s < out->count && !same_setting(report->runs[out->settings[s].runs[0]].config, config))
+        while (own && s < out->count && strcmp(values[s], own) != 0)
             s++;
-        lk_setting *setting = &out->settings[s];
-        if (s == out->count) {
-            out->count++;
-            setting->lambda = config->loss.lambda;
-            setting->runs = calloc(report->count, sizeof *setting->runs);
-            if (!setting->runs)
-                return lk_fail(LK_INTERNAL, "out of memory comparing runs");
-            LK_TRY(label_setting(setting, config, out));
+        if (!own)
+            status = lk_fail(LK_INTERNAL, "out of memory comparing runs");
+        else if (s == out->count) {
+            values[s] = own;
+            own = NULL;
+            status = add_setting(out, report, config);
         }
-        insert_run(setting, report, i);
+        free(own);
+        if (status == LK_OK)
+            insert_run(&out->settings[s], report, i);
     }
+    for (size_t s = 0; values && s < out->count; s++)
+        free(values[s]);
+    free(values);
+    return status;
+}
+
+static lk_status list_settings_of(const lk_report *report, lk_comparison *out)
+{
+    out->setting_of = calloc(report->count + 1, sizeof *out->setting_of);
+    if (!out->setting_of)
+        return lk_fail(LK_INTERNAL, "out of memory comparing runs");
+    for (size_t i = 0; i < report->count; i++)
+        out->setting_of[i] = -1;
+    for (size_t s = 0; s < out->count; s++)
+        for (size_t i = 0; i < out->settings[s].run_count; i++)
+            out->setting_of[out->settings[s].runs[i]] = (int)s;
     return LK_OK;
 }
 
@@ -178,11 +212,14 @@ lk_status lk_compare(const lk_report *report, lk_comparison *out)
     lk_status status = find_keys(report, out);
     if (status == LK_OK)
         status = group_runs(report, out);
+    if (status == LK_OK) {
+        order_settings(out);
+        status = list_settings_of(report, out);
+    }
     if (status != LK_OK) {
         lk_comparison_free(out);
         return status;
     }
-    order_settings(out);
     for (size_t i = 0; i < out->count; i++)
         measure(report, &out->settings[i]);
     out->best = lowest_score(out, -1);
@@ -198,14 +235,14 @@ void lk_comparison_free(lk_comparison *comparison)
     }
     free(comparison->settings);
     free(comparison->keys);
+    free(comparison->setting_of);
     *comparison = (lk_comparison){0};
 }
 
-int lk_setting_of(const lk_comparison *comparison, size_t run)
+bool lk_differ_in(const lk_comparison *comparison, const char *key)
 {
-    for (size_t s = 0; s < comparison->count; s++)
-        for (size_t i = 0; i < comparison->settings[s].run_count; i++)
-            if (comparison->settings[s].runs[i] == run)
-                return (int)s;
-    return -1;
+    for (size_t k = 0; k < comparison->key_count; k++)
+        if (strcmp(lk_config_key(comparison->keys[k]), key) == 0)
+            return true;
+    return false;
 }

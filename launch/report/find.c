@@ -1,4 +1,4 @@
-/* The runs below a folder. Declared in report.h. */
+/* The runs below a folder: lk_report_add of report.h. */
 #include "base/file.h"
 #include "launch/report/report.h"
 
@@ -14,18 +14,15 @@ static bool is_run(const char *folder)
     return lk_path_join(config, folder, "config.yaml") == LK_OK && lk_path_exists(config);
 }
 
-static bool same_folder(const char *a, const char *b)
-{
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
 static lk_status add_run(lk_report *report, const char *folder, const char *name)
 {
+    struct stat info;
+    bool known = stat(folder, &info) == 0;
     for (size_t i = 0; i < report->count; i++) {
-        if (same_folder(report->runs[i].folder, folder))
+        const lk_report_run *run = &report->runs[i];
+        if (known && run->device == info.st_dev && run->inode == info.st_ino)
             return LK_OK;
-        if (strcmp(report->runs[i].name, name) == 0)
+        if (strcmp(run->name, name) == 0)
             name = folder; /* two sweeps may use the same names */
     }
     lk_report_run *grown = realloc(report->runs, (report->count + 1) * sizeof *grown);

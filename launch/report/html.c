@@ -1,9 +1,7 @@
 #include "launch/report/html.h"
 
-#include "base/file.h"
-#include "base/log.h"
-
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,70 +46,46 @@ void lk_html_number(FILE *page, double value)
 void lk_html_cell(FILE *page, double value, int digits)
 {
     if (isfinite(value))
-        fprintf(page, "<td class=\"n\" data-v=\"%.9g\">%.*f</td>", value, digits, value);
+        fprintf(page, "<td class=\"n\">%.*f</td>", digits, value);
     else
         fputs("<td class=\"n\">&ndash;</td>", page);
 }
 
-void lk_html_spread_cell(FILE *page, const lk_spread *spread, int digits)
+void lk_html_head(FILE *page, const char *name, const char *meaning)
 {
-    if (spread->count < 2)
-        lk_html_cell(page, spread->mean, digits);
-    else
-        fprintf(page, "<td class=\"n\" data-v=\"%.9g\">%.*f <small>&plusmn;%.*f</small></td>", spread->mean, digits, spread->mean,
-                digits, spread->deviation);
+    fputs("<th", page);
+    if (meaning) {
+        fputs(" title=\"", page);
+        lk_html_text(page, meaning);
+        fputc('"', page);
+    }
+    fputs("><button type=\"button\">", page);
+    lk_html_text(page, name);
+    fputs("</button></th>", page);
 }
 
+/* A few hundred pictures are a few hundred million letters: in pieces, not letter by letter. */
 void lk_html_base64(FILE *page, const void *data, size_t size)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    enum { GROUPS = 1024 };
     const unsigned char *bytes = data;
+    char text[4 * GROUPS];
+    size_t used = 0;
     for (size_t i = 0; i < size; i += 3) {
         unsigned group = (unsigned)bytes[i] << 16;
         if (i + 1 < size)
             group |= (unsigned)bytes[i + 1] << 8;
         if (i + 2 < size)
             group |= bytes[i + 2];
-        fputc(letters[group >> 18], page);
-        fputc(letters[group >> 12 & 63], page);
-        fputc(i + 1 < size ? letters[group >> 6 & 63] : '=', page);
-        fputc(i + 2 < size ? letters[group & 63] : '=', page);
+        text[used++] = letters[group >> 18];
+        text[used++] = letters[group >> 12 & 63];
+        text[used++] = i + 1 < size ? letters[group >> 6 & 63] : '=';
+        text[used++] = i + 2 < size ? letters[group & 63] : '=';
+        if (used == sizeof text) {
+            fwrite(text, 1, used, page);
+            used = 0;
+        }
     }
-}
-
-/* Width and height stand in the header, big-endian, behind 16 fixed bytes. */
-static bool read_png_size(const unsigned char *png, size_t size, lk_picture *out)
-{
-    static const unsigned char head[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n', 0, 0, 0, 13, 'I', 'H', 'D', 'R'};
-    if (size < sizeof head + 8 || memcmp(png, head, sizeof head) != 0)
-        return false;
-    unsigned edges[2];
-    for (int i = 0; i < 2; i++) {
-        const unsigned char *b = png + sizeof head + 4 * i;
-        edges[i] = (unsigned)b[0] << 24 | (unsigned)b[1] << 16 | (unsigned)b[2] << 8 | b[3];
-        if (edges[i] == 0 || edges[i] > 65535)
-            return false;
-    }
-    *out = (lk_picture){(int)edges[0], (int)edges[1]};
-    return true;
-}
-
-lk_picture lk_html_picture(FILE *page, const char *path, const char *name, size_t number)
-{
-    lk_picture picture = {0};
-    char *png = NULL;
-    size_t size = 0;
-    if (!path)
-        return picture;
-    if (lk_read_file(path, 1 << 26, &png, &size) != LK_OK)
-        lk_warn("%s", lk_error_text());
-    else if (!read_png_size((const unsigned char *)png, size, &picture))
-        lk_warn("%s: is not a PNG picture; left out of the report", path);
-    else {
-        fprintf(page, "<style>.%s%zu{background-image:url(\"data:image/png;base64,", name, number);
-        lk_html_base64(page, png, size);
-        fputs("\")}</style>\n", page);
-    }
-    free(png);
-    return picture;
+    fwrite(text, 1, used, page);
 }

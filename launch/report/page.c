@@ -1,7 +1,8 @@
-/* The page as a whole. Declared in report.h. */
+/* The page as a whole: lk_report_write of report.h. */
 #include "base/file.h"
 #include "base/version.h"
 #include "launch/report/html.h"
+#include "launch/report/sections.h"
 
 #include <stdlib.h>
 
@@ -24,8 +25,8 @@ static void write_head(FILE *page, const lk_report *report)
     int states[LK_STATE_COUNT] = {0};
     for (size_t i = 0; i < report->count; i++)
         states[report->runs[i].state]++;
-    fprintf(page, "</head>\n<body>\n<header><h1>likeness</h1><p class=\"soft\">%zu run%s", report->count,
-            report->count == 1 ? "" : "s");
+    fprintf(page, "</head>\n<body%s>\n<header><h1>likeness</h1><p class=\"soft\">%zu run%s",
+            report->count > LK_MANY_RUNS ? " class=\"many\"" : "", report->count, report->count == 1 ? "" : "s");
     for (int s = 0; s < LK_STATE_COUNT; s++)
         if (states[s] > 0)
             fprintf(page, ", %d %s", states[s], lk_state_name((lk_report_state)s));
@@ -34,21 +35,18 @@ static void write_head(FILE *page, const lk_report *report)
     fputs("</p></header>\n<main>\n", page);
 }
 
-static lk_status write_page(FILE *page, const lk_report *report, const lk_comparison *comparison, lk_picture *triptychs,
-                            lk_picture *samples)
+static lk_status write_page(FILE *page, const lk_report *report, const lk_comparison *comparison, lk_pictures *pictures,
+                            const char *path)
 {
     int plots = 0;
     write_head(page, report);
-    for (size_t i = 0; i < report->count; i++) {
-        triptychs[i] = lk_html_picture(page, report->runs[i].triptych, "t", i);
-        samples[i] = lk_html_picture(page, report->runs[i].sample, "s", i);
-    }
+    LK_TRY(lk_pictures_write(page, report, pictures, path));
     if (comparison->count > 1)
-        LK_TRY(lk_html_comparison(page, report, comparison, triptychs, samples, &plots));
+        LK_TRY(lk_html_comparison(page, report, comparison, pictures, &plots));
     if (report->count > 1)
         lk_html_runs(page, report, comparison);
     for (size_t i = 0; i < report->count; i++)
-        LK_TRY(lk_html_run(page, &report->runs[i], i, report->count == 1, triptychs[i], samples[i], &plots));
+        lk_html_run(page, report, i, report->count == 1, pictures, &plots);
     fputs("</main>\n", page);
     fputs(lk_html_script, page);
     fputs("</body>\n</html>\n", page);
@@ -58,20 +56,20 @@ static lk_status write_page(FILE *page, const lk_report *report, const lk_compar
 lk_status lk_report_write(const lk_report *report, const char *path)
 {
     lk_comparison comparison;
+    lk_pictures pictures;
     lk_atomic_file file;
     LK_TRY(lk_compare(report, &comparison));
-    lk_picture *pictures = calloc(2 * report->count + 1, sizeof *pictures);
-    lk_status status = pictures ? LK_OK : lk_fail(LK_INTERNAL, "out of memory for the report");
+    lk_status status = lk_pictures_open(report, &pictures);
     if (status == LK_OK)
         status = lk_atomic_open(&file, path);
     if (status == LK_OK) {
-        status = write_page(file.stream, report, &comparison, pictures, pictures + report->count);
+        status = write_page(file.stream, report, &comparison, &pictures, path);
         if (status == LK_OK)
             status = lk_atomic_commit(&file);
         else
             lk_atomic_abort(&file);
     }
-    free(pictures);
+    lk_pictures_free(&pictures);
     lk_comparison_free(&comparison);
     return status;
 }

@@ -1,8 +1,9 @@
-/* One run folder, read. Declared in report.h. */
+#include "launch/report/run.h"
+
 #include "base/file.h"
 #include "base/log.h"
-#include "launch/report/report.h"
 #include "trainer/record/checkpoint.h"
+#include "trainer/record/metrics.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -47,68 +48,77 @@ static void read_config(lk_report_run *run)
         note(run, lk_error_text());
 }
 
-static void read_metrics(lk_report_run *run)
+/* ---- metrics.jsonl ---- */
+
+typedef struct reading {
+    lk_report_run *run;
+    lk_thinner thinners[LK_CURVE_COUNT];
+} reading;
+
+/* Called line by line; F, F1 and F2 of one validation follow each other. */
+static void take(void *context, size_t key, int64_t step, double value)
 {
-    char path[LK_PATH_SIZE], sentence[LK_PATH_SIZE + 64];
-    const char *loss = run->config && run->config->train.stage == LK_STAGE_DECODER ? "L1" : "F";
-    lk_series_wish wishes[LK_CURVE_COUNT] = {
-        [LK_TRAIN_LOSS] = {.kind = "train", .key = loss}, [LK_TRAIN_F1] = {.kind = "train", .key = "F1"},
-        [LK_TRAIN_F2] = {.kind = "train", .key = "F2"},   [LK_TRAIN_SPEED] = {.kind = "train", .key = "samples_per_s"},
-        [LK_TRAIN_RATE] = {.kind = "train", .key = "lr"}, [LK_TRAIN_EPOCH] = {.kind = "train", .key = "epoch"},
-        [LK_VAL_LOSS] = {.kind = "val", .key = loss},     [LK_VAL_F1] = {.kind = "val", .key = "F1"},
-        [LK_VAL_F2] = {.kind = "val", .key = "F2"},
-    };
-    bool known = path_in(run, "metrics.jsonl", path) != NULL;
-    if (known && !lk_path_exists(path))
-        return;
-    if (!known || lk_metrics_collect(path, wishes, LK_CURVE_COUNT, &run->damaged_lines) != LK_OK) {
-        note(run, lk_error_text());
+    reading *r = context;
+    lk_report_run *run = r->run;
+    if (key == LK_CURVE_COUNT) {
+        run->epoch = isfinite(value) ? (int64_t)fmin(fmax(value, 0), 1e15) : run->epoch;
         return;
     }
-    for (int i = 0; i < LK_CURVE_COUNT; i++)
-        run->curves[i] = wishes[i].series;
+    lk_thinner_add(&r->thinners[key], step, value);
+    run->step = step > run->step ? step : run->step;
+    if (key == LK_VAL_LOSS && isfinite(value) && !(run->best <= value)) {
+        run->best = value;
+        run->best_step = step;
+        run->best_f1 = run->best_f2 = NAN;
+    }
+    if (key == LK_VAL_F1 && step == run->best_step)
+        run->best_f1 = value;
+    if (key == LK_VAL_F2 && step == run->best_step)
+        run->best_f2 = value;
+}
+
+static lk_status scan(reading *r, const char *path)
+{
+    const char *loss = r->run->config && r->run->config->train.stage == LK_STAGE_DECODER ? "L1" : "F";
+    const lk_metrics_key keys[LK_CURVE_COUNT + 1] = {
+        [LK_TRAIN_LOSS] = {"train", loss},     [LK_TRAIN_F1] = {"train", "F1"},
+        [LK_TRAIN_F2] = {"train", "F2"},       [LK_TRAIN_SPEED] = {"train", "samples_per_s"},
+        [LK_TRAIN_RATE] = {"train", "lr"},     [LK_VAL_LOSS] = {"val", loss},
+        [LK_VAL_F1] = {"val", "F1"},           [LK_VAL_F2] = {"val", "F2"},
+        [LK_CURVE_COUNT] = {"train", "epoch"},
+    };
+    return lk_metrics_scan(path, keys, LK_CURVE_COUNT + 1, take, r, &r->run->damaged_lines);
+}
+
+/* LK_INTERNAL: memory; what is wrong with the file becomes the note, and what was read before stays. */
+static lk_status read_metrics(lk_report_run *run)
+{
+    char path[LK_PATH_SIZE], sentence[LK_PATH_SIZE + 64];
+    run->best = run->best_f1 = run->best_f2 = NAN;
+    bool known = path_in(run, "metrics.jsonl", path) != NULL;
+    if (!known)
+        note(run, lk_error_text());
+    if (!known || !lk_path_exists(path))
+        return LK_OK;
+    reading *r = calloc(1, sizeof *r);
+    if (!r)
+        return lk_fail(LK_INTERNAL, "%s: out of memory", path);
+    r->run = run;
+    if (scan(r, path) != LK_OK)
+        note(run, lk_error_text());
+    lk_status status = LK_OK;
+    for (int i = 0; status == LK_OK && i < LK_CURVE_COUNT; i++)
+        status = lk_thinner_finish(&r->thinners[i], &run->curves[i]);
+    free(r);
     if (run->damaged_lines > 0) {
         snprintf(sentence, sizeof sentence, "%s: left out %lld damaged line%s", path, (long long)run->damaged_lines,
                  run->damaged_lines == 1 ? "" : "s");
         note(run, sentence);
     }
+    return status;
 }
 
-/* The value of a curve at a step of another one; curves of one kind come from the same lines. */
-static double value_at(const lk_series *series, int64_t step)
-{
-    for (size_t i = series->count; i-- > 0;)
-        if (series->steps[i] == step)
-            return series->values[i];
-    return NAN;
-}
-
-static double last_value(const lk_series *series)
-{
-    return series->count ? series->values[series->count - 1] : NAN;
-}
-
-static void find_best(lk_report_run *run)
-{
-    const lk_series *loss = &run->curves[LK_VAL_LOSS];
-    const lk_series *epochs = &run->curves[LK_TRAIN_EPOCH];
-    run->best = run->best_f1 = run->best_f2 = NAN;
-    for (size_t i = 0; i < loss->count; i++)
-        if (isfinite(loss->values[i]) && !(run->best <= loss->values[i])) {
-            run->best = loss->values[i];
-            run->best_step = loss->steps[i];
-        }
-    if (run->best_step > 0) {
-        run->best_f1 = value_at(&run->curves[LK_VAL_F1], run->best_step);
-        run->best_f2 = value_at(&run->curves[LK_VAL_F2], run->best_step);
-    }
-    for (int i = 0; i < LK_CURVE_COUNT; i++) {
-        const lk_series *curve = &run->curves[i];
-        if (curve->count && curve->steps[curve->count - 1] > run->step)
-            run->step = curve->steps[curve->count - 1];
-    }
-    run->epoch = epochs->count ? (int64_t)last_value(epochs) : 0;
-}
+/* ---- the rest ---- */
 
 static void find_state(lk_report_run *run, time_t now)
 {
@@ -162,8 +172,8 @@ static void read_evaluation(lk_report_run *run)
     if (path_in(run, "report/evaluation.json", path) && lk_evaluation_record_read(path, &run->evaluation) != LK_OK)
         note(run, lk_error_text());
     run->score = lk_score_of(&run->evaluation);
-    run->f1 = run->evaluation.present ? run->evaluation.f1 : last_value(&run->curves[LK_VAL_F1]);
-    run->f2 = run->evaluation.present ? run->evaluation.f2 : last_value(&run->curves[LK_VAL_F2]);
+    run->f1 = run->evaluation.present ? run->evaluation.f1 : run->curves[LK_VAL_F1].last;
+    run->f2 = run->evaluation.present ? run->evaluation.f2 : run->curves[LK_VAL_F2].last;
 }
 
 static void find_pictures(lk_report_run *run)
@@ -181,14 +191,22 @@ static void find_pictures(lk_report_run *run)
 
 lk_status lk_report_run_read(const char *folder, const char *name, time_t now, lk_report_run *out)
 {
+    struct stat info;
     *out = (lk_report_run){.folder = strdup(folder), .name = strdup(name)};
     if (!out->folder || !out->name) {
         lk_report_run_free(out);
         return lk_fail(LK_INTERNAL, "%s: out of memory", folder);
     }
+    if (stat(folder, &info) == 0) {
+        out->device = info.st_dev;
+        out->inode = info.st_ino;
+    }
     read_config(out);
-    read_metrics(out);
-    find_best(out);
+    lk_status status = read_metrics(out);
+    if (status != LK_OK) {
+        lk_report_run_free(out);
+        return status;
+    }
     find_state(out, now);
     if (!find_program_in_done(out))
         find_program_in_checkpoint(out);
@@ -206,7 +224,7 @@ void lk_report_run_free(lk_report_run *run)
     free(run->program);
     free(run->note);
     for (int i = 0; i < LK_CURVE_COUNT; i++)
-        lk_series_free(&run->curves[i]);
+        lk_curve_free(&run->curves[i]);
     lk_evaluation_record_free(&run->evaluation);
     free(run->triptych);
     free(run->sample);

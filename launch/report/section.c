@@ -1,13 +1,15 @@
-/* One run on the page: facts, curves, pictures, evaluation, configuration. Declared in html.h. */
+/* One run on the page: facts, curves, pictures, evaluation, configuration; declared in sections.h. */
 #include "launch/report/html.h"
+#include "launch/report/plot.h"
+#include "launch/report/sections.h"
 
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* More points than pixels only make the page longer. */
-enum { POINTS = 240, STRONGEST = 20 };
+/* Marks on more validations than that would be a band. */
+enum { MARKS = 100, STRONGEST = 20 };
 
 /* ---- facts ---- */
 
@@ -23,26 +25,6 @@ static void fact(FILE *page, const char *name, const char *format, ...)
     fprintf(page, "<div><dt>%s</dt><dd>", name);
     lk_html_text(page, text);
     fputs("</dd></div>\n", page);
-}
-
-static double mean_of(const lk_series *series)
-{
-    double sum = 0;
-    size_t finite = 0;
-    for (size_t i = 0; i < series->count; i++)
-        if (isfinite(series->values[i])) {
-            sum += series->values[i];
-            finite++;
-        }
-    return finite ? sum / (double)finite : NAN;
-}
-
-static size_t count_not_finite(const lk_series *series)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < series->count; i++)
-        count += !isfinite(series->values[i]);
-    return count;
 }
 
 static void write_facts(FILE *page, const lk_report_run *run)
@@ -68,8 +50,8 @@ static void write_facts(FILE *page, const lk_report_run *run)
         fact(page, "mean accuracy", "%.3f", lk_mean_accuracy(&run->evaluation));
     if (isfinite(run->score.mean))
         fact(page, "score (0 perfect, 1 a guess)", "%.4f", run->score.mean);
-    if (run->curves[LK_TRAIN_SPEED].count > 0)
-        fact(page, "samples/s, mean", "%.1f", mean_of(&run->curves[LK_TRAIN_SPEED]));
+    if (isfinite(run->curves[LK_TRAIN_SPEED].mean))
+        fact(page, "samples/s, mean", "%.1f", run->curves[LK_TRAIN_SPEED].mean);
     if (c) {
         fact(page, "learning rate", "%g", c->optimizer.lr);
         fact(page, "pictures", "%d px", c->model.size);
@@ -77,90 +59,80 @@ static void write_facts(FILE *page, const lk_report_run *run)
         fact(page, "global batch", "%d", c->train.global_batch);
         fact(page, "seed", "%lld", (long long)c->run.seed);
     }
+    int64_t broken = run->curves[LK_TRAIN_LOSS].not_finite;
+    if (broken > 0)
+        fact(page, "steps without a finite loss", "%lld", (long long)broken);
     if (run->program)
         fact(page, "program", "%s", run->program);
-    size_t broken = count_not_finite(&run->curves[LK_TRAIN_LOSS]);
-    if (broken > 0)
-        fact(page, "steps without a finite loss", "%zu", broken);
     fputs("</dl>\n", page);
 }
 
 /* ---- curves ---- */
 
-typedef struct line {
-    double *x, *y;
-    size_t count;
-} line;
-
-/* Training and validation, and where the evaluation tells it the loss of a guess. `validation` may be LK_CURVE_COUNT: none. */
-static lk_status draw_curve(FILE *page, const lk_report_run *run, const char *title, lk_curve training, lk_curve validation,
-                            double baseline, int *plots)
+/* Training and validation, and where the evaluation tells it the loss of a guess. `validation` may be LK_CURVE_COUNT: none; then the
+ * means stand out, since the extremes of many steps are a band. */
+static void draw_curve(FILE *page, const lk_report_run *run, const char *title, lk_curve_of training, lk_curve_of validation,
+                       double baseline, int *plots)
 {
     bool validated = validation != LK_CURVE_COUNT;
-    line lines[2] = {0};
+    const lk_curve *curve = &run->curves[training], *marks = validated ? &run->curves[validation] : curve;
+    bool thinned = curve->mean_count < (size_t)(curve->seen - curve->not_finite);
     double ends[2] = {0, (double)run->step}, level[2] = {baseline, baseline};
-    lk_status status = lk_plot_thin(&run->curves[training], POINTS, &lines[0].x, &lines[0].y, &lines[0].count);
-    if (status == LK_OK && validated)
-        status = lk_plot_thin(&run->curves[validation], POINTS, &lines[1].x, &lines[1].y, &lines[1].count);
-    if (status == LK_OK) {
-        const lk_plot_series series[] = {
-            {.label = "training",
-             .colour = validated ? "train" : "val",
-             .style = LK_PLOT_LINE,
-             .count = lines[0].count,
-             .x = lines[0].x,
-             .y = lines[0].y},
-            {.label = "validation",
-             .colour = "val",
-             .style = LK_PLOT_MARKED_LINE,
-             .count = lines[1].count,
-             .x = lines[1].x,
-             .y = lines[1].y},
-            {.label = "a guess without looking", .colour = "base", .style = LK_PLOT_DASHED, .count = 2, .x = ends, .y = level},
-        };
-        const lk_plot plot = {.title = title, .x = "step", .y = "", .series = series, .series_count = 3};
-        status = lk_plot_draw(page, &plot, (*plots)++);
-    }
-    for (int i = 0; i < 2; i++) {
-        free(lines[i].x);
-        free(lines[i].y);
-    }
-    return status;
+    const lk_plot_series series[] = {
+        {.label = "training",
+         .colour = validated || thinned ? "train" : "val",
+         .style = LK_PLOT_LINE,
+         .count = curve->count,
+         .x = curve->x,
+         .y = curve->y},
+        {.label = "validation",
+         .colour = "val",
+         .style = marks->count <= MARKS ? LK_PLOT_MARKED_LINE : LK_PLOT_LINE,
+         .count = validated ? marks->count : 0,
+         .x = marks->x,
+         .y = marks->y},
+        {.label = "mean",
+         .colour = "val",
+         .style = LK_PLOT_LINE,
+         .count = !validated && thinned ? curve->mean_count : 0,
+         .x = curve->mean_x,
+         .y = curve->mean_y},
+        {.label = "a guess without looking", .colour = "base", .style = LK_PLOT_DASHED, .count = 2, .x = ends, .y = level},
+    };
+    const lk_plot plot = {.title = title, .x = "step", .y = "", .series = series, .series_count = sizeof series / sizeof *series};
+    lk_plot_draw(page, &plot, (*plots)++);
 }
 
-static lk_status draw_curves(FILE *page, const lk_report_run *run, int *plots)
+static void draw_curves(FILE *page, const lk_report_run *run, int *plots)
 {
     const lk_evaluation_record *j = &run->evaluation;
+    double f = j->present ? j->baseline_f : NAN, f1 = j->present ? j->baseline_f1 : NAN, f2 = j->present ? j->baseline_f2 : NAN;
     fputs("<div class=\"grid\">\n", page);
     if (lk_is_encoder_run(run)) {
-        LK_TRY(draw_curve(page, run, "F = F1 + lambda F2", LK_TRAIN_LOSS, LK_VAL_LOSS, j->present ? j->baseline_f : NAN, plots));
-        LK_TRY(draw_curve(page, run, "F1, cross-entropy of the choices", LK_TRAIN_F1, LK_VAL_F1,
-                          j->present ? j->baseline_f1 : NAN, plots));
-        LK_TRY(draw_curve(page, run, "F2, distance of the pictures", LK_TRAIN_F2, LK_VAL_F2, j->present ? j->baseline_f2 : NAN,
-                          plots));
+        draw_curve(page, run, "F = F1 + lambda F2", LK_TRAIN_LOSS, LK_VAL_LOSS, f, plots);
+        draw_curve(page, run, "F1, cross-entropy of the choices", LK_TRAIN_F1, LK_VAL_F1, f1, plots);
+        draw_curve(page, run, "F2, distance of the pictures", LK_TRAIN_F2, LK_VAL_F2, f2, plots);
     } else {
-        LK_TRY(draw_curve(page, run, run->config ? "L1, mean difference of the pictures" : "F", LK_TRAIN_LOSS, LK_VAL_LOSS,
-                          j->present ? j->baseline_f : NAN, plots));
+        draw_curve(page, run, run->config ? "L1, mean difference of the pictures" : "F", LK_TRAIN_LOSS, LK_VAL_LOSS, f, plots);
     }
-    LK_TRY(draw_curve(page, run, "Throughput, samples/s", LK_TRAIN_SPEED, LK_CURVE_COUNT, NAN, plots));
-    LK_TRY(draw_curve(page, run, "Learning rate", LK_TRAIN_RATE, LK_CURVE_COUNT, NAN, plots));
+    draw_curve(page, run, "Throughput, samples/s", LK_TRAIN_SPEED, LK_CURVE_COUNT, NAN, plots);
+    draw_curve(page, run, "Learning rate", LK_TRAIN_RATE, LK_CURVE_COUNT, NAN, plots);
     fputs("</div>\n", page);
-    return LK_OK;
 }
 
 /* ---- pictures ---- */
 
-static void show_picture(FILE *page, lk_picture picture, const char *class, size_t index, const char *what, const char *path)
+static void show_picture(FILE *page, const lk_picture *picture, const char *what, const char *path)
 {
-    if (picture.width == 0)
+    if (picture->width == 0)
         return;
     const char *slash = strrchr(path, '/');
     fprintf(page, "<h3>%s <small>", what);
     lk_html_text(page, slash ? slash + 1 : path);
     fprintf(page,
-            "</small></h3><div class=\"scroll\"><div class=\"whole %s%zu\" role=\"img\" aria-label=\"%s\" "
+            "</small></h3><div class=\"scroll\"><div class=\"whole %s\" role=\"img\" aria-label=\"%s\" "
             "style=\"aspect-ratio:%d/%d;max-width:%dpx\"></div></div>\n",
-            class, index, what, picture.width, picture.height, 2 * picture.width);
+            picture->class, what, picture->width, picture->height, 2 * picture->width);
 }
 
 /* ---- evaluation ---- */
@@ -176,20 +148,15 @@ static void measure_row(FILE *page, const char *name, const char *baseline, doub
     fprintf(page, "<td>%s</td></tr>\n", baseline);
 }
 
-static void head_cell(FILE *page, const char *name, const char *class)
-{
-    fprintf(page, "<th%s><button type=\"button\">%s</button></th>", class, name);
-}
-
 static void write_choices(FILE *page, const lk_evaluation_record *j)
 {
     if (j->choice_count == 0)
         return;
     fputs("<h3>Choices</h3><div class=\"scroll\"><table class=\"sort\"><thead><tr>", page);
-    head_cell(page, "group", "");
-    head_cell(page, "accuracy", " class=\"n\"");
-    head_cell(page, "commonest choice", " class=\"n\"");
-    head_cell(page, "gain", " class=\"n\"");
+    lk_html_head(page, "group", NULL);
+    lk_html_head(page, "accuracy", NULL);
+    lk_html_head(page, "commonest choice", NULL);
+    lk_html_head(page, "gain", NULL);
     fputs("</tr></thead><tbody>\n", page);
     for (size_t i = 0; i < j->choice_count; i++) {
         const lk_recorded_choice *choice = &j->choices[i];
@@ -211,11 +178,11 @@ static void write_choices(FILE *page, const lk_evaluation_record *j)
 static void parameter_table(FILE *page, const lk_evaluation_record *j, size_t first, size_t end)
 {
     fputs("<div class=\"scroll\"><table class=\"sort\"><thead><tr>", page);
-    head_cell(page, "parameter", "");
-    head_cell(page, "strength", " class=\"n\" title=\"how much the picture changes over one standard deviation\"");
-    head_cell(page, "MAE", " class=\"n\"");
-    head_cell(page, "left", " class=\"n\" title=\"MAE over that of predicting the mean\"");
-    head_cell(page, "corr.", " class=\"n\"");
+    lk_html_head(page, "parameter", NULL);
+    lk_html_head(page, "strength", "how much the picture changes over one standard deviation");
+    lk_html_head(page, "MAE", NULL);
+    lk_html_head(page, "left", "MAE over that of predicting the mean");
+    lk_html_head(page, "corr.", NULL);
     fputs("</tr></thead><tbody>\n", page);
     for (size_t i = first; i < end; i++) {
         const lk_recorded_parameter *p = &j->parameters[i];
@@ -265,9 +232,9 @@ static void write_evaluation(FILE *page, const lk_report_run *run)
 
 /* ---- all of it ---- */
 
-lk_status lk_html_run(FILE *page, const lk_report_run *run, size_t index, bool open, lk_picture triptych, lk_picture sample,
-                      int *plots)
+void lk_html_run(FILE *page, const lk_report *report, size_t index, bool open, const lk_pictures *pictures, int *plots)
 {
+    const lk_report_run *run = &report->runs[index];
     const char *state = lk_state_name(run->state);
     fprintf(page, "<details class=\"run\" id=\"run%zu\"%s><summary><h2>", index, open ? " open" : "");
     lk_html_text(page, run->name);
@@ -278,11 +245,11 @@ lk_status lk_html_run(FILE *page, const lk_report_run *run, size_t index, bool o
         fputs("</p>\n", page);
     }
     write_facts(page, run);
-    LK_TRY(draw_curves(page, run, plots));
+    draw_curves(page, run, plots);
     bool encoder = lk_is_encoder_run(run);
-    show_picture(page, triptych, "t", index, encoder ? "Faces: input | D(p) | client" : "Faces: client | D(p) | client",
+    show_picture(page, &pictures->triptychs[index], encoder ? "Faces: input | D(p) | client" : "Faces: client | D(p) | client",
                  run->triptych);
-    show_picture(page, sample, "s", index,
+    show_picture(page, &pictures->samples[index],
                  encoder ? "Last samples, from the top: input, D(p), D of the label" : "Last samples: client above D(p)",
                  run->sample);
     write_evaluation(page, run);
@@ -292,5 +259,4 @@ lk_status lk_html_run(FILE *page, const lk_report_run *run, size_t index, bool o
         fputs("</pre></details>\n", page);
     }
     fputs("</details>\n", page);
-    return LK_OK;
 }

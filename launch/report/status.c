@@ -1,4 +1,4 @@
-/* The runs of a sweep as plain text. Declared in report.h. */
+/* The runs of a sweep as plain text: lk_report_print_status of report.h. */
 #include "launch/report/report.h"
 
 #include <math.h>

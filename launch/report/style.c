@@ -1,4 +1,4 @@
-/* The page's style sheet and script. Declared in html.h. */
+/* The style sheet and the script of the page; declared in html.h. */
 #include "launch/report/html.h"
 
 const char *const lk_html_style =
@@ -25,6 +25,12 @@ const char *const lk_html_style =
     ".large{grid-template-columns:repeat(auto-fill,minmax(min(100%,36rem),1fr))}\n"
     "figure{margin:0;padding:.6rem;background:var(--card);border-radius:8px;min-width:0}figure svg{display:block;width:100%;"
     "height:auto}\n"
+    "figure text{font-size:26px;fill:var(--ink)}.yt{text-anchor:end}.xt{text-anchor:middle}figure path{fill:none}\n"
+    ".gr{stroke:var(--line);stroke-width:1}.ax{stroke:var(--soft);stroke-width:2}\n"
+    ".ln,.hair,.dash{stroke-width:4;stroke-linejoin:round;stroke-linecap:round}.hair{stroke-width:1.5}.dash{stroke-dasharray:12 9}\n"
+    ".dot{stroke-width:11;stroke-linecap:round}.bar{stroke-width:3;opacity:.45}\n"
+    "figure .nm text{font-size:24px;paint-order:stroke;stroke:var(--card);stroke-width:6px;stroke-linejoin:round}\n"
+    "figure .nm .first{font-weight:700;fill:var(--good)}\n"
     "figcaption b{margin-right:.4em}.key{white-space:nowrap;margin-right:.7em;font-size:.9rem}.none{color:var(--soft)}\n"
     ".key i{display:inline-block;width:1em;height:.25em;margin-right:.3em;vertical-align:middle;border-radius:2px}\n"
     "dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.5rem,1fr));gap:.6rem;margin:.8rem 0}\n"
@@ -49,6 +55,8 @@ const char *const lk_html_style =
     "background-position:calc(var(--t)*var(--x)/var(--u)*-1) calc(var(--t)*var(--y)/var(--u)*-1)}\n"
     ".faces td,.faces th{padding:2px 5px;border:0}.faces th:first-child,.faces td:first-child{position:sticky;left:0;"
     "background:var(--paper);z-index:1}\n"
+    ".tall{max-height:36rem;overflow:auto}.tall thead th{position:sticky;top:0;background:var(--paper);z-index:2}\n"
+    ".many details.run:not([open]):not(:target){display:none}input[type=search]{font:inherit;width:min(100%,22rem);padding:.25rem .5rem}\n"
     "@media(max-width:40rem){body{padding:.6rem}.tile{--t:4.4rem}th,td{padding:.25rem .4rem}}\n"
     "</style>\n";
 
@@ -57,8 +65,8 @@ const char *const lk_html_script =
     "<script>\n"
     "document.querySelectorAll('table.sort').forEach(function(table){\n"
     "  var heads=[].slice.call(table.tHead.rows[0].cells),body=table.tBodies[0];\n"
-    "  function key(row,i){var c=row.cells[i];if(c.dataset.v!==undefined)return parseFloat(c.dataset.v);\n"
-    "    var t=c.textContent.trim();return t==='\\u2013'||t===''?null:t}\n"
+    "  function key(row,i){var c=row.cells[i],t=c.textContent.trim();\n"
+    "    return t==='\\u2013'||t===''?null:c.className==='n'?parseFloat(t):t}\n"
     "  heads.forEach(function(head,i){head.querySelector('button').addEventListener('click',function(){\n"
     "    var up=head.getAttribute('aria-sort')!=='ascending',sign=up?1:-1;\n"
     "    heads.forEach(function(h){h.removeAttribute('aria-sort')});\n"
@@ -68,6 +76,9 @@ const char *const lk_html_script =
     "      if(typeof x==='number'&&typeof y==='number')return sign*(x-y);\n"
     "      return sign*String(x).localeCompare(String(y),undefined,{numeric:true})\n"
     "    }).forEach(function(row){body.appendChild(row)})})})});\n"
+    "var filter=document.getElementById('filter');if(filter)filter.addEventListener('input',function(){\n"
+    "  var t=filter.value.toLowerCase();[].forEach.call(document.getElementById('runs').tBodies[0].rows,function(r){\n"
+    "    r.hidden=r.textContent.toLowerCase().indexOf(t)<0})});\n"
     "function reveal(){var t=document.getElementById(location.hash.slice(1));if(t&&t.tagName==='DETAILS'){t.open=true;"
     "t.scrollIntoView()}}\n"
     "addEventListener('hashchange',reveal);reveal();\n"

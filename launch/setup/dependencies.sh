@@ -13,7 +13,7 @@ packages=(build-essential pkg-config python3 python3-pip unzip
   libhdf5-dev zlib1g-dev libarchive-dev libturbojpeg0-dev libjpeg62-turbo-dev libspng-dev libjansson-dev libyaml-dev
   libxxhash-dev libutf8proc-dev
   libprotobuf-c-dev protobuf-c-compiler libcmocka-dev libdlib-dev libdlib-data
-  libopenmpi-dev openmpi-bin gnuplot-nox)
+  libopenmpi-dev openmpi-bin)
 # The tests start a SLURM cluster of their own.
 packages+=(slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge iproute2)
 # For who changes the program: the other compiler with its fuzzer, lint, a CPU without AVX-512, archives of every kind.

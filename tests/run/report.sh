@@ -1,7 +1,6 @@
 # likeness report and sweep status on real runs: a decoder, encoders of two lambdas and two seeds, one damaged, one in training.
 set -u -o pipefail
 fail() { echo "failed: $1"; exit 1; }
-command -v gnuplot >/dev/null || { echo "no gnuplot"; exit 77; }
 export OMP_NUM_THREADS=1
 
 "$LIKENESS" render --random 64 --size 32 --view canonical -o train >/dev/null || fail "training faces"
@@ -50,7 +49,6 @@ from html.parser import HTMLParser
 from xml.dom import minidom
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
-SVG_NAMES = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
 
 class Page(HTMLParser):  # every tag is closed in order; scripts, references and identifiers are collected
     def __init__(self, text):
@@ -76,7 +74,7 @@ class Page(HTMLParser):  # every tag is closed in order; scripts, references and
 
 def check(path, runs, plots):
     html = open(path, encoding="utf-8").read()  # strict
-    assert set(re.findall(r"https?://[^\"' )<]+", html)) <= SVG_NAMES
+    assert not re.findall("https?://", html)
     assert "@import" not in html and set(re.findall(r"url\(.(\w+:\w+/\w+)", html)) == {"data:image/png"}
     page = Page(html)
     assert page.scripts == 1, "a script came in from a file"
@@ -89,9 +87,8 @@ def check(path, runs, plots):
         assert svg.getAttribute("role") == "img" and svg.getElementsByTagName("title")[0].firstChild.data
         assert svg.getElementsByTagName("desc")[0].firstChild.data and svg.getAttribute("viewBox")
         paints = set(re.findall(r"\s(?:stroke|fill|color)=[\"']([^\"']+)", drawing))
-        fixed = {p for p in paints if p not in ("none", "currentColor", "white") and not p.startswith("var(--")}
-        assert not fixed, fixed  # white is what gnuplot erases with, it draws nothing
-        assert "'white'" not in drawing, "something is drawn in white"
+        fixed = {p for p in paints if not p.startswith("var(--")}
+        assert not fixed, fixed
     for run in runs:
         lines = open(run + "/metrics.jsonl", errors="replace")
         best = min((json.loads(l) for l in lines if l.startswith('{"kind":"val"')), key=lambda line: line["F"])
@@ -125,8 +122,35 @@ python3 check.py || fail "the pages"
 "$LIKENESS" report train -o x.html 2>err.log; [ $? = 65 ] && [ ! -e x.html ] || fail "a folder without runs"
 "$LIKENESS" report 2>err.log; [ $? = 64 ] || fail "no folder"
 "$LIKENESS" sweep state sweep 2>err.log; [ $? = 64 ] || fail "an unknown subcommand"
-mkdir empty; PATH=$PWD/empty "$LIKENESS" report decoder -o x.html 2>err.log
-[ $? = 70 ] && grep -q gnuplot-nox err.log && ! ls x.html* 2>/dev/null || { cat err.log; fail "without gnuplot"; }
+
+# Many runs: what is too much for one file lies beside it, named relative to the page; a picture that is none is one warning.
+first="sweep/lambda-0.5 <&' \"/seed-1"
+for i in $(seq 24); do
+  run="many/a b%41'/run-$i"
+  mkdir -p "$run/report" "$run/samples"
+  sed -e "s/^\( *seed: \).*/\1$i/" "$first/config.yaml" >"$run/config.yaml"
+  cp "$first/DONE" "$run/"
+  cp "$first/metrics.jsonl" "$run/"
+  cp "$first"/report/* "$run/report/"
+  cp "$(ls "$first"/samples/*.png | tail -n 1)" "$run/samples/step-000000020.png"
+  truncate -s 300K "$run/samples/step-000000020.png" # what is behind the end of a PNG does not show
+done
+echo none >"many/a b%41'/run-3/report/triptych.png"
+mkdir -p elsewhere/deep
+"$LIKENESS" report many -o elsewhere/deep/many.html >/dev/null 2>many.log || { cat many.log; fail "report of many runs"; }
+[ "$(grep -c 'warning' many.log)" = 2 ] && grep -q 'run-3/report/triptych.png: is not a PNG' many.log &&
+  grep -q 'MB of pictures are too many' many.log ||
+  { cat many.log; fail "not one warning for the damaged picture and one for the pictures beside the page"; }
+[ "$(stat -c %s elsewhere/deep/many.html)" -lt 2000000 ] || fail "the page of 24 runs is larger than 2 MB"
+python3 - <<'END' || fail "the pictures beside the page"
+import os, re, urllib.parse
+html = open("elsewhere/deep/many.html").read()
+urls = re.findall(r'url\("([^"]*)"\)', html)
+assert len(urls) == 47 and not any(u.startswith("data:") for u in urls), len(urls)
+for url in urls:
+    path = os.path.join("elsewhere/deep", urllib.parse.unquote(url))
+    assert open(path, "rb").read(4) == b"\x89PNG", url
+END
 
 # A browser: sorting works both ways, rows without a value stay last; curves and faces have colours in light and dark.
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
@@ -145,15 +169,31 @@ document.title='PROBE '+JSON.stringify({up:up,down:down,line:getComputedStyle(do
   wide:document.documentElement.scrollWidth>innerWidth})
 </script>
 END
-probe() { # FILE FLAG...
-  local out=$1; shift
+probe() { # FILE PAGE FLAG...
+  local out=$1 page=$2; shift 2
   timeout 120 "$browser" --headless --no-sandbox --disable-gpu --user-data-dir="$PWD/profile" --virtual-time-budget=2000 "$@" \
-    --dump-dom "file://$PWD/probe.html" 2>/dev/null |
+    --dump-dom "file://$PWD/$page" 2>/dev/null |
     grep -o '<title>PROBE .*</title>' | sed 's/<title>PROBE //;s/<\/title>//' >"$out"
   [ -s "$out" ] || fail "the browser gave no answer"
 }
-probe light.json --window-size=420,2000 --blink-settings=preferredColorScheme=1
-probe dark.json --window-size=1400,2000 --blink-settings=preferredColorScheme=0
+cp elsewhere/deep/many.html elsewhere/deep/probe.html
+cat >>elsewhere/deep/probe.html <<'END'
+<script>
+var all=[].slice.call(document.querySelectorAll('details.run')),filter=document.getElementById('filter');
+function seen(){return all.filter(function(d){return d.offsetHeight>0}).map(function(d){return d.id})}
+var before=seen();filter.value='RUN-2';filter.dispatchEvent(new Event('input'));
+var rows=[].filter.call(runs.tBodies[0].rows,function(r){return r.offsetHeight>0}).length;
+document.querySelector('a[href="#run4"]').click();
+setTimeout(function(){var picture=new Image();
+  picture.onload=picture.onerror=function(){
+    document.title='PROBE '+JSON.stringify({before:before,rows:rows,after:seen(),
+      open:document.getElementById('run4').open,picture:picture.naturalWidth})};
+  picture.src=getComputedStyle(document.querySelector('.t4')).backgroundImage.slice(5,-2)},500)
+</script>
+END
+probe many.json elsewhere/deep/probe.html --window-size=1400,2000
+probe light.json probe.html --window-size=420,2000 --blink-settings=preferredColorScheme=1
+probe dark.json probe.html --window-size=1400,2000 --blink-settings=preferredColorScheme=0
 python3 - <<'END' || fail "the page in the browser"
 import json
 light, dark = (json.load(open(n + ".json")) for n in ("light", "dark"))
@@ -162,6 +202,9 @@ for page in light, dark:
     assert len(up) == 4 and up == sorted(up) and page["up"][4:] == page["down"][4:] == ["–"] * 3, page
     assert [float(v) for v in page["down"][:4]] == up[::-1], page
     assert page["face"].startswith('url("data:image/png;base64,') and not page["wide"], page
+many = json.load(open("many.json"))
+assert many["before"] == [] and many["after"] == ["run4"] and many["open"], many
+assert many["rows"] == 6 and many["picture"] > 0, many  # run-2 and run-20 to run-24
 for key in ("line", "text", "paper"):
     assert light[key] != dark[key] and light[key].startswith("rgb"), (key, light[key], dark[key])
 print("sorting, colours in light and dark, and a narrow window are right in the browser")

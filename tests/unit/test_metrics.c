@@ -1,9 +1,11 @@
 /* metrics.jsonl: exact text and numbers, cutting for resume, torn and damaged lines, a disk that fills. */
+#include "trainer/record/flat_line.h"
 #include "trainer/record/metrics.h"
 
 #include "base/file.h"
 
 #include <float.h>
+#include <jansson.h>
 #include <math.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -165,6 +167,126 @@ static void test_damaged_lines(void **state)
     assert_text("zeros.jsonl", LINE(1) LINE(2));
 }
 
+/* What the short way takes for a line, a JSON parser takes for the same line: texts, numbers, order. */
+static void assert_same_line(const char *text, size_t length)
+{
+    lk_flat_line flat;
+    if (!lk_flat_line_read(text, length, &flat))
+        return;
+    json_t *object = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
+    if (!json_is_object(object))
+        fail_msg("taken for an object: %s", text);
+    assert_int_equal(json_object_size(object), flat.count);
+    size_t i = 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach(object, key, value)
+    {
+        const lk_flat_field *field = &flat.fields[i++];
+        assert_ptr_equal(lk_flat_line_find(&flat, key), field);
+        assert_int_equal(field->is_text, json_is_string(value));
+        if (field->is_text)
+            assert_true(json_string_length(value) == field->value_length &&
+                        memcmp(json_string_value(value), field->value, field->value_length) == 0);
+        else
+            assert_true(strtod(field->value, NULL) == json_number_value(value));
+    }
+    json_decref(object);
+}
+
+static void test_flat_lines(void **state)
+{
+    (void)state;
+    static const char *const taken[] = {"{\"kind\":\"train\",\"step\":12,\"F\":-1.5e-05,\"G\":\"nan\",\"z\":-0.0}\n",
+                                        "{\"\":0}\n", "{\"a\":999999999999999999,\"b\":1E+9}\n"};
+    static const char *const left[] = {"{}\n",
+                                       "{\"a\":1}",
+                                       "{\"a\":1} \n",
+                                       "{\"a\":01}\n",
+                                       "{\"a\":1.}\n",
+                                       "{\"a\":.5}\n",
+                                       "{\"a\":1e}\n",
+                                       "{\"a\":1e400}\n",
+                                       "{\"a\":1,\"a\":2}\n",
+                                       "{\"a\":1,}\n",
+                                       "{\"a\":true}\n",
+                                       "{\"a\":\"\\n\"}\n",
+                                       "{\"a\":\"\xc3\xa4\"}\n",
+                                       "{\"a\":[1]}\n",
+                                       "{\"a\":1}{\"b\":1}\n",
+                                       "{\"a\" :1}\n",
+                                       "{\"a\":-}\n",
+                                       "{\"a\":1234567890123456789}\n",
+                                       "\n",
+                                       "{\"a\n",
+                                       "{\"a\":\n"};
+    lk_flat_line flat;
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+        assert_true(lk_flat_line_read(taken[i], strlen(taken[i]), &flat));
+        assert_same_line(taken[i], strlen(taken[i]));
+    }
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++)
+        if (lk_flat_line_read(left[i], strlen(left[i]), &flat))
+            fail_msg("taken: %s", left[i]);
+    /* Damage of every kind that the letters of a line can make. */
+    static const char letters[] = "{}[]\",:.-+eE0123456789ab\\\x01\x7f\xff ";
+    uint64_t random = 88172645463325252u;
+    for (int round = 0; round < 60000; round++) {
+        char line[128];
+        size_t length = strlen(taken[0]);
+        memcpy(line, taken[0], length + 1);
+        for (int hits = 0; hits < 3; hits++) {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            line[random % (length - 1)] = letters[(random >> 32) % (sizeof letters - 1)];
+        }
+        assert_same_line(line, length);
+    }
+    char many[1024] = "{";
+    for (int i = 0; i <= LK_FLAT_FIELDS; i++)
+        snprintf(many + strlen(many), sizeof many - strlen(many), "%s\"k%d\":%d", i ? "," : "", i, i);
+    strcat(many, "}\n");
+    assert_false(lk_flat_line_read(many, strlen(many), &flat));
+}
+
+typedef struct taken_values {
+    int count;
+    size_t keys[8];
+    int64_t steps[8];
+    double values[8];
+} taken_values;
+
+static void take(void *context, size_t key, int64_t step, double value)
+{
+    taken_values *t = context;
+    assert_true(t->count < 8);
+    t->keys[t->count] = key;
+    t->steps[t->count] = step;
+    t->values[t->count++] = value;
+}
+
+/* Lines as we write them, as others may write them, and damaged ones in one file. */
+static void test_scan(void **state)
+{
+    (void)state;
+    static const lk_metrics_key keys[] = {{"val", "F"}, {"train", "F"}, {"val", "G"}};
+    taken_values t = {0};
+    int64_t damaged;
+    put("scan.jsonl", LINE(1) "{\"kind\":\"val\",\"step\":2,\"G\":3,\"F\":\"-inf\",\"other\":1}\n"
+                              "{ \"F\": 4.5, \"kind\": \"val\", \"step\": 3 }\n"
+                              "oops\n{\"kind\":\"val\",\"F\":\"seven\",\"G\":8}\n{\"kind\":\"train\",\"step\":9,\"F\":2");
+    assert_ok(lk_metrics_scan("scan.jsonl", keys, 3, take, &t, &damaged));
+    assert_int_equal(damaged, 1);
+    assert_int_equal(t.count, 5);
+    static const size_t want_keys[] = {1, 0, 2, 0, 2};
+    static const int64_t want_steps[] = {1, 2, 2, 3, 3}; /* a line without a step counts to the one before */
+    static const double want_values[] = {1.5, -INFINITY, 3, 4.5, 8};
+    for (int i = 0; i < 5; i++)
+        assert_true(t.keys[i] == want_keys[i] && t.steps[i] == want_steps[i] && t.values[i] == want_values[i]);
+    assert_int_equal(lk_metrics_scan("none.jsonl", keys, 3, take, &t, &damaged), LK_BAD_DATA);
+}
+
 /* A file size limit stands for the full disk: no half line stays, and none is lost when there is room again. */
 static void test_full_disk(void **state)
 {
@@ -192,6 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines),         cmocka_unit_test(test_numbers_round_trip),
         cmocka_unit_test(test_truncate),      cmocka_unit_test(test_truncate_leaves_whole_files),
+        cmocka_unit_test(test_flat_lines),    cmocka_unit_test(test_scan),
         cmocka_unit_test(test_damaged_lines), cmocka_unit_test(test_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
-/* The report: reading runs that are whole, damaged or missing, the score, the grouping by setting, escaping, thinning. */
-#include "launch/report/report.h"
+/* The report: reading runs that are whole, damaged or missing, the score, the grouping by setting, escaping, where pictures are. */
+#include "launch/report/compare.h"
 #include "launch/report/html.h"
+#include "launch/report/picture.h"
 
 #include "base/file.h"
 
@@ -221,8 +222,8 @@ static void compares(void **state)
     assert_int_equal(c.settings[1].score.count, 0);
     assert_int_equal(c.best, 2);
     assert_int_equal(c.second, 0);
-    assert_int_equal(lk_setting_of(&c, 3), 2);
-    assert_int_equal(lk_setting_of(&c, 5), -1);
+    assert_int_equal(c.setting_of[3], 2);
+    assert_int_equal(c.setting_of[5], -1);
     lk_comparison_free(&c);
     lk_report_free(&report);
 }
@@ -270,56 +271,27 @@ static void encodes_base64(void **state)
     }
 }
 
-static void thins(void **state)
+static void tells_where_pictures_are(void **state)
 {
     (void)state;
-    int64_t steps[] = {1, 2, 3, 4, 5};
-    double values[] = {1, 3, NAN, INFINITY, 6};
-    lk_series series = {5, steps, values};
-    double *x, *y;
-    size_t count;
-    assert_ok(lk_plot_thin(&series, 10, &x, &y, &count));
-    assert_int_equal(count, 3);
-    assert_true(x[2] == 5 && y[2] == 6);
-    free(x);
-    free(y);
-    assert_ok(lk_plot_thin(&series, 2, &x, &y, &count)); /* 1 2 | 3 4 5 */
-    assert_int_equal(count, 2);
-    assert_true(x[0] == 1.5 && y[0] == 2 && x[1] == 5 && y[1] == 6);
-    free(x);
-    free(y);
-}
-
-static void names_gnuplot_when_missing(void **state)
-{
-    (void)state;
-    double x[] = {1, 2}, y[] = {1, 2};
-    const lk_plot_series series = {.label = "l", .colour = "val", .count = 2, .x = x, .y = y};
-    const lk_plot plot = {.title = "t", .x = "x", .y = "y", .series = &series, .series_count = 1};
-    FILE *page = fopen("/dev/null", "w");
-    char *path = strdup(getenv("PATH"));
-    setenv("PATH", "/nonexistent", 1);
-    assert_int_equal(lk_plot_draw(page, &plot, 0), LK_INTERNAL);
-    assert_non_null(strstr(lk_error_text(), "gnuplot-nox"));
-    setenv("PATH", path, 1);
-    free(path);
-    fclose(page);
+    static const char *const cases[][3] = {
+        {"/a/b", "/a/b/c/x.png", "c/x.png"},   {"/a/b", "/a/bc/x.png", "../bc/x.png"},
+        {"/a/b/c", "/a/x.png", "../../x.png"}, {"/", "/x.png", "x.png"},
+        {"/q/r", "/x.png", "../../x.png"},     {"/a", "/a/%20 b:c", "%20 b:c"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char path[LK_PATH_SIZE * 2];
+        lk_relative_path(path, cases[i][0], cases[i][1]);
+        assert_string_equal(path, cases[i][2]);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_a_run),
-        cmocka_unit_test(tells_states_apart),
-        cmocka_unit_test(says_which_build_finished),
-        cmocka_unit_test(survives_damage),
-        cmocka_unit_test(scores),
-        cmocka_unit_test(finds_runs_in_order),
-        cmocka_unit_test(compares),
-        cmocka_unit_test(escapes),
-        cmocka_unit_test(encodes_base64),
-        cmocka_unit_test(thins),
-        cmocka_unit_test(names_gnuplot_when_missing),
+        cmocka_unit_test(reads_a_run), cmocka_unit_test(tells_states_apart),  cmocka_unit_test(survives_damage),
+        cmocka_unit_test(scores),      cmocka_unit_test(finds_runs_in_order), cmocka_unit_test(compares),
+        cmocka_unit_test(escapes),     cmocka_unit_test(encodes_base64),      cmocka_unit_test(tells_where_pictures_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "trainer/record/flat_line.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -159,55 +160,75 @@ done:
     return status;
 }
 
+/* ---- reading ---- */
+
+/* The names of numbers that are not finite. */
+static bool named_number(const char *text, size_t length, double *out)
+{
+    static const struct {
+        const char *name;
+        double value;
+    } names[] = {{"nan", NAN}, {"inf", INFINITY}, {"-inf", -INFINITY}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strlen(names[i].name) == length && memcmp(names[i].name, text, length) == 0) {
+            *out = names[i].value;
+            return true;
+        }
+    return false;
+}
+
+/* ---- a line as we write them ---- */
+
+static bool flat_number(const lk_flat_field *field, double *out)
+{
+    if (field && field->is_text)
+        return named_number(field->value, field->value_length, out);
+    if (field)
+        *out = strtod(field->value, NULL); /* what follows the number ends it */
+    return field != NULL;
+}
+
+static bool flat_is(const lk_flat_field *field, const char *text)
+{
+    return field && field->is_text && field->value_length == strlen(text) && memcmp(field->value, text, field->value_length) == 0;
+}
+
+static void take_flat(const lk_flat_line *line, const lk_metrics_key *keys, size_t count, lk_metrics_taker *take, void *context,
+                      int64_t *step)
+{
+    const lk_flat_field *found = lk_flat_line_find(line, "step"), *kind = lk_flat_line_find(line, "kind");
+    double value;
+    if (found && !found->is_text && strcspn(found->value, ".eE") >= found->value_length)
+        *step = strtoll(found->value, NULL, 10);
+    for (size_t i = 0; i < count; i++)
+        if (flat_is(kind, keys[i].kind) && flat_number(lk_flat_line_find(line, keys[i].key), &value))
+            take(context, i, *step, value);
+}
+
+/* ---- any other line ---- */
+
 static bool number_of(const json_t *value, double *out)
 {
-    const char *text = json_string_value(value);
     *out = json_number_value(value);
-    if (!text)
-        return json_is_number(value);
-    if (strcmp(text, "nan") == 0)
-        *out = NAN;
-    else if (strcmp(text, "inf") == 0 || strcmp(text, "-inf") == 0)
-        *out = text[0] == '-' ? -INFINITY : INFINITY;
-    else
-        return false;
-    return true;
+    return json_is_number(value) ||
+           (json_is_string(value) && named_number(json_string_value(value), json_string_length(value), out));
 }
 
-static bool append(lk_series *series, int64_t step, double value)
-{
-    size_t n = series->count;
-    if ((n & (n - 1)) == 0) { /* full at every power of two */
-        size_t room = n > 0 ? 2 * n : 1;
-        int64_t *steps = realloc(series->steps, room * sizeof *steps);
-        if (steps)
-            series->steps = steps;
-        double *values = realloc(series->values, room * sizeof *values);
-        if (values)
-            series->values = values;
-        if (!steps || !values)
-            return false;
-    }
-    series->steps[n] = step;
-    series->values[n] = value;
-    series->count++;
-    return true;
-}
-
-/* Adds what the wishes ask for in one line. False when memory is out. */
-static bool collect_line(const json_t *line, int64_t step, lk_series_wish *wishes, size_t count)
+static void take_object(const json_t *line, const lk_metrics_key *keys, size_t count, lk_metrics_taker *take, void *context,
+                        int64_t *step)
 {
     const char *kind = json_string_value(json_object_get(line, "kind"));
     double value;
+    if (json_is_integer(json_object_get(line, "step")))
+        *step = json_integer_value(json_object_get(line, "step"));
     for (size_t i = 0; kind && i < count; i++)
-        if (strcmp(kind, wishes[i].kind) == 0 && number_of(json_object_get(line, wishes[i].key), &value) &&
-            !append(&wishes[i].series, step, value))
-            return false;
-    return true;
+        if (strcmp(kind, keys[i].kind) == 0 && number_of(json_object_get(line, keys[i].key), &value))
+            take(context, i, *step, value);
 }
 
 /* damaged NULL: the first damaged line is an error. */
-static lk_status collect(const char *path, lk_series_wish *wishes, size_t count, int64_t *damaged)
+static lk_status scan(const char *path, const lk_metrics_key *keys, size_t count, lk_metrics_taker *take, void *context,
+                      int64_t *damaged)
 {
     FILE *in = fopen(path, "rbe");
     if (!in)
@@ -216,41 +237,79 @@ static lk_status collect(const char *path, lk_series_wish *wishes, size_t count,
     char *line = NULL;
     size_t room = 0;
     int64_t number = 0, step = 0;
+    errno = 0;
     for (ssize_t length; status == LK_OK && (length = getline(&line, &room, in)) >= 0;) {
+        lk_flat_line flat;
         number++;
         if (line[length - 1] != '\n')
             break; /* being written right now, or torn by a kill */
+        if (lk_flat_line_read(line, (size_t)length, &flat)) {
+            take_flat(&flat, keys, count, take, context, &step);
+            continue;
+        }
         json_t *object = parse_line(line, length);
-        if (json_is_integer(json_object_get(object, "step")))
-            step = json_integer_value(json_object_get(object, "step"));
-        if (!object && damaged)
+        if (object)
+            take_object(object, keys, count, take, context, &step);
+        else if (damaged)
             ++*damaged;
-        else if (!object)
+        else
             status = lk_fail(LK_BAD_DATA, "%s:%lld: is not a JSON object; the file is damaged", path, (long long)number);
-        else if (!collect_line(object, step, wishes, count))
-            status = lk_fail(LK_INTERNAL, "%s: out of memory", path);
         json_decref(object);
     }
+    if (status == LK_OK && ferror(in))
+        status = lk_fail_io("read", path, errno, 0);
     free(line);
     fclose(in);
-    for (size_t i = 0; status != LK_OK && i < count; i++)
-        lk_series_free(&wishes[i].series);
     return status;
 }
 
-lk_status lk_metrics_collect(const char *path, lk_series_wish *wishes, size_t count, int64_t *damaged)
+lk_status lk_metrics_scan(const char *path, const lk_metrics_key *keys, size_t count, lk_metrics_taker *take, void *context,
+                          int64_t *damaged)
 {
     *damaged = 0;
-    for (size_t i = 0; i < count; i++)
-        wishes[i].series = (lk_series){0};
-    return collect(path, wishes, count, damaged);
+    return scan(path, keys, count, take, context, damaged);
+}
+
+/* ---- one series ---- */
+
+typedef struct appending {
+    lk_series series;
+    bool full; /* memory is out */
+} appending;
+
+static void append(void *context, size_t key, int64_t step, double value)
+{
+    appending *to = context;
+    lk_series *series = &to->series;
+    size_t n = series->count;
+    (void)key;
+    if ((n & (n - 1)) == 0) { /* full at every power of two */
+        size_t room = n > 0 ? 2 * n : 1;
+        int64_t *steps = realloc(series->steps, room * sizeof *steps);
+        if (steps)
+            series->steps = steps;
+        double *values = realloc(series->values, room * sizeof *values);
+        if (values)
+            series->values = values;
+        to->full = to->full || !steps || !values;
+    }
+    if (to->full)
+        return;
+    series->steps[n] = step;
+    series->values[n] = value;
+    series->count++;
 }
 
 lk_status lk_metrics_series(const char *path, const char *kind, const char *key, lk_series *out)
 {
-    lk_series_wish wish = {.kind = kind, .key = key};
-    lk_status status = collect(path, &wish, 1, NULL);
-    *out = wish.series;
+    const lk_metrics_key wanted = {kind, key};
+    appending to = {0};
+    lk_status status = scan(path, &wanted, 1, append, &to, NULL);
+    if (status == LK_OK && to.full)
+        status = lk_fail(LK_INTERNAL, "%s: out of memory", path);
+    if (status != LK_OK)
+        lk_series_free(&to.series);
+    *out = to.series;
     return status;
 }
 

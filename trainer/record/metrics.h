@@ -70,11 +70,13 @@ typedef struct lk_series {
 lk_status lk_metrics_series(const char *path, const char *kind, const char *key, lk_series *out);
 void lk_series_free(lk_series *series);
 
-/* Several series in one pass over the file. Damaged lines (power loss) are left out and counted in *damaged. Free each series. */
-typedef struct lk_series_wish {
+/* Hands out the value of every key in every line of its kind, line by line and in the order of `keys`, and keeps nothing: for
+ * files of any length. Damaged lines (power loss) are left out and counted in *damaged. LK_BAD_DATA, LK_IO. */
+typedef struct lk_metrics_key {
     const char *kind, *key;
-    lk_series series;
-} lk_series_wish;
-lk_status lk_metrics_collect(const char *path, lk_series_wish *wishes, size_t count, int64_t *damaged);
+} lk_metrics_key;
+typedef void lk_metrics_taker(void *context, size_t key, int64_t step, double value);
+lk_status lk_metrics_scan(const char *path, const lk_metrics_key *keys, size_t count, lk_metrics_taker *take, void *context,
+                          int64_t *damaged);
 
 #endif
