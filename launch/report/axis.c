@@ -63,13 +63,11 @@ static size_t linear_ticks(const lk_axis *axis, lk_tick *ticks)
     return count;
 }
 
-static void label_power(char *out, size_t size, double value)
+/* Powers of ten have one digit, those of two up to six. */
+static void label_power(char *out, size_t size, int base, double value)
 {
-    snprintf(out, size, value < 1e-3 || value >= 1e5 ? "%.2e" : "%.4g", value);
-    char *e = strchr(out, 'e');
-    if (!e)
-        return;
-    snprintf(out, size, "%.0e", value);
+    bool plain = base == 10 ? value >= 1e-3 && value < 1e5 : value >= 1e-4 && value < 1e6;
+    snprintf(out, size, plain ? "%.6g" : base == 10 ? "%.0e" : "%.2e", value);
     shorten_exponent(out);
 }
 
@@ -91,7 +89,7 @@ static size_t power_ticks(const lk_axis *axis, lk_tick *ticks, size_t *labels)
                 continue;
             ticks[count] = (lk_tick){.value = value};
             if (digit == 1 || few) {
-                label_power(ticks[count].label, sizeof ticks->label, value);
+                label_power(ticks[count].label, sizeof ticks->label, axis->base, value);
                 ++*labels;
             }
             count++;

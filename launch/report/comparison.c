@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* More lines in one plot than this cannot be told apart. */
-enum { LINES = 60, VALUE = 1024 };
+/* More lines in one plot than LINES cannot be told apart; a line through more points than A_PATH is a tangle. */
+enum { LINES = 60, A_PATH = 12, VALUE = 1024 };
 
 /* ---- the verdict ---- */
 
@@ -139,9 +139,10 @@ static void draw_trade_off(FILE *page, const lk_comparison *comparison, const co
                                    .names = c->names,
                                    .marked = (size_t)(comparison->best + 1)};
     const lk_plot_series line = {.colour = "train", .style = LK_PLOT_HAIR, .count = comparison->count, .x = c->f2, .y = c->f1};
-    bool path = lambda_alone(comparison);
+    bool path = lambda_alone(comparison) && comparison->count <= A_PATH;
     const lk_plot_series series[] = {path ? line : points, points};
-    const lk_plot plot = {.title = path ? "Trade-off by lambda, lower left is better" : "Trade-off, lower left is better",
+    const lk_plot plot = {.title = lambda_alone(comparison) ? "Trade-off by lambda, lower left is better"
+                                                            : "Trade-off, lower left is better",
                           .x = "F2, distance of the pictures",
                           .y = "F1, cross-entropy",
                           .series = path ? series : series + 1,
@@ -199,10 +200,12 @@ static lk_status draw_together(FILE *page, const lk_report *report, const lk_com
         for (size_t i = 0; i < (one_each ? 1 : setting->run_count); i++) {
             const lk_curve *c = &report->runs[setting->runs[i]].curves[curve];
             series[used++] = (lk_plot_series){.label = i > 0        ? NULL
-                                                       : k == shown ? setting->label
+                                                       : k == shown ? best_label
                                                                     : legend_of(comparison, s),
                                               .colour = k == shown ? "ink" : lk_plot_ramp(s, comparison->count),
-                                              .style = k == shown || shown <= 8 ? LK_PLOT_LINE : LK_PLOT_HAIR,
+                                              .style = runs <= A_PATH ? LK_PLOT_MARKED_LINE
+                                                       : k == shown   ? LK_PLOT_LINE
+                                                                      : LK_PLOT_HAIR,
                                               .count = c->count,
                                               .x = c->x,
                                               .y = c->y};

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* The drawing's own units, half a pixel where it is shown smallest; text is 26 of them high. */
-enum { WIDTH = 960, HEIGHT = 580, TOP = 16, RIGHT = 24, BOTTOM = 96, TEXT = 26, LETTER = 15, TICK = 8 };
+enum { WIDTH = 960, HEIGHT = 580, TOP = 16, RIGHT = 24, BOTTOM = 96, TEXT = 26, LETTER = 16, TICK = 8, MANY_BARS = 20 };
 
 const char *lk_plot_ramp(size_t i, size_t n)
 {
@@ -107,7 +107,7 @@ static void set_up(frame *f, const lk_plot *plot)
     size_t longest = 1;
     for (size_t i = 0; i < f->y_count; i++)
         longest = strlen(f->y_ticks[i].label) > longest ? strlen(f->y_ticks[i].label) : longest;
-    f->x.from = (double)(longest * LETTER + 2 * TICK + (plot->y[0] ? TEXT + TICK : 0));
+    f->x.from = (double)(longest * LETTER + 2 * TICK + (plot->y[0] ? TEXT + 2 * TICK : 0));
     f->x.to = WIDTH - RIGHT;
     f->y.from = HEIGHT - BOTTOM;
     f->y.to = TOP;
@@ -147,7 +147,7 @@ static void draw_axes(FILE *page, const frame *f, const lk_plot *plot)
     lk_html_text(page, plot->x);
     fputs("</text>", page);
     if (plot->y[0]) {
-        fprintf(page, "<text transform=\"rotate(-90)\" x=\"-%d\" y=\"%d\">", (top + bottom) / 2, TEXT);
+        fprintf(page, "<text transform=\"rotate(-90)\" x=\"-%d\" y=\"%d\">", (top + bottom) / 2, TEXT - 2);
         lk_html_text(page, plot->y);
         fputs("</text>", page);
     }
@@ -211,7 +211,7 @@ static int bar_end(const lk_axis *axis, double value)
 
 static void draw_points(FILE *page, const frame *f, const lk_plot_series *series)
 {
-    fprintf(page, "<path class=\"bar\" stroke=\"var(--%s)\" d=\"", series->colour);
+    fprintf(page, "<path class=\"bar%s\" stroke=\"var(--%s)\" d=\"", series->count > MANY_BARS ? " pale" : "", series->colour);
     for (size_t i = 0; i < series->count; i++) {
         if (!drawable(series, i))
             continue;

@@ -90,31 +90,35 @@ static lk_status scan(reading *r, const char *path)
     return lk_metrics_scan(path, keys, LK_CURVE_COUNT + 1, take, r, &r->run->damaged_lines);
 }
 
-/* LK_INTERNAL: memory; what is wrong with the file becomes the note, and what was read before stays. */
-static lk_status read_metrics(lk_report_run *run)
+static void scan_metrics(reading *r)
 {
     char path[LK_PATH_SIZE], sentence[LK_PATH_SIZE + 64];
-    run->best = run->best_f1 = run->best_f2 = NAN;
+    lk_report_run *run = r->run;
     bool known = path_in(run, "metrics.jsonl", path) != NULL;
-    if (!known)
+    if (known && !lk_path_exists(path))
+        return;
+    if (!known || scan(r, path) != LK_OK)
         note(run, lk_error_text());
-    if (!known || !lk_path_exists(path))
-        return LK_OK;
-    reading *r = calloc(1, sizeof *r);
-    if (!r)
-        return lk_fail(LK_INTERNAL, "%s: out of memory", path);
-    r->run = run;
-    if (scan(r, path) != LK_OK)
-        note(run, lk_error_text());
-    lk_status status = LK_OK;
-    for (int i = 0; status == LK_OK && i < LK_CURVE_COUNT; i++)
-        status = lk_thinner_finish(&r->thinners[i], &run->curves[i]);
-    free(r);
     if (run->damaged_lines > 0) {
         snprintf(sentence, sizeof sentence, "%s: left out %lld damaged line%s", path, (long long)run->damaged_lines,
                  run->damaged_lines == 1 ? "" : "s");
         note(run, sentence);
     }
+}
+
+/* LK_INTERNAL: memory. What is wrong with the file becomes the note, and what was read before stays. */
+static lk_status read_metrics(lk_report_run *run)
+{
+    lk_status status = LK_OK;
+    reading *r = calloc(1, sizeof *r);
+    if (!r)
+        return lk_fail(LK_INTERNAL, "%s: out of memory", run->folder);
+    r->run = run;
+    run->best = run->best_f1 = run->best_f2 = NAN;
+    scan_metrics(r);
+    for (int i = 0; status == LK_OK && i < LK_CURVE_COUNT; i++)
+        status = lk_thinner_finish(&r->thinners[i], &run->curves[i]);
+    free(r);
     return status;
 }
 

@@ -41,11 +41,11 @@ static void write_facts(FILE *page, const lk_report_run *run)
         fact(page, "step", "%lld", (long long)run->step);
     if (encoder)
         fact(page, "lambda", "%g", c->loss.lambda);
-    if (run->best_step > 0 && encoder)
-        fact(page, "best validation", "F %.4f (F1 %.4f, F2 %.4f) at step %lld", run->best, run->best_f1, run->best_f2,
+    if (run->best_step > 0)
+        fact(page, "best validation", "%s %.*f at step %lld", encoder ? "F" : "L1", encoder ? 4 : 5, run->best,
              (long long)run->best_step);
-    else if (run->best_step > 0)
-        fact(page, "best validation", "%.5f at step %lld", run->best, (long long)run->best_step);
+    if (run->best_step > 0 && encoder)
+        fact(page, "F1 and F2 there", "%.4f, %.4f", run->best_f1, run->best_f2);
     if (run->evaluation.choice_count > 0)
         fact(page, "mean accuracy", "%.3f", lk_mean_accuracy(&run->evaluation));
     if (isfinite(run->score.mean))

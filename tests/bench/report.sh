@@ -32,7 +32,7 @@ fi
 # A training line of `likeness train` with the numbers of step `s`; a validation every 125 steps.
 make_run() { # INDEX
   local lambda run
-  lambda=$(awk -v i="$1" 'BEGIN { printf "%g", 0.5 * 2 ^ (int(i / 5) * 0.25) }')
+  lambda=$(awk -v i="$1" -v n="$runs" 'BEGIN { printf "%g", 0.5 * 2 ^ (12 * int(i / 5) / int((n + 4) / 5)) }') # 0.5 to 2048, five seeds each
   run=$work/sweep/$(printf 'lambda-%s/seed-%d' "$lambda" $(($1 % 5 + 1)))
   [ -e "$run/DONE" ] && return
   mkdir -p "$run/report" "$run/samples"

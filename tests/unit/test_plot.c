@@ -139,6 +139,7 @@ static void ticks_are_round(void **state)
         {{.base = 10, .low = 1e-8, .high = 1e8}, "1e-6 0.001 1 1000 1e6"},
         {{.base = 2, .low = 0.4, .high = 150}, "0.5 1 2 4 8 16 32 64 128"},
         {{.base = 2, .low = 0.4, .high = 600}, "1 4 16 64 256"},
+        {{.base = 2, .low = 20000, .high = 3e6}, "32768 65536 131072 262144 524288 1.05e6 2.10e6"},
         {{.base = 2, .low = 4.2, .high = 7.8}, "4.5 5.0 5.5 6.0 6.5 7.0 7.5"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)

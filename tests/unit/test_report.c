@@ -106,6 +106,7 @@ static void tells_states_apart(void **state)
     put_config("begins", "2", 1, "");
     assert_ok(lk_report_run_read("begins", "n", 1000100, &run));
     assert_int_equal(run.state, LK_STATE_NOT_BEGUN);
+    assert_true(isnan(run.f1) && isnan(run.f2) && isnan(run.best) && isnan(run.curves[LK_TRAIN_SPEED].mean) && run.step == 0);
     assert_null(run.note);
     lk_report_run_free(&run);
     put("states", "DONE", "");
