@@ -71,8 +71,10 @@ unit_tests := $(patsubst tests/unit/%.c,$(build)/tests/%,$(wildcard tests/unit/t
 # A compiler or flags other than the last time's build anew.
 compile = $(CC) $(cpp_flags) $(CPPFLAGS) $(c_flags) $(CFLAGS)
 built_with := $(compile) $(CXX) $(cxx_flags) $(CXXFLAGS) $(ld_flags) $(LDFLAGS) $(ld_libs) $(LDLIBS)
+ifeq (,$(findstring n,$(filter-out -%,$(firstword $(MAKEFLAGS))))) # not of make -n
 ifneq ($(built_with),$(file <$(build)/flags))
 $(shell mkdir -p $(build))$(file >$(build)/flags,$(built_with))
+endif
 endif
 
 .PHONY: FORCE all deps test demo bench oracle fuzz lint format nightly install clean unit-tests

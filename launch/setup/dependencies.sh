@@ -16,8 +16,9 @@ packages=(build-essential pkg-config python3 python3-pip unzip
   libopenmpi-dev openmpi-bin)
 # The tests start a SLURM cluster of their own.
 packages+=(slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge iproute2)
-# For who changes the program: the other compiler with its fuzzer, lint, a CPU without AVX-512, archives of every kind.
-[[ " $* " == *" develop "* ]] && packages+=(clang clang-format shellcheck qemu-user python3-venv zip zstd xz-utils bzip2 git)
+# For who changes the program: the other compiler with its fuzzer, lint, a CPU without AVX-512, a browser, all archives.
+[[ " $* " == *" develop "* ]] && packages+=(clang clang-format shellcheck qemu-user chromium python3-venv zip zstd xz-utils
+  bzip2 git)
 
 missing=()
 for package in "${packages[@]}"; do

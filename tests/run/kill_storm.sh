@@ -5,7 +5,7 @@
 # repeat one.
 set -u
 . "$LIKENESS_ROOT/tests/run/lib.bash"
-sanitized && usual=6 || usual=50
+sanitized && usual=4 || usual=10 # make nightly has 200
 kills=${KILLS:-$usual} seed=${SEED:-$RANDOM}
 echo "seed $seed (SEED=$seed KILLS=$kills repeats it)"
 RANDOM=$seed

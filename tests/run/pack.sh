@@ -15,7 +15,6 @@ expect() { # CODE TEXT COMMAND...: exit code, and a piece of what it says
 # Faces of the client as a studio would export them: pictures and parameter files.
 schema=$LIKENESS_ROOT/configs/client-schema.yaml
 count=${LIKENESS_PACK_COUNT:-10}
-"$LIKENESS" render --help >/dev/null || { echo "no likeness render"; exit 77; }
 mkdir -p studio/a
 jsons() { # parameter files of random faces: the schema's names with values inside their ranges
   awk -v count="$count" -v seed=1 '
@@ -68,6 +67,8 @@ if command -v zip >/dev/null; then
   (cd studio && find . -type f | LC_ALL=C sort | zip -q -@ ../made.zip)
   pack made.zip -o from-zip
   [ "$(hash_of from-zip)" = "$wanted" ] || say "zip differs from the folder"
+else
+  echo "SKIPPED: zip as people make it: no zip"
 fi
 "$LIKENESS" pack - -o from-pipe --schema "$schema" --size 64 <plain.tar.gz >report.txt 2>log.txt ||
   { cat log.txt >&2; say "pack -"; }

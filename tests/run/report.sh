@@ -154,7 +154,7 @@ END
 
 # A browser: sorting works both ways, rows without a value stay last; curves and faces have colours in light and dark.
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
-[ -n "$browser" ] || { echo "no chromium: the page was not opened in a browser"; exit 0; }
+[ -n "$browser" ] || { echo "SKIPPED: the page in a browser: no chromium"; exit 0; }
 cp sweep/report.html probe.html
 cat >>probe.html <<'END'
 <script>

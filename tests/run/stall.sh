@@ -1,6 +1,7 @@
 #!/bin/bash
 # A rank stopped (SIGSTOP) in the middle of training: within stall.warn_s a warning names rank, host, step and phase; within
 # stall.abort_s + 10 s the job is gone everywhere, with exit code 75.
+# runs alone: seconds are judged
 set -u
 . "$LIKENESS_ROOT/tests/run/lib.bash"
 tiny_world 64

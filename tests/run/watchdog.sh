@@ -1,6 +1,7 @@
 #!/bin/bash
 # The stall watchdog under mpirun on three ranks: a rank that is stopped, hangs or dies ends the job in time, with a line that
 # names it; a slow one does not. (It warns after 1 s and ends the job after 3 s.)
+# runs alone: seconds are judged
 set -u
 program=$LIKENESS_BUILD/tests/mpi_collectives
 fail() { echo "FAILED: $*"; cat out 2>/dev/null; exit 1; }
