@@ -1,9 +1,9 @@
-/* Mixture: which samples a step takes out of several data sets. Without shares all sets are one, and each
- * sample comes once an epoch. With shares a set gives that part of each epoch's samples, whatever its size: small sets are gone through more often than
- * large ones, each sample as often as any other of its set.
+/* Mixture: which samples a step takes out of several data sets. Without shares all sets are one, and each sample comes
+ * once an epoch. With shares a set gives that part of each epoch's samples, whatever its size: small sets are gone
+ * through more often than large ones, each sample as often as any other of its set.
  *
- * The sequence follows from (seed, epoch, position) alone, with no memory a sample, so that it is the same for any number of
- * ranks and after a resume.
+ * The sequence follows from (seed, epoch, position) alone, with no memory a sample, so that it is the same for any
+ * number of ranks and after a resume.
  */
 #ifndef LK_DATASET_MIXTURE_H
 #define LK_DATASET_MIXTURE_H

@@ -1,9 +1,9 @@
 /* A prior over a character creator's parameters: how random faces are drawn.
  *
  * The decoder learns from parameters that are uniform (patent CN109902767B, paragraph 60), so that it knows the whole space. The
- * encoder learns from faces as they are met: continuous parameters about their middles, and the dependencies people have
- * (sex, origin and age decide on hair, skin, beard). Such a table is a YAML file in a schema's own names, configs/client-prior.yaml for
- * the built-in client, which says how it is written. A studio writes one for its own creator.
+ * encoder learns from faces as they are met: continuous parameters about their middles, and the dependencies people have (sex,
+ * origin and age decide on hair, skin, beard). Such a table is a YAML file in a schema's own names, for the built-in client
+ * configs/client-prior.yaml, which says how it is written. A studio writes one for its own creator.
  */
 #ifndef LK_DATASET_CLIENT_PRIOR_H
 #define LK_DATASET_CLIENT_PRIOR_H
