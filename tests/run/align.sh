@@ -21,9 +21,28 @@ done
 code=0; "$LIKENESS" align "$photos/multi_face.jpg" -o error --faces error >out.txt 2>&1 || code=$?
 [ $code = 65 ] && grep -q 'multi_face.jpg: has 4 faces' out.txt || { cat out.txt; say "--faces error"; }
 code=0; "$LIKENESS" align "$photos/obama.jpg" "$work/x/obama.jpg" -o twice >out.txt 2>&1 || code=$?
-[ $code = 64 ] && grep -q 'would both become obama.png' out.txt || say "two photos of one name"
+[ $code = 64 ] && grep -q 'obama.jpg would become obama.png, as another photo has already' out.txt || say "two photos of one name"
 code=0; "$LIKENESS" align "$photos/free-mountain-vector-01.jpg" -o none >out.txt 2>&1 || code=$?
 [ $code = 65 ] || say "no face is exit $code"
+
+# A folder, an archive and a pipe give what the photos by themselves give, in the order of the source.
+mkdir -p some/sub
+cp "$photos"/{obama,free-mountain-vector-01}.jpg some/
+cp "$photos/biden.jpg" some/sub/
+echo words >some/README.txt
+head -c 1000 "$photos/obama.jpg" >some/cut.jpg
+(cd some && tar -czf ../some.tar.gz cut.jpg free-mountain-vector-01.jpg obama.jpg README.txt sub/biden.jpg)
+"$LIKENESS" align some -o from-folder --size 96 --threads 2 >folder.txt 2>log.txt || { cat log.txt; say "a folder"; }
+"$LIKENESS" align some.tar.gz -o from-archive --size 96 --threads 1 >archive.txt 2>>log.txt || say "an archive"
+"$LIKENESS" align - -o from-pipe --size 96 <some.tar.gz >pipe.txt 2>>log.txt || say "standard input"
+for other in archive pipe; do
+  cmp folder.txt $other.txt || say "the lines differ: $other"
+  diff -r from-folder from-$other >/dev/null || say "the crops differ: $other"
+done
+[ "$(cut -d : -f 1 folder.txt | tr '\n' ' ')" = "cut free-mountain-vector-01 obama sub_biden " ] || { cat folder.txt; say "order and names"; }
+[ "$(ls from-folder | tr '\n' ' ')" = "obama.png sub_biden.png " ] || say "the crops' names"
+cmp from-folder/obama.png crops/obama.png || say "a folder's crop is another one"
+grep -q 'passed over 1 files' log.txt || say "what is no photo is not told"
 
 # Labelled photos into shards: the same on 1 and 2 threads.
 cat >schema.yaml <<'Y'
