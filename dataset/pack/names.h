@@ -30,8 +30,8 @@ const char *lk_name_read(const char *name, lk_name_kind *kind, char key[LK_KEY_S
 /* The same for a key that a table's row gives, which stands in `folder` (a table's key): with or without a picture's ending. */
 const char *lk_name_of_row(const char *folder, const char *row, char key[LK_KEY_SIZE]);
 
-/* The hash by which keys and identities are compared: of Unicode's normal form C. File systems and programs write one and the same
- * name with combined or with separate accents; what is UTF-8 in neither form counts byte by byte. */
+/* The hash by which keys and identities are compared: of Unicode's normal form C. File systems and programs write one and the
+ * same name with combined or with separate accents; what is UTF-8 in neither form counts byte by byte. */
 lk_status lk_name_hash(const char *name, uint64_t *hash);
 
 /* A name as it may stand in a message or report: valid UTF-8, control characters and stray bytes as \xNN, "..." where it is

@@ -18,8 +18,8 @@
 /* Jobs in the pipeline at once: a constant, so that the order of all that happens does not depend on the threads. */
 enum { DEPTH = 32 };
 
-/* Shares of the memory that may be used, which do not lend to each other: so what is refused does not depend on what else is there.
- * The entry or row that is read just now has the rest, an eighth. */
+/* Shares of the memory that may be used, which do not lend to each other: so what is refused does not depend on what else is
+ * there. The entry or row that is read just now has the rest, an eighth. */
 static int64_t memory_inside(const lk_pack_options *o)
 {
     return o->max_memory / 2;

@@ -51,8 +51,9 @@ double lk_source_share_read(const lk_source *source);
 /* The next regular or refused entry; folders are passed over. An entry that was not read is skipped. */
 lk_status lk_source_next(lk_source *source, lk_entry *entry);
 
-/* The whole current entry, of at most `limit` bytes and those of an entry: *data is freed by the caller. *refused says why it cannot be had, "too large", "damaged" or
- * "unsupported" (the sentence is then in lk_error_text()), while the stream goes on; *data is then NULL. */
+/* The whole current entry, of at most `limit` bytes and those of an entry: *data is freed by the caller. *refused says why it
+ * cannot be had, "too large", "damaged" or "unsupported" (the sentence is then in lk_error_text()), while the stream goes on;
+ * *data is then NULL. */
 lk_status lk_source_read(lk_source *source, int64_t limit, uint8_t **data, size_t *size, const char **refused);
 
 /* The current entry piece by piece, of any size: *got is 0 at its end. A damaged entry is LK_BAD_DATA here. */

@@ -21,7 +21,8 @@ typedef struct lk_tick {
     char label[24]; /* "": a small tick */
 } lk_tick;
 
-/* Round values from low to high, rising; at least two have labels where the axis has any two numbers to show. Returns how many. */
+/* Round values from low to high, rising; at least two have labels where the axis has any two numbers
+ * to show. Returns how many. */
 size_t lk_axis_ticks(const lk_axis *axis, lk_tick ticks[LK_TICKS]);
 
 #endif

@@ -177,7 +177,8 @@ static const char *legend_of(const lk_comparison *comparison, size_t s)
     return begins ? comparison->settings[s].label : NULL;
 }
 
-/* A validation curve of each run, of many the lowest seed's and of too many settings some; coloured by setting, the best on top. */
+/* A validation curve of each run, of many the lowest seed's and of too many settings some; coloured
+ * by setting, the best on top. */
 static lk_status draw_together(FILE *page, const lk_report *report, const lk_comparison *comparison, lk_curve_of curve,
                                const char *title, int *plots)
 {

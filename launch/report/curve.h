@@ -2,7 +2,8 @@
  *
  * Points come in the order of their steps and are gathered in bins of as many neighbours each as it takes to have at most
  * LK_CURVE_BINS of them: where they are full, two become one. Of a bin the lowest and the highest value stay, at their steps, and
- * whether a value in it was not finite: no spike is lost, and a gap stays a gap. Their means stay beside them. The first and the last finite point stay as well.
+ * whether a value in it was not finite: no spike is lost, and a gap stays a gap. Their means stay beside them. The first and the
+ * last finite point stay as well.
  *
  *     lk_thinner *thinner = calloc(1, sizeof *thinner);
  *     lk_thinner_add(thinner, step, value);              // any number of times

@@ -1,7 +1,7 @@
 /* The runs' pictures on the page: as the backgrounds of CSS classes, which elements show whole or cut out of them.
  *
- * As long as all of them have at most LK_PICTURE_BYTES they are part of the page. Else the page shows them where the runs keep them,
- * by paths relative to the page's folder, and a browser loads those that are looked at. */
+ * As long as all of them have at most LK_PICTURE_BYTES they are part of the page. Else the page shows them where the runs keep
+ * them, by paths relative to the page's folder, and a browser loads those that are looked at. */
 #ifndef LK_LAUNCH_REPORT_PICTURE_H
 #define LK_LAUNCH_REPORT_PICTURE_H
 

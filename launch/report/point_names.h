@@ -20,8 +20,8 @@ typedef struct lk_named_point {
     lk_box box;
 } lk_named_point;
 
-/* Each name beside, above or below its point, inside of `room`; a name without room is not shown. The ends of the list come before
- * what lies between. `height` of a line, `letter` its mean width. */
+/* Each name beside, above or below its point, inside of `room`; a name without room is not shown. The ends of the list come
+ * before what lies between. `height` of a line, `letter` its mean width. */
 void lk_place_names(lk_named_point *points, size_t count, lk_box room, double height, double letter);
 
 #endif

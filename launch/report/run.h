@@ -11,8 +11,8 @@
 #include <sys/types.h>
 #include <time.h>
 
-/* Without metrics.jsonl a run has not begun; with STOPPED the halving of a sweep ended it. Without DONE it counts as running while
- * metrics.jsonl is younger than stall.abort_s: a run that stands still that long ends itself. */
+/* Without metrics.jsonl a run has not begun; with STOPPED the halving of a sweep ended it. Without DONE it counts as running
+ * while metrics.jsonl is younger than stall.abort_s: a run that stands still that long ends itself. */
 typedef enum lk_report_state {
     LK_STATE_DONE,
     LK_STATE_STOPPED,

@@ -69,8 +69,8 @@ static void write_facts(FILE *page, const lk_report_run *run)
 
 /* ---- curves ---- */
 
-/* Training and validation, and where the evaluation tells it the loss of a guess. `validation` may be LK_CURVE_COUNT: none; then the
- * means stand out, since the extremes of many steps are a band. */
+/* Training and validation, and where the evaluation tells it the loss of a guess. `validation` may be LK_CURVE_COUNT: none; then
+ * the means stand out, since the extremes of many steps are a band. */
 static void draw_curve(FILE *page, const lk_report_run *run, const char *title, lk_curve_of training, lk_curve_of validation,
                        double baseline, int *plots)
 {

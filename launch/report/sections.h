@@ -10,7 +10,8 @@
 /* More runs than this are not listed below their table: the section of a run shows when it is called for. */
 enum { LK_MANY_RUNS = 20 };
 
-/* comparison.c: which setting is best and why, the trade-off, the curves of all, the settings, the faces. LK_INTERNAL (memory). */
+/* comparison.c: which setting is best and why, the trade-off, the curves of all, the settings, the
+ * faces. LK_INTERNAL (memory). */
 lk_status lk_html_comparison(FILE *page, const lk_report *report, const lk_comparison *comparison, const lk_pictures *pictures,
                              int *plots);
 /* tables.c: one row for each setting, one for each run; with the marks and scores of the comparison. */

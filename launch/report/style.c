@@ -27,7 +27,8 @@ const char *const lk_html_style =
     "height:auto}\n"
     "figure text{font-size:26px;fill:var(--ink)}.yt{text-anchor:end}.xt{text-anchor:middle}figure path{fill:none}\n"
     ".gr{stroke:var(--line);stroke-width:1}.ax{stroke:var(--soft);stroke-width:2}\n"
-    ".ln,.hair,.dash{stroke-width:4;stroke-linejoin:round;stroke-linecap:round}.hair{stroke-width:1.5}.dash{stroke-dasharray:12 9}\n"
+    ".ln,.hair,.dash{stroke-width:4;stroke-linejoin:round;stroke-linecap:round}.hair{stroke-width:1.5}"
+    ".dash{stroke-dasharray:12 9}\n"
     ".dot{stroke-width:11;stroke-linecap:round}.bar{stroke-width:3;opacity:.45}.pale{stroke-width:2;opacity:.2}\n"
     "figure .nm text{font-size:24px;paint-order:stroke;stroke:var(--card);stroke-width:6px;stroke-linejoin:round}\n"
     "figure .nm .first{font-weight:700;fill:var(--good)}\n"
@@ -56,7 +57,8 @@ const char *const lk_html_style =
     ".faces td,.faces th{padding:2px 5px;border:0}.faces th:first-child,.faces td:first-child{position:sticky;left:0;"
     "background:var(--paper);z-index:1}\n"
     ".tall{max-height:36rem;overflow:auto}.tall thead th{position:sticky;top:0;background:var(--paper);z-index:2}\n"
-    ".many details.run:not([open]):not(:target){display:none}input[type=search]{font:inherit;width:min(100%,22rem);padding:.25rem .5rem}\n"
+    ".many details.run:not([open]):not(:target){display:none}\n"
+    "input[type=search]{font:inherit;width:min(100%,22rem);padding:.25rem .5rem}\n"
     "@media(max-width:40rem){body{padding:.6rem}.tile{--t:4.4rem}th,td{padding:.25rem .4rem}}\n"
     "</style>\n";
 

@@ -1,4 +1,5 @@
-/* The report: reading runs that are whole, damaged or missing, the score, the grouping by setting, escaping, where pictures are. */
+/* The report: reading runs that are whole, damaged or missing, the score, the grouping by setting,
+ * escaping, where pictures are. */
 #include "launch/report/compare.h"
 #include "launch/report/html.h"
 #include "launch/report/picture.h"

@@ -18,8 +18,8 @@ static const char *digits_end(const char *s)
     return s;
 }
 
-/* The first byte behind the number that begins at `s`, NULL if it is none: JSON has no leading zeros, and a point has digits on both
- * sides. */
+/* The first byte behind the number that begins at `s`, NULL if it is none: JSON has no leading zeros, and a point has digits on
+ * both sides. */
 static const char *number_end(const char *s)
 {
     const char *first = *s == '-' ? s + 1 : s;

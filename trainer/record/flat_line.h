@@ -20,9 +20,9 @@ typedef struct lk_flat_line {
     lk_flat_field fields[LK_FLAT_FIELDS];
 } lk_flat_line;
 
-/* True for `line`, of `length` bytes with a line break as its last, if it is an object as lk_metrics_write writes them: no blanks,
- * keys and texts of plain ASCII, numbers of at most 18 digits before the point and 2 in the exponent, no key twice. False says
- * nothing: the line may be JSON all the same, and a parser must decide. */
+/* True for `line`, of `length` bytes with a line break as its last, if it is an object as lk_metrics_write writes them: no
+ * blanks, keys and texts of plain ASCII, numbers of at most 18 digits before the point and 2 in the exponent, no key twice. False
+ * says nothing: the line may be JSON all the same, and a parser must decide. */
 bool lk_flat_line_read(const char *line, size_t length, lk_flat_line *out);
 
 const lk_flat_field *lk_flat_line_find(const lk_flat_line *line, const char *key);
