@@ -73,7 +73,7 @@ offers() { # WANTED WORD...
 }
 offers "render report" re
 offers "--view --varied" render --v
-offers "canonical varied" render face.json --view ""
+offers "varied" render face.json --view v
 offers "varied" render --view = v
 offers "central all one error" pack a.zip -o x --faces ""
 offers "" align --size ""

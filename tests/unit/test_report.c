@@ -291,9 +291,11 @@ static void tells_where_pictures_are(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_a_run), cmocka_unit_test(tells_states_apart),  cmocka_unit_test(survives_damage),
-        cmocka_unit_test(scores),      cmocka_unit_test(finds_runs_in_order), cmocka_unit_test(compares),
-        cmocka_unit_test(escapes),     cmocka_unit_test(encodes_base64),      cmocka_unit_test(tells_where_pictures_are),
+        cmocka_unit_test(reads_a_run),     cmocka_unit_test(tells_states_apart),
+        cmocka_unit_test(survives_damage), cmocka_unit_test(says_which_build_finished),
+        cmocka_unit_test(scores),          cmocka_unit_test(finds_runs_in_order),
+        cmocka_unit_test(compares),        cmocka_unit_test(escapes),
+        cmocka_unit_test(encodes_base64),  cmocka_unit_test(tells_where_pictures_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
