@@ -42,20 +42,22 @@ static herr_t copy_innermost(unsigned n, const H5E_error2_t *error, void *out)
     return 0;
 }
 
-lk_status lk_h5_fail(lk_status status, const char *path, const char *action, int64_t wanted)
+int lk_h5_reason(char *out, size_t size)
 {
     char reason[LK_ERROR_SIZE / 2] = "no reason given";
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, copy_innermost, reason);
-    for (char *c = reason; *c; c++)
-        if ((unsigned char)*c < 0x20)
-            *c = ' ';
     const char *number = strstr(reason, "errno = ");
-    int system_error = number ? atoi(number + strlen("errno = ")) : 0;
-    if (system_error == EMFILE || system_error == ENFILE)
-        return lk_fail(LK_IO, "%s: too many open files; each shard stays open: raise 'ulimit -n' or make larger shards", path);
-    if (status == LK_IO && system_error != 0)
-        return lk_fail_io(action, path, system_error, wanted);
-    return lk_fail(status, "%s: cannot %s: HDF5: %s", path, action, reason);
+    snprintf(out, size, "%s", reason);
+    return number ? atoi(number + strlen("errno = ")) : 0;
+}
+
+lk_status lk_h5_fail_write(const char *path, int64_t wanted)
+{
+    char reason[LK_ERROR_SIZE / 2];
+    int error = lk_h5_reason(reason, sizeof reason);
+    if (error != 0)
+        return lk_fail_io("write", path, error, wanted);
+    return lk_fail(LK_IO, "%s: cannot write: HDF5: %s", path, reason);
 }
 
 hid_t lk_h5_access(void)
@@ -105,65 +107,4 @@ herr_t lk_h5_put_text(hid_t file, const char *name, const char *text)
 herr_t lk_h5_put_number(hid_t file, const char *name, hid_t file_type, uint64_t value)
 {
     return put(file, name, file_type, H5T_NATIVE_UINT64, &value);
-}
-
-/* An attribute with one value, and its type. */
-static lk_status open_scalar(hid_t file, const char *path, const char *name, H5T_class_t kind, hid_t *attribute, hid_t *type)
-{
-    *type = H5I_INVALID_HID;
-    *attribute = H5Aopen(file, name, H5P_DEFAULT);
-    if (*attribute < 0)
-        return lk_fail(LK_BAD_DATA, "%s: has no readable attribute '%s'; it is not a shard, or damaged", path, name);
-    hid_t space = H5Aget_space(*attribute);
-    int scalar = space >= 0 && H5Sget_simple_extent_type(space) == H5S_SCALAR;
-    if (space >= 0)
-        H5Sclose(space);
-    *type = H5Aget_type(*attribute);
-    if (!scalar || *type < 0 || H5Tget_class(*type) != kind)
-        return lk_fail(LK_BAD_DATA, "%s: attribute '%s' has the wrong type; it is not a shard, or damaged", path, name);
-    return LK_OK;
-}
-
-static void close_scalar(hid_t attribute, hid_t type)
-{
-    if (type >= 0)
-        H5Tclose(type);
-    if (attribute >= 0)
-        H5Aclose(attribute);
-}
-
-lk_status lk_h5_get_text(hid_t file, const char *path, const char *name, size_t limit, char **text)
-{
-    *text = NULL;
-    hid_t attribute, type;
-    lk_status status = open_scalar(file, path, name, H5T_STRING, &attribute, &type);
-    if (status != LK_OK)
-        goto done;
-    size_t size = H5Tget_size(type);
-    if (H5Tis_variable_str(type) != 0 || size < 1 || size > limit) {
-        status = lk_fail(LK_BAD_DATA, "%s: attribute '%s' must be a text of fixed length, 1 to %zu bytes", path, name, limit);
-        goto done;
-    }
-    char *buffer = calloc(1, size + 1);
-    if (!buffer) {
-        status = lk_fail(LK_INTERNAL, "%s: out of memory for attribute '%s'", path, name);
-    } else if (H5Aread(attribute, type, buffer) < 0) {
-        status = lk_h5_fail(LK_BAD_DATA, path, "read an attribute", 0);
-        free(buffer);
-    } else {
-        *text = buffer;
-    }
-done:
-    close_scalar(attribute, type);
-    return status;
-}
-
-lk_status lk_h5_get_number(hid_t file, const char *path, const char *name, uint64_t *value)
-{
-    hid_t attribute, type;
-    lk_status status = open_scalar(file, path, name, H5T_INTEGER, &attribute, &type);
-    if (status == LK_OK && H5Aread(attribute, H5T_NATIVE_UINT64, value) < 0)
-        status = lk_h5_fail(LK_BAD_DATA, path, "read an attribute", 0);
-    close_scalar(attribute, type);
-    return status;
 }

@@ -1,6 +1,6 @@
-/* Opening a shard (shard_format.h): everything that HDF5 says is checked against the format before memory is taken for it or a
- * byte of it is trusted. HDF5 checks its own metadata (format bounds V110: every block has a checksum; a file cut short is
- * refused). */
+/* Opening a shard (shard_format.h): what the checker says that HDF5 says is judged against the format and the file's size before memory is taken
+ * for it or a byte of it is trusted. HDF5 checks its own metadata (format bounds V110: every block has a checksum; a file cut
+ * short is refused). */
 #include "base/file.h"
 #include "base/hash.h"
 #include "dataset/shard_format.h"
@@ -15,54 +15,42 @@
 #include <unistd.h>
 
 typedef struct opening {
-    hid_t file;
     const char *path;
     uint64_t file_size;
+    lk_shard_layout layout;
     lk_shard *shard;
     const lk_schema *schema;
 } opening;
 
 /* ---- the file ---- */
 
-static lk_status open_plain(const char *path, lk_shard *shard, uint64_t *file_size)
+lk_status lk_shard_open_file(lk_shard_checker *checker, const char *path, lk_shard *shard)
 {
-    shard->path = strdup(path);
-    if (!shard->path)
-        return lk_fail(LK_INTERNAL, "%s: out of memory", path);
-    shard->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not block here */
-    if (shard->fd < 0)
-        return lk_fail(LK_BAD_DATA, "%s: cannot open the shard: %s", path, strerror(errno));
+    *shard = (lk_shard){.path = strdup(path), .fd = -1};
+    lk_status status = LK_OK;
     struct stat info;
-    if (fstat(shard->fd, &info) != 0 || !S_ISREG(info.st_mode))
-        return lk_fail(LK_BAD_DATA, "%s: is not a regular file, so not a shard", path);
-    *file_size = (uint64_t)info.st_size;
-    return LK_OK;
+    if (shard->path)
+        shard->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not block here */
+    if (!shard->path)
+        status = lk_fail(LK_INTERNAL, "%s: out of memory", path);
+    else if (shard->fd < 0 && (errno == EMFILE || errno == ENFILE))
+        status = lk_fail(LK_IO, "%s: too many open files; each shard stays open: raise 'ulimit -n' or make larger shards", path);
+    else if (shard->fd < 0)
+        status = lk_fail(LK_BAD_DATA, "%s: cannot open the shard: %s", path, strerror(errno));
+    else if (fstat(shard->fd, &info) != 0 || !S_ISREG(info.st_mode))
+        status = lk_fail(LK_BAD_DATA, "%s: is not a regular file, so not a shard", path);
+    if (status == LK_OK)
+        lk_shard_checker_give(checker, shard->fd);
+    else
+        lk_shard_close(shard);
+    return status;
 }
 
 /* ---- attributes ---- */
 
-static lk_status check_format(const opening *o)
+static lk_status judge_dimensions(const opening *o)
 {
-    char *format;
-    uint64_t version;
-    LK_TRY(lk_h5_get_text(o->file, o->path, LK_ATTRIBUTE_FORMAT, 64, &format));
-    bool ours = strcmp(format, LK_SHARD_FORMAT) == 0;
-    free(format);
-    if (!ours)
-        return lk_fail(LK_BAD_DATA, "%s: an HDF5 file, but not a shard of likeness (its format is not '%s')", o->path,
-                       LK_SHARD_FORMAT);
-    LK_TRY(lk_h5_get_number(o->file, o->path, LK_ATTRIBUTE_VERSION, &version));
-    if (version != LK_SHARD_VERSION)
-        return lk_fail(LK_BAD_DATA, "%s: a shard of format version %llu; this program reads version %d", o->path,
-                       (unsigned long long)version, LK_SHARD_VERSION);
-    return LK_OK;
-}
-
-static lk_status read_dimensions(const opening *o)
-{
-    uint64_t count, size;
-    LK_TRY(lk_h5_get_number(o->file, o->path, LK_ATTRIBUTE_COUNT, &count));
-    LK_TRY(lk_h5_get_number(o->file, o->path, LK_ATTRIBUTE_SIZE, &size));
+    uint64_t count = o->layout.count, size = o->layout.size;
     /* Each sample has at least its checksum in the file. */
     if (count < 1 || count > o->file_size / sizeof(uint64_t))
         return lk_fail(LK_BAD_DATA, "%s: claims %llu samples, which a file of %llu bytes cannot hold; make the shard anew",
@@ -75,53 +63,35 @@ static lk_status read_dimensions(const opening *o)
     return LK_OK;
 }
 
-static lk_status adopt_schema(opening *o, lk_schema **schema, const char *schema_origin)
+static lk_status adopt_schema(opening *o, const char *text, lk_schema **schema, const char *schema_origin)
 {
-    char *text;
-    uint64_t hash;
     lk_schema *own = NULL;
-    LK_TRY(lk_h5_get_text(o->file, o->path, LK_ATTRIBUTE_SCHEMA, LK_MAX_SCHEMA_TEXT, &text));
-    lk_status status;
-    LK_TRY_OR(done, lk_h5_get_number(o->file, o->path, LK_ATTRIBUTE_SCHEMA_HASH, &hash));
-    if (lk_hash(text, strlen(text)) != hash) {
-        status = lk_fail(LK_BAD_DATA, "%s: the schema does not fit its hash; the shard is damaged, make it anew", o->path);
-        goto done;
-    }
+    lk_status status = LK_OK;
+    if (lk_hash(text, strlen(text)) != o->layout.schema_hash)
+        return lk_fail(LK_BAD_DATA, "%s: the schema does not fit its hash; the shard is damaged, make it anew", o->path);
     if (!*schema || strcmp((*schema)->text, text) != 0) {
         char origin[LK_PATH_SIZE + 32];
         snprintf(origin, sizeof origin, "%s: schema", o->path);
-        LK_TRY_OR(done, lk_schema_parse(text, origin, &own));
+        LK_TRY(lk_schema_parse(text, origin, &own));
         if (*schema) {
-            LK_TRY_OR(done, lk_schema_require_equal(*schema, schema_origin, own, o->path));
+            status = lk_schema_require_equal(*schema, schema_origin, own, o->path);
         } else {
             *schema = own;
             own = NULL;
         }
     }
     o->schema = *schema;
-done:
     lk_schema_free(own);
-    free(text);
     return status;
-}
-
-/* Nothing depends on it: a shard that has none, or a strange one, is as good as any. */
-static void read_provenance(const opening *o)
-{
-    if (H5Aexists(o->file, LK_ATTRIBUTE_PROVENANCE) > 0)
-        (void)lk_h5_get_text(o->file, o->path, LK_ATTRIBUTE_PROVENANCE, LK_MAX_PROVENANCE, &o->shard->provenance);
 }
 
 /* ---- arrays ---- */
 
-enum { MAX_RANK = 4 };
-
 typedef struct expected {
-    const char *name;
-    hid_t type; /* negative: a text of fixed length up to LK_KEY_SIZE */
-    size_t element_bytes;
-    int rank;
-    hsize_t dims[MAX_RANK]; /* the first may be 0: any */
+    int array;                       /* LK_LAYOUT_... */
+    uint32_t element, element_bytes; /* 0 bytes: a text of 1 to LK_KEY_SIZE */
+    uint64_t rank;
+    uint64_t dims[LK_LAYOUT_MAX_RANK]; /* the first may be 0: any */
 } expected;
 
 typedef struct found {
@@ -130,86 +100,38 @@ typedef struct found {
     uint64_t rows;
 } found;
 
-static bool has_array(const opening *o, const char *name)
+static bool array_fits(const lk_layout_array *array, const expected *want)
 {
-    H5L_info_t link;
-    /* Soft and external links could lead elsewhere. */
-    return H5Lexists(o->file, name, H5P_DEFAULT) > 0 && H5Lget_info(o->file, name, &link, H5P_DEFAULT) >= 0 &&
-           link.type == H5L_TYPE_HARD;
-}
-
-static bool type_fits(hid_t array, const expected *want, size_t *element_bytes)
-{
-    hid_t type = H5Dget_type(array);
-    if (type < 0)
-        return false;
-    bool fits;
-    if (want->type >= 0) {
-        fits = H5Tequal(type, want->type) > 0;
-        *element_bytes = want->element_bytes;
-    } else {
-        *element_bytes = H5Tget_size(type);
-        fits = H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0 && *element_bytes >= 1 &&
-               *element_bytes <= LK_KEY_SIZE;
-    }
-    H5Tclose(type);
+    bool fits = array->element == want->element && array->rank == want->rank;
+    fits = fits && (want->element_bytes != 0 ? array->element_bytes == want->element_bytes
+                                             : array->element_bytes >= 1 && array->element_bytes <= LK_KEY_SIZE);
+    for (uint64_t i = 0; fits && i < want->rank; i++)
+        fits = array->dims[i] == want->dims[i] || (i == 0 && want->dims[0] == 0);
     return fits;
 }
 
-static bool shape_fits(hid_t array, const expected *want, uint64_t *rows)
+static lk_status judge_array(const opening *o, const expected *want, found *out)
 {
-    hsize_t dims[MAX_RANK] = {0};
-    hid_t space = H5Dget_space(array);
-    bool fits =
-        space >= 0 && H5Sget_simple_extent_ndims(space) == want->rank && H5Sget_simple_extent_dims(space, dims, NULL) >= 0;
-    for (int i = 0; fits && i < want->rank; i++)
-        fits = dims[i] == want->dims[i] || (i == 0 && want->dims[0] == 0);
-    if (space >= 0)
-        H5Sclose(space);
-    *rows = dims[0];
-    return fits;
-}
-
-static bool is_contiguous(hid_t array)
-{
-    hid_t how = H5Dget_create_plist(array);
-    bool contiguous = how >= 0 && H5Pget_layout(how) == H5D_CONTIGUOUS && H5Pget_external_count(how) == 0;
-    if (how >= 0)
-        H5Pclose(how);
-    return contiguous;
-}
-
-static lk_status check_array(const opening *o, hid_t array, const expected *want, found *out)
-{
-    if (!type_fits(array, want, &out->element_bytes) || !shape_fits(array, want, &out->rows))
+    const lk_layout_array *array = &o->layout.arrays[want->array];
+    const char *name = lk_layout_names[want->array];
+    if (!array->present)
+        return lk_fail(LK_BAD_DATA, "%s: has no array /%s; it is not a shard, or damaged", o->path, name);
+    if (!array_fits(array, want))
         return lk_fail(LK_BAD_DATA,
                        "%s: /%s does not have the type and shape that %lld samples of %d pixels, %d continuous and %d discrete "
                        "labels need; make the shard anew",
-                       o->path, want->name, (long long)o->shard->count, o->shard->size, o->schema->continuous_count,
+                       o->path, name, (long long)o->shard->count, o->shard->size, o->schema->continuous_count,
                        o->schema->group_count);
-    if (!is_contiguous(array))
-        return lk_fail(LK_BAD_DATA, "%s: /%s is not contiguous (chunked or external); make the shard anew", o->path, want->name);
-    uint64_t row_bytes = out->element_bytes;
-    for (int i = 1; i < want->rank; i++)
+    if (!array->contiguous)
+        return lk_fail(LK_BAD_DATA, "%s: /%s is not contiguous (chunked or external); make the shard anew", o->path, name);
+    /* The row's dimensions are those wanted, so this is at most 4096 * 4096 * 3 bytes. */
+    uint64_t row_bytes = array->element_bytes;
+    for (uint64_t i = 1; i < want->rank; i++)
         row_bytes *= want->dims[i];
-    haddr_t at = H5Dget_offset(array);
-    if (at == HADDR_UNDEF || at > o->file_size || out->rows > (o->file_size - at) / row_bytes)
-        return lk_fail(LK_BAD_DATA, "%s: /%s does not lie inside the file; the shard is damaged, make it anew", o->path,
-                       want->name);
-    out->at = (off_t)at;
+    if (array->at > o->file_size || array->dims[0] > (o->file_size - array->at) / row_bytes)
+        return lk_fail(LK_BAD_DATA, "%s: /%s does not lie inside the file; the shard is damaged, make it anew", o->path, name);
+    *out = (found){(off_t)array->at, array->element_bytes, array->dims[0]};
     return LK_OK;
-}
-
-static lk_status find_array(const opening *o, const expected *want, found *out)
-{
-    if (!has_array(o, want->name))
-        return lk_fail(LK_BAD_DATA, "%s: has no array /%s; it is not a shard, or damaged", o->path, want->name);
-    hid_t array = H5Dopen2(o->file, want->name, H5P_DEFAULT);
-    if (array < 0)
-        return lk_h5_fail(LK_BAD_DATA, o->path, "open an array", 0);
-    lk_status status = check_array(o, array, want, out);
-    H5Dclose(array);
-    return status;
 }
 
 /* ---- what is kept in memory ---- */
@@ -236,86 +158,80 @@ static lk_status check_jpeg_offsets(const opening *o, uint64_t jpeg_bytes)
     return LK_OK;
 }
 
-static lk_status find_pictures(const opening *o)
+static lk_status judge_pictures(const opening *o)
 {
     lk_shard *shard = o->shard;
-    hsize_t n = (hsize_t)shard->count, edge = (hsize_t)shard->size;
+    uint64_t n = (uint64_t)shard->count, edge = (uint64_t)shard->size;
     found pictures, offsets;
-    if (!has_array(o, LK_ARRAY_JPEG)) {
-        const expected images = {LK_ARRAY_IMAGES, H5T_STD_U8LE, 1, 4, {n, edge, edge, 3}};
-        LK_TRY(find_array(o, &images, &pictures));
+    if (!o->layout.arrays[LK_LAYOUT_JPEG].present) {
+        const expected images = {LK_LAYOUT_IMAGES, LK_ELEMENT_U8, 1, 4, {n, edge, edge, 3}};
+        LK_TRY(judge_array(o, &images, &pictures));
         shard->picture_at = pictures.at;
         return LK_OK;
     }
-    if (has_array(o, LK_ARRAY_IMAGES))
+    if (o->layout.arrays[LK_LAYOUT_IMAGES].present)
         return lk_fail(LK_BAD_DATA, "%s: has both /%s and /%s; it is not a shard of likeness", o->path, LK_ARRAY_IMAGES,
                        LK_ARRAY_JPEG);
-    const expected jpeg = {LK_ARRAY_JPEG, H5T_STD_U8LE, 1, 1, {0}};
-    const expected jpeg_offsets = {LK_ARRAY_JPEG_OFFSETS, H5T_STD_U64LE, sizeof(uint64_t), 1, {n + 1}};
-    LK_TRY(find_array(o, &jpeg, &pictures));
-    LK_TRY(find_array(o, &jpeg_offsets, &offsets));
+    const expected jpeg = {LK_LAYOUT_JPEG, LK_ELEMENT_U8, 1, 1, {0}};
+    const expected jpeg_offsets = {LK_LAYOUT_JPEG_OFFSETS, LK_ELEMENT_U64, sizeof(uint64_t), 1, {n + 1}};
+    LK_TRY(judge_array(o, &jpeg, &pictures));
+    LK_TRY(judge_array(o, &jpeg_offsets, &offsets));
     shard->picture_at = pictures.at;
     LK_TRY(load_words(o, &offsets, &shard->jpeg_offsets));
     return check_jpeg_offsets(o, pictures.rows);
 }
 
-static lk_status find_labels(const opening *o)
+static lk_status judge_labels(const opening *o)
 {
     lk_shard *shard = o->shard;
-    hsize_t n = (hsize_t)shard->count;
-    const expected continuous = {
-        LK_ARRAY_CONTINUOUS, H5T_IEEE_F32LE, sizeof(float), 2, {n, (hsize_t)o->schema->continuous_count}};
-    const expected discrete = {LK_ARRAY_DISCRETE, H5T_STD_U8LE, 1, 2, {n, (hsize_t)o->schema->group_count}};
-    const expected key = {LK_ARRAY_KEY, H5I_INVALID_HID, 0, 1, {n}};
-    const expected checksum = {LK_ARRAY_CHECKSUM, H5T_STD_U64LE, sizeof(uint64_t), 1, {n}};
+    uint64_t n = (uint64_t)shard->count, nc = (uint64_t)o->schema->continuous_count, groups = (uint64_t)o->schema->group_count;
+    const expected continuous = {LK_LAYOUT_CONTINUOUS, LK_ELEMENT_F32, sizeof(float), 2, {n, nc}};
+    const expected discrete = {LK_LAYOUT_DISCRETE, LK_ELEMENT_U8, 1, 2, {n, groups}};
+    const expected key = {LK_LAYOUT_KEY, LK_ELEMENT_TEXT, 0, 1, {n}};
+    const expected checksum = {LK_LAYOUT_CHECKSUM, LK_ELEMENT_U64, sizeof(uint64_t), 1, {n}};
     found array;
-    LK_TRY(find_array(o, &continuous, &array));
+    LK_TRY(judge_array(o, &continuous, &array));
     shard->continuous_at = array.at;
-    LK_TRY(find_array(o, &discrete, &array));
+    LK_TRY(judge_array(o, &discrete, &array));
     shard->discrete_at = array.at;
-    LK_TRY(find_array(o, &key, &array));
+    LK_TRY(judge_array(o, &key, &array));
     shard->key_at = array.at;
     shard->key_width = (int)array.element_bytes;
-    LK_TRY(find_array(o, &checksum, &array));
+    LK_TRY(judge_array(o, &checksum, &array));
     return load_words(o, &array, &shard->checksums);
 }
 
 /* ---- all of it ---- */
 
-static lk_status check_all(opening *o, lk_schema **schema, const char *schema_origin)
+static lk_status judge_all(opening *o, const lk_shard_texts *texts, lk_schema **schema, const char *schema_origin)
 {
-    LK_TRY(check_format(o));
-    LK_TRY(read_dimensions(o));
-    LK_TRY(adopt_schema(o, schema, schema_origin));
-    read_provenance(o);
-    LK_TRY(find_pictures(o));
-    return find_labels(o);
+    struct stat info;
+    if (fstat(o->shard->fd, &info) != 0)
+        return lk_fail_io("read", o->path, errno, 0);
+    o->file_size = (uint64_t)info.st_size;
+    LK_TRY(judge_dimensions(o));
+    LK_TRY(adopt_schema(o, texts->schema, schema, schema_origin));
+    LK_TRY(judge_pictures(o));
+    return judge_labels(o);
 }
 
-static lk_status open_checked(const char *path, lk_schema **schema, const char *schema_origin, lk_shard *shard)
+lk_status lk_shard_judge(lk_shard_checker *checker, lk_schema **schema, const char *schema_origin, lk_shard *shard)
 {
-    opening o = {.path = path, .shard = shard};
-    LK_TRY(open_plain(path, shard, &o.file_size));
-    lk_h5_begin();
-    lk_status status;
-    hid_t access = lk_h5_access();
-    o.file = access < 0 ? H5I_INVALID_HID : H5Fopen(path, H5F_ACC_RDONLY, access);
-    if (o.file < 0)
-        status = lk_h5_fail(LK_BAD_DATA, path, "open the shard, which is damaged or not one", 0);
-    else
-        status = check_all(&o, schema, schema_origin);
-    if (o.file >= 0)
-        H5Fclose(o.file);
-    if (access >= 0)
-        H5Pclose(access);
-    lk_h5_end();
+    lk_shard_texts texts;
+    opening o = {.path = shard->path, .shard = shard};
+    LK_TRY(lk_shard_checker_take(checker, shard->path, &o.layout, &texts));
+    lk_status status = judge_all(&o, &texts, schema, schema_origin);
+    /* Nothing depends on it: a shard that has none is as good as any. */
+    if (status == LK_OK && !(shard->provenance = strdup(texts.provenance)))
+        status = lk_fail(LK_INTERNAL, "%s: out of memory", shard->path);
+    lk_shard_texts_free(&texts);
     return status;
 }
 
-lk_status lk_shard_open(const char *path, lk_schema **schema, const char *schema_origin, lk_shard *out)
+lk_status lk_shard_open(lk_shard_checker *checker, const char *path, lk_schema **schema, const char *schema_origin, lk_shard *out)
 {
-    *out = (lk_shard){.fd = -1};
-    lk_status status = open_checked(path, schema, schema_origin, out);
+    LK_TRY(lk_shard_open_file(checker, path, out));
+    lk_status status = lk_shard_judge(checker, schema, schema_origin, out);
     if (status != LK_OK)
         lk_shard_close(out);
     return status;

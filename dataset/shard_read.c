@@ -15,39 +15,26 @@ struct lk_dataset {
     lk_schema *schema;
     lk_shard *shards;
     int64_t *first; /* number of each shard's first sample */
-    int shard_count, room;
+    int shard_count;
     int64_t count;
     uint64_t content_hash;
 };
 
 /* ---- opening ---- */
 
-static lk_status add_shard(lk_dataset *set, const char *path)
+static lk_status append_name(lk_names *list, const char *path)
 {
-    if (set->shard_count == set->room) {
-        int room = set->room ? 2 * set->room : 16;
-        lk_shard *shards = realloc(set->shards, (size_t)room * sizeof *shards);
-        if (shards)
-            set->shards = shards;
-        int64_t *first = realloc(set->first, (size_t)room * sizeof *first);
-        if (first)
-            set->first = first;
-        if (!shards || !first)
-            return lk_fail(LK_INTERNAL, "%s: out of memory for %d shards", path, room);
-        set->room = room;
-    }
-    lk_shard *shard = &set->shards[set->shard_count];
-    const lk_shard *before = set->shard_count > 0 ? &set->shards[0] : NULL;
-    LK_TRY(lk_shard_open(path, &set->schema, before ? before->path : path, shard));
-    set->first[set->shard_count++] = set->count;
-    set->count += shard->count;
-    if (before && before->size != shard->size)
-        return lk_fail(LK_BAD_DATA, "%s has pictures of %d pixels a side and %s of %d; a data set has one size", before->path,
-                       before->size, shard->path, shard->size);
+    char **names = realloc(list->names, (list->count + 1) * sizeof *names);
+    if (names)
+        list->names = names;
+    char *copy = names ? strdup(path) : NULL;
+    if (!copy)
+        return lk_fail(LK_INTERNAL, "%s: out of memory for %zu shards", path, list->count + 1);
+    list->names[list->count++] = copy;
     return LK_OK;
 }
 
-static lk_status add_folder(lk_dataset *set, const char *folder)
+static lk_status list_folder(const char *folder, lk_names *list)
 {
     lk_names names;
     LK_TRY(lk_list_folder(folder, ".h5", &names));
@@ -58,18 +45,53 @@ static lk_status add_folder(lk_dataset *set, const char *folder)
         char path[LK_PATH_SIZE];
         status = lk_path_join(path, folder, names.names[i]);
         if (status == LK_OK)
-            status = add_shard(set, path);
+            status = append_name(list, path);
     }
     lk_names_free(&names);
     return status;
 }
 
-static lk_status add_path(lk_dataset *set, const char *path)
+static lk_status list_shards(const char *path, lk_names *list)
 {
     struct stat info;
     if (stat(path, &info) != 0)
         return lk_fail(LK_BAD_DATA, "%s: cannot open the data set: %s; render or pack it first", path, strerror(errno));
-    return S_ISDIR(info.st_mode) ? add_folder(set, path) : add_shard(set, path);
+    return S_ISDIR(info.st_mode) ? list_folder(path, list) : append_name(list, path);
+}
+
+/* The next shard, whose file the checker has. */
+static lk_status add_shard(lk_dataset *set, lk_shard_checker *checker)
+{
+    lk_shard *shard = &set->shards[set->shard_count];
+    const lk_shard *before = set->shard_count > 0 ? &set->shards[0] : NULL;
+    LK_TRY(lk_shard_judge(checker, &set->schema, before ? before->path : shard->path, shard));
+    set->first[set->shard_count++] = set->count;
+    set->count += shard->count;
+    if (before && before->size != shard->size)
+        return lk_fail(LK_BAD_DATA, "%s has pictures of %d pixels a side and %s of %d; a data set has one size", before->path,
+                       before->size, shard->path, shard->size);
+    return LK_OK;
+}
+
+/* The checker is given files ahead, so that it works while the one before is judged. */
+static lk_status add_shards(lk_dataset *set, lk_shard_checker *checker, const lk_names *list)
+{
+    set->shards = calloc(list->count, sizeof *set->shards);
+    set->first = calloc(list->count, sizeof *set->first);
+    if (!set->shards || !set->first)
+        return lk_fail(LK_INTERNAL, "%s: out of memory for %zu shards", list->names[0], list->count);
+    size_t given = 0;
+    lk_status opened = LK_OK, status = LK_OK;
+    for (size_t i = 0; i < list->count && status == LK_OK; i++) {
+        if (given == i)
+            opened = LK_OK; /* what could not be opened ahead, is tried again in its turn */
+        for (; given < list->count && given < i + LK_SHARD_CHECKER_WINDOW && opened == LK_OK; given += opened == LK_OK)
+            opened = lk_shard_open_file(checker, list->names[given], &set->shards[given]);
+        status = given == i ? opened : add_shard(set, checker);
+    }
+    for (size_t i = (size_t)set->shard_count; i < given; i++)
+        lk_shard_close(&set->shards[i]);
+    return status;
 }
 
 static lk_status hash_content(lk_dataset *set)
@@ -84,25 +106,37 @@ static lk_status hash_content(lk_dataset *set)
     return LK_OK;
 }
 
-lk_status lk_dataset_open(const char *const *paths, int count, lk_dataset **out)
+lk_status lk_dataset_open_through(lk_shard_checker *checker, const char *const *paths, int count, lk_dataset **out)
 {
     *out = NULL;
     if (count < 1)
         return lk_fail(LK_USAGE, "a data set needs at least one folder or shard");
+    lk_names list = {0};
     lk_dataset *set = calloc(1, sizeof *set);
-    if (!set)
-        return lk_fail(LK_INTERNAL, "%s: out of memory", paths[0]);
-    lk_status status = LK_OK;
+    lk_status status = set ? LK_OK : lk_fail(LK_INTERNAL, "%s: out of memory", paths[0]);
     for (int i = 0; i < count && status == LK_OK; i++)
-        status = add_path(set, paths[i]);
+        status = list_shards(paths[i], &list);
+    if (status == LK_OK)
+        status = add_shards(set, checker, &list);
     if (status == LK_OK)
         status = hash_content(set);
+    lk_names_free(&list);
     if (status != LK_OK) {
+        if (checker->waiting > 0) /* answers that nobody takes any more */
+            lk_shard_checker_end(checker);
         lk_dataset_close(set);
         return status;
     }
     *out = set;
     return LK_OK;
+}
+
+lk_status lk_dataset_open(const char *const *paths, int count, lk_dataset **out)
+{
+    lk_shard_checker checker = LK_SHARD_CHECKER;
+    lk_status status = lk_dataset_open_through(&checker, paths, count, out);
+    lk_shard_checker_end(&checker);
+    return status;
 }
 
 void lk_dataset_close(lk_dataset *set)

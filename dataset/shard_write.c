@@ -275,9 +275,9 @@ static lk_status write_structure(const lk_shard_writer *w, const char *temporary
     bool good =
         file >= 0 && put_attributes(w, file) >= 0 && lay_out_arrays(w, file, where) >= 0 && H5Fflush(file, H5F_SCOPE_LOCAL) >= 0;
     if (!good)
-        status = lk_h5_fail(LK_IO, w->path, "write", (int64_t)w->spooled);
+        status = lk_h5_fail_write(w->path, (int64_t)w->spooled);
     if (file >= 0 && H5Fclose(file) < 0 && good)
-        status = lk_h5_fail(LK_IO, w->path, "write", (int64_t)w->spooled);
+        status = lk_h5_fail_write(w->path, (int64_t)w->spooled);
     if (how >= 0)
         H5Pclose(how);
     if (access >= 0)

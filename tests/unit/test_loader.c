@@ -175,7 +175,9 @@ static void a_damaged_sample_comes_after_the_good_batches(void **state)
     small_shard("damaged.h5", EDGE, 0, COUNT, COUNT, 0);
     lk_schema *schema = NULL;
     lk_shard shard;
-    assert_int_equal(lk_shard_open("damaged.h5", &schema, "", &shard), LK_OK);
+    lk_shard_checker checker = LK_SHARD_CHECKER;
+    assert_int_equal(lk_shard_open(&checker, "damaged.h5", &schema, "", &shard), LK_OK);
+    lk_shard_checker_end(&checker);
     off_t pictures = shard.picture_at;
     lk_shard_close(&shard);
     lk_schema_free(schema);
