@@ -190,6 +190,17 @@ done:
     return status;
 }
 
+bool lk_is_lfs_pointer(const void *data, size_t size)
+{
+    static const char begin[] = "version https://git-lfs.github.com/";
+    return size >= sizeof begin - 1 && memcmp(data, begin, sizeof begin - 1) == 0;
+}
+
+lk_status lk_fail_lfs_pointer(lk_status status, const char *path)
+{
+    return lk_fail(status, "%s: is a Git LFS pointer, not the file that it stands for; 'git lfs pull' fetches that", path);
+}
+
 lk_status lk_sync_folder(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -35,6 +35,11 @@ void lk_names_free(lk_names *names);
  * oversized file is LK_BAD_DATA, a failing disk LK_IO. */
 lk_status lk_read_file(const char *path, size_t limit, char **data, size_t *size);
 
+/* Whether a file that begins with these bytes is what Git LFS leaves in the place of a large file that was not fetched. */
+bool lk_is_lfs_pointer(const void *data, size_t size);
+/* The refusal of one: `status` and a sentence that says what to do. */
+lk_status lk_fail_lfs_pointer(lk_status status, const char *path);
+
 /* A file that appears under its name only when committed.
  *
  *     lk_atomic_file f;

@@ -216,6 +216,8 @@ static lk_status assign_number(const lk_key *key, const lk_yaml_node *node, void
     double value = strtod(node->text, NULL);
     if (!(value >= key->min && value <= key->max))
         return refuse(key, node, "in range");
+    if (value == 0 && strcspn(node->text, "123456789") < strcspn(node->text, "eE"))
+        return refuse(key, node, "a number that can be told from 0: it is too small a number");
     if (key->type == LK_KEY_INT)
         *(int *)member = (int)value;
     else if (key->type == LK_KEY_INT64)

@@ -351,7 +351,7 @@ lk_status lk_yaml_load(const char *path, lk_yaml **out)
     if (status == LK_BAD_DATA)
         return lk_fail(LK_BAD_CONFIG, "%s", lk_error_text());
     LK_TRY(status);
-    status = lk_yaml_parse(text, size, path, out);
+    status = lk_is_lfs_pointer(text, size) ? lk_fail_lfs_pointer(LK_BAD_CONFIG, path) : lk_yaml_parse(text, size, path, out);
     free(text);
     return status;
 }

@@ -335,6 +335,8 @@ lk_status lk_image_decode(const void *data, size_t size, int64_t max_pixels, con
         return decode_png(data, size, max_pixels, origin, out);
     if (is_jpeg(data, size))
         return decode_jpeg(data, size, max_pixels, origin, out);
+    if (lk_is_lfs_pointer(data, size))
+        return lk_fail_lfs_pointer(LK_BAD_DATA, origin);
     return lk_fail(LK_BAD_DATA, "%s: is neither a PNG nor a JPEG picture", origin);
 }
 

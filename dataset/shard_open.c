@@ -215,12 +215,22 @@ static lk_status judge_all(opening *o, const lk_shard_texts *texts, lk_schema **
     return judge_labels(o);
 }
 
+static bool begins_like_lfs_pointer(const lk_shard *shard)
+{
+    char begin[64];
+    ssize_t got = pread(shard->fd, begin, sizeof begin, 0);
+    return got > 0 && lk_is_lfs_pointer(begin, (size_t)got);
+}
+
 lk_status lk_shard_judge(lk_shard_checker *checker, lk_schema **schema, const char *schema_origin, lk_shard *shard)
 {
     lk_shard_texts texts;
     opening o = {.path = shard->path, .shard = shard};
-    LK_TRY(lk_shard_checker_take(checker, shard->path, &o.layout, &texts));
-    lk_status status = judge_all(&o, &texts, schema, schema_origin);
+    lk_status status = lk_shard_checker_take(checker, shard->path, &o.layout, &texts);
+    if (status == LK_BAD_DATA && begins_like_lfs_pointer(shard))
+        return lk_fail_lfs_pointer(LK_BAD_DATA, shard->path);
+    LK_TRY(status);
+    status = judge_all(&o, &texts, schema, schema_origin);
     /* Nothing depends on it: a shard that has none is as good as any. */
     if (status == LK_OK && !(shard->provenance = strdup(texts.provenance)))
         status = lk_fail(LK_INTERNAL, "%s: out of memory", shard->path);

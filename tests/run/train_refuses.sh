@@ -70,6 +70,15 @@ done
 refuses_data nan/decoder.safetensors model.decoder.weights=nan/decoder.safetensors
 refuses_data nan/encoder.safetensors model.init=nan/encoder.safetensors
 refuses_data missing.safetensors model.init=missing.safetensors
+python3 - decoder/model.safetensors wrapped.safetensors <<'PYTHON' # as DistributedDataParallel names them
+import json, struct, sys
+data = open(sys.argv[1], "rb").read()
+size, = struct.unpack("<Q", data[:8])
+header = json.loads(data[8:8 + size])
+wrapped = json.dumps({k if k == "__metadata__" else "module." + k: v for k, v in header.items()}).encode()
+open(sys.argv[2], "wb").write(struct.pack("<Q", len(wrapped)) + wrapped + data[8 + size:])
+PYTHON
+refuses_data 'prefix "module."' model.decoder.weights=wrapped.safetensors
 head -c 5000 decoder/model.safetensors >short.safetensors
 refuses_data short.safetensors model.decoder.weights=short.safetensors
 

@@ -147,6 +147,10 @@ static void wrong_values(void **state)
     (void)state;
     refused(LEAST "loss: {lambda: much}\n", NULL, "c.yaml:5: key 'loss.lambda': 'much' is not a number; allowed: 0 to 1000000");
     refused(LEAST "loss:\n  lambda: -1\n", NULL, "c.yaml:6: key 'loss.lambda': '-1' is not in range; allowed: 0 to 1000000");
+    refused(
+        LEAST "loss: {lambda: 1e-400}\n", NULL,
+        "c.yaml:5: key 'loss.lambda': '1e-400' is not a number that can be told from 0: it is too small a number; allowed: 0 to "
+        "1000000");
     refused(LEAST "loss: {lambda: .nan}\n", NULL, "c.yaml:5: key 'loss.lambda': '.nan' is not a number; allowed: 0 to 1000000");
     refused(LEAST "loss: {lambda: 1e999}\n", NULL, "c.yaml:5: key 'loss.lambda': '1e999' is not in range; allowed: 0 to 1000000");
     refused(LEAST "loss: {lambda: 0x10}\n", NULL, "c.yaml:5: key 'loss.lambda': '0x10' is not a number; allowed: 0 to 1000000");

@@ -289,6 +289,9 @@ static void cut_and_foreign_files_are_refused(void **state)
         free(part);
     }
     free(jpeg);
+    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 13245\n";
+    assert_int_equal(lk_image_decode(pointer, sizeof pointer - 1, 1 << 20, "lfs.jpg", &back), LK_BAD_DATA);
+    assert_non_null(strstr(lk_error_text(), "lfs.jpg: is a Git LFS pointer"));
     assert_int_equal(lk_image_save_png("c.png", &image), LK_OK);
     char *png;
     assert_int_equal(lk_read_file("c.png", 1 << 20, &png, &size), LK_OK);

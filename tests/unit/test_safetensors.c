@@ -176,11 +176,11 @@ static const struct refused {
      8, "overlap"},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
      "\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
-     8, "header"},
+     8, "duplicate key"},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
      "\"\\u0061\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
-     8, "header"},
-    {"{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "header"},
+     8, "duplicate key"},
+    {"{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "duplicate key"},
     {"{\"\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "name"},
     {"{\"a\\nb\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "name"},
     {"{\"a\\u0000b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "header"},
@@ -188,6 +188,16 @@ static const struct refused {
     {"{\"__metadata__\":1}", 0, "__metadata__"},
     {"{\"__metadata__\":{\"a\":1}}", 0, "__metadata__"},
 };
+
+static void git_lfs_pointers_are_told(void **state)
+{
+    (void)state;
+    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 13245\n";
+    lk_safetensors *file;
+    assert_int_equal(lk_write_file("lfs.safetensors", pointer, sizeof pointer - 1), LK_OK);
+    assert_int_equal(lk_safetensors_open("lfs.safetensors", &file), LK_BAD_DATA);
+    assert_non_null(strstr(lk_error_text(), "lfs.safetensors: is a Git LFS pointer"));
+}
 
 static void test_hostile_headers(void **state)
 {
@@ -342,9 +352,16 @@ static void test_cannot_write(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_large),           cmocka_unit_test(test_python_file),
-        cmocka_unit_test(test_hostile_headers), cmocka_unit_test(test_hostile_lengths), cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_random_edits),    cmocka_unit_test(test_writer_refuses),  cmocka_unit_test(test_cannot_write),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_python_file),
+        cmocka_unit_test(test_hostile_headers),
+        cmocka_unit_test(git_lfs_pointers_are_told),
+        cmocka_unit_test(test_hostile_lengths),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_random_edits),
+        cmocka_unit_test(test_writer_refuses),
+        cmocka_unit_test(test_cannot_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

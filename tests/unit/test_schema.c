@@ -182,6 +182,10 @@ static void files_are_configuration(void **state)
     assert_int_equal(lk_schema_load("bad.yaml", &schema), LK_BAD_CONFIG);
     assert_null(schema);
     assert_non_null(strstr(lk_error_text(), "bad.yaml:4: head/scale-decr|incr: min -0.35 must be less than max -9"));
+    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 13245\n";
+    assert_int_equal(lk_write_file("lfs.yaml", pointer, sizeof pointer - 1), LK_OK);
+    assert_int_equal(lk_schema_load("lfs.yaml", &schema), LK_BAD_CONFIG);
+    assert_non_null(strstr(lk_error_text(), "lfs.yaml: is a Git LFS pointer"));
     assert_int_not_equal(lk_schema_load("missing.yaml", &schema), LK_OK);
     assert_non_null(strstr(lk_error_text(), "missing.yaml"));
 }

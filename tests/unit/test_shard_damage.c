@@ -219,6 +219,9 @@ static void missing_empty_and_foreign_are_refused(void **state)
     assert_refused("empty", "empty: the folder has no shards (*.h5)");
     assert_int_equal(lk_write_file("text.h5", "hello", 5), LK_OK);
     assert_refused("text.h5", "text.h5: cannot open the shard");
+    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 13245\n";
+    assert_int_equal(lk_write_file("lfs.h5", pointer, sizeof pointer - 1), LK_OK);
+    assert_refused("lfs.h5", "lfs.h5: is a Git LFS pointer");
     assert_int_equal(mkfifo("pipe.h5", 0666), 0);
     assert_refused("pipe.h5", "pipe.h5: is not a regular file");
     hid_t file = H5Fcreate("foreign.h5", H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);

@@ -226,6 +226,11 @@ static lk_status read_at(const lk_safetensors *file, int64_t offset, void *out, 
 static lk_status load_header(lk_safetensors *file)
 {
     uint64_t length = 0;
+    char begin[64] = "";
+    size_t begin_size = file->size < (int64_t)sizeof begin ? (size_t)file->size : sizeof begin;
+    LK_TRY(read_at(file, 0, begin, begin_size));
+    if (lk_is_lfs_pointer(begin, begin_size))
+        return lk_fail_lfs_pointer(LK_BAD_DATA, file->path);
     if (file->size < LENGTH_SIZE)
         return lk_fail(LK_BAD_DATA, "%s: has %lld bytes and is no safetensors file", file->path, (long long)file->size);
     LK_TRY(read_at(file, 0, &length, LENGTH_SIZE));
@@ -239,7 +244,11 @@ static lk_status load_header(lk_safetensors *file)
     json_error_t where;
     if (status == LK_OK) {
         file->header = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
-        if (!file->header || text[0] != '{')
+        if (!file->header && json_error_code(&where) == json_error_duplicate_key)
+            status =
+                lk_fail(LK_BAD_DATA, "%s: the header has a duplicate key: the same tensor or note twice (byte %d); write it anew",
+                        file->path, where.position);
+        else if (!file->header || text[0] != '{')
             status = lk_fail(LK_BAD_DATA, "%s: the header is damaged: no JSON object as safetensors wants it (byte %d)",
                              file->path, file->header ? 0 : where.position);
     }

@@ -58,6 +58,13 @@ static lk_status load_one(lk_weight *w, const lk_safetensors *file, const char *
 {
     const char *path = lk_safetensors_path(file);
     const lk_safetensor *tensor = lk_safetensors_find(file, name);
+    char wrapped[LK_SAFETENSOR_NAME_SIZE + sizeof "module."];
+    snprintf(wrapped, sizeof wrapped, "module.%s", name);
+    if (!tensor && lk_safetensors_find(file, wrapped))
+        return lk_fail(LK_BAD_DATA,
+                       "%s: its tensors have the prefix \"module.\" of PyTorch's DistributedDataParallel; save "
+                       "model.module.state_dict() instead",
+                       path);
     if (!tensor)
         return lk_fail(LK_BAD_DATA, "%s: the tensor %s is missing; the file is of another model", path, name);
     bool same = tensor->dims == w->dims;
