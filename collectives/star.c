@@ -10,24 +10,25 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MOST_ADDRESSES = 12, HOST_SIZE = 64 };
+enum { HOST_SIZE = 64, MOST_STRANGERS = 256, BACKLOG = 1024 };
 
-static const double seconds_to_connect = 3;   /* to one address */
 static const double seconds_to_introduce = 3; /* until a stranger who connected must have said who he is */
-static const double seconds_to_answer = 15;   /* rank 0 listens to one at a time */
+static const double seconds_to_connect = 30;  /* to rank 0, over all its addresses */
 static const double seconds_to_gather = 45;   /* rank 0 waits for all of them */
+static const double seconds_to_retry = 0.2;
 
 /* How rank 0 can be reached. */
 typedef struct invitation {
     uint64_t token; /* a stranger on this port does not know it */
     char host[HOST_SIZE];
     int count;
-    struct sockaddr_storage addresses[MOST_ADDRESSES];
+    struct sockaddr_storage *addresses; /* [count], freed by whoever has the invitation */
 } invitation;
 
 /* What both ends say first. */
@@ -36,23 +37,30 @@ typedef struct introduction {
     int64_t rank;
 } introduction;
 
-static bool wait_for(int socket, short events, double until)
-{
-    double left = until - lk_clock();
-    struct pollfd p = {.fd = socket, .events = events};
-    return left > 0 && poll(&p, 1, (int)(left * 1000) + 1) == 1;
-}
+/* A fresh connection on which an introduction is due. */
+typedef struct stranger {
+    int socket; /* -1: none */
+    bool connected;
+    double until;
+    size_t have; /* bytes of `said` */
+    introduction said;
+} stranger;
 
-static bool read_all(int socket, void *out, size_t size, double until)
+typedef enum progress { WAITING, INTRODUCED, LOST } progress;
+
+/* Takes what has arrived; never blocks. */
+static progress hear(stranger *s)
 {
-    for (size_t have = 0; have < size;) {
-        ssize_t got = recv(socket, (char *)out + have, size - have, MSG_DONTWAIT);
+    while (s->have < sizeof s->said) {
+        ssize_t got = recv(s->socket, (char *)&s->said + s->have, sizeof s->said - s->have, MSG_DONTWAIT);
         if (got > 0)
-            have += (size_t)got;
-        else if (got == 0 || (errno != EAGAIN && errno != EINTR) || !wait_for(socket, POLLIN, until))
-            return false;
+            s->have += (size_t)got;
+        else if (got < 0 && errno == EINTR)
+            continue;
+        else
+            return got < 0 && errno == EAGAIN && lk_clock() < s->until ? WAITING : LOST;
     }
-    return true;
+    return INTRODUCED;
 }
 
 /* A few bytes on a fresh connection always fit into its buffer. */
@@ -60,6 +68,13 @@ static bool introduce(int socket, uint64_t token, int rank)
 {
     introduction mine = {.token = token, .rank = rank};
     return send(socket, &mine, sizeof mine, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof mine;
+}
+
+static void drop(stranger *s)
+{
+    if (s->socket >= 0)
+        close(s->socket);
+    s->socket = -1;
 }
 
 static void set_port(struct sockaddr_storage *address, in_port_t port)
@@ -91,136 +106,276 @@ static void describe(const invitation *call, char *out, size_t size)
     snprintf(out + used, size - used, ")");
 }
 
-/* The addresses of this host: loopback first, which only ranks on the same host try. Link-local ones need a scope that
- * another host cannot know. */
-static void list_addresses(invitation *call, sa_family_t family, in_port_t port)
+static bool is_loopback(const struct sockaddr_storage *a)
+{
+    return a->ss_family == AF_INET ? ntohl(((const struct sockaddr_in *)a)->sin_addr.s_addr) >> 24 == 127
+                                   : IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)a)->sin6_addr);
+}
+
+/* Bridges lead to containers and virtual machines of this host, hardly ever to another one. */
+static bool is_bridge(const char *interface)
+{
+    char path[64 + IF_NAMESIZE];
+    snprintf(path, sizeof path, "/sys/class/net/%s/bridge", interface);
+    return access(path, F_OK) == 0;
+}
+
+/* Of what class an address of this host is, in the order in which they are listed; -1: of no use to others. Link-local ones need a
+ * scope that another host cannot know. */
+enum { LOOPBACK, ROUTABLE, BRIDGE, CLASSES };
+static int classify(const struct ifaddrs *i, sa_family_t family, const char *interface)
+{
+    if (!i->ifa_addr || !(i->ifa_flags & IFF_UP))
+        return -1;
+    sa_family_t kind = i->ifa_addr->sa_family;
+    if (kind != AF_INET && (kind != AF_INET6 || family != AF_INET6))
+        return -1;
+    if (kind == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&((const struct sockaddr_in6 *)i->ifa_addr)->sin6_addr))
+        return -1;
+    if (strcmp(interface, "any") != 0 && strcmp(interface, i->ifa_name) != 0)
+        return -1;
+    if (i->ifa_flags & IFF_LOOPBACK)
+        return LOOPBACK;
+    return is_bridge(i->ifa_name) ? BRIDGE : ROUTABLE;
+}
+
+/* The addresses of this host: loopback first, which only ranks on the same host try. */
+static lk_status list_addresses(invitation *call, sa_family_t family, in_port_t port, const char *interface)
 {
     struct ifaddrs *list;
+    size_t most = 0;
     if (getifaddrs(&list) != 0)
-        return;
-    for (int want_loopback = 1; want_loopback >= 0; want_loopback--)
-        for (struct ifaddrs *i = list; i && call->count < MOST_ADDRESSES; i = i->ifa_next) {
-            int loopback = (i->ifa_flags & IFF_LOOPBACK) != 0;
-            if (!i->ifa_addr || !(i->ifa_flags & IFF_UP) || loopback != want_loopback)
-                continue;
-            sa_family_t kind = i->ifa_addr->sa_family;
-            if (kind != AF_INET && (kind != AF_INET6 || family != AF_INET6))
-                continue;
-            if (kind == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&((struct sockaddr_in6 *)i->ifa_addr)->sin6_addr))
+        return lk_fail(LK_INTERNAL, "cannot list the network interfaces for the stall watchdog: %s", strerror(errno));
+    for (struct ifaddrs *i = list; i; i = i->ifa_next)
+        most++;
+    call->addresses = calloc(most ? most : 1, sizeof *call->addresses);
+    for (int class = 0; class < CLASSES && call->addresses; class ++)
+        for (struct ifaddrs *i = list; i; i = i->ifa_next) {
+            if (classify(i, family, interface) != class)
                 continue;
             struct sockaddr_storage *slot = &call->addresses[call->count++];
-            memcpy(slot, i->ifa_addr, kind == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
+            memcpy(slot, i->ifa_addr,
+                   i->ifa_addr->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
             set_port(slot, port);
         }
     freeifaddrs(list);
+    if (!call->addresses)
+        return lk_fail(LK_INTERNAL, "out of memory for the addresses of this host");
+    if (call->count == 0 && strcmp(interface, "any") != 0)
+        return lk_fail(LK_BAD_CONFIG, "stall.interface: %s has no network interface '%s' that is up and has an address",
+                       call->host, interface);
+    return LK_OK;
 }
 
 /* Listens on any free port, for both families where the host has IPv6. */
-static lk_status listen_for(invitation *call, int backlog, int *out)
+static lk_status listen_for(invitation *call, const char *interface, int *out)
 {
     struct sockaddr_storage address = {.ss_family = AF_INET6};
     int no = 0;
-    int s = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int s = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (s < 0 || setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no) != 0 ||
         bind(s, (struct sockaddr *)&address, address_size(&address)) != 0) {
         if (s >= 0)
             close(s);
         address = (struct sockaddr_storage){.ss_family = AF_INET};
-        s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (s >= 0 && bind(s, (struct sockaddr *)&address, address_size(&address)) != 0) {
             close(s);
             s = -1;
         }
     }
     socklen_t size = sizeof address;
-    if (s < 0 || listen(s, backlog) != 0 || getsockname(s, (struct sockaddr *)&address, &size) != 0) {
+    if (s < 0 || listen(s, BACKLOG) != 0 || getsockname(s, (struct sockaddr *)&address, &size) != 0) {
         lk_status status = lk_fail(LK_INTERNAL, "cannot listen on a TCP port for the stall watchdog: %s", strerror(errno));
         if (s >= 0)
             close(s);
         return status;
     }
-    /* The port lies at the same place for both families. */
-    list_addresses(call, address.ss_family, ((struct sockaddr_in *)&address)->sin_port);
     *out = s;
-    return LK_OK;
+    /* The port lies at the same place for both families. */
+    return list_addresses(call, address.ss_family, ((struct sockaddr_in *)&address)->sin_port, interface);
 }
 
-static void accept_one(int listener, uint64_t token, lk_star_link *links, int size, int *missing)
+/* ---- rank 0 ---- */
+
+typedef struct gathering {
+    const invitation *call;
+    lk_star_link *links;
+    int size, missing;
+    stranger strangers[MOST_STRANGERS];
+} gathering;
+
+/* Everybody who is at the door; where there is no room, the one who has been silent longest goes. */
+static void let_in(gathering *g, int listener)
 {
-    int s = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-    if (s < 0)
+    for (int s; (s = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0;) {
+        stranger *place = &g->strangers[0];
+        for (int i = 0; i < MOST_STRANGERS && place->socket >= 0; i++)
+            if (g->strangers[i].socket < 0 || g->strangers[i].until < place->until)
+                place = &g->strangers[i];
+        drop(place);
+        *place = (stranger){.socket = s, .connected = true, .until = lk_clock() + seconds_to_introduce};
+    }
+}
+
+/* A rank is answered on one of its connections alone. */
+static void listen_to(gathering *g, stranger *s)
+{
+    progress now = hear(s);
+    if (now == WAITING)
         return;
-    introduction who;
-    bool known = read_all(s, &who, sizeof who, lk_clock() + seconds_to_introduce) && who.token == token && who.rank > 0 &&
-                 who.rank < size && links[who.rank].socket < 0;
-    if (!known || !introduce(s, token, 0)) {
-        close(s);
+    int64_t rank = s->said.rank;
+    bool known = now == INTRODUCED && s->said.token == g->call->token && rank > 0 && rank < g->size && g->links[rank].socket < 0;
+    if (!known || !introduce(s->socket, g->call->token, 0)) {
+        drop(s);
         return;
     }
-    links[who.rank].socket = s;
-    --*missing;
+    g->links[rank].socket = s->socket;
+    s->socket = -1;
+    g->missing--;
+}
+
+static lk_status gather(gathering *g, int listener)
+{
+    double until = lk_clock() + seconds_to_gather;
+    for (int i = 0; i < MOST_STRANGERS; i++)
+        g->strangers[i].socket = -1;
+    while (g->missing > 0 && lk_clock() < until) {
+        struct pollfd polled[MOST_STRANGERS + 1] = {{.fd = listener, .events = POLLIN}};
+        for (int i = 0; i < MOST_STRANGERS; i++) /* poll passes over -1 */
+            polled[i + 1] = (struct pollfd){.fd = g->strangers[i].socket, .events = POLLIN};
+        poll(polled, MOST_STRANGERS + 1, (int)(seconds_to_retry * 1000));
+        let_in(g, listener);
+        for (int i = 0; i < MOST_STRANGERS; i++)
+            if (g->strangers[i].socket >= 0)
+                listen_to(g, &g->strangers[i]);
+    }
+    for (int i = 0; i < MOST_STRANGERS; i++)
+        drop(&g->strangers[i]);
+    if (g->missing == 0)
+        return LK_OK;
+    int first = 1;
+    while (g->links[first].socket >= 0)
+        first++;
+    char where[512];
+    describe(g->call, where, sizeof where);
+    return lk_fail(
+        LK_INTERNAL,
+        "%d ranks, the first of them rank %d, cannot reach rank 0 by TCP at %s for the stall watchdog; allow TCP "
+        "between the nodes, name the network in stall.interface, or run without it (stall.warn_s: 0 and stall.abort_s: 0)",
+        g->missing, first, where);
 }
 
 static lk_status accept_all(int listener, const invitation *call, lk_star_link *links, int size)
 {
-    int missing = size - 1;
-    double until = lk_clock() + seconds_to_gather;
-    while (missing > 0 && wait_for(listener, POLLIN, until))
-        accept_one(listener, call->token, links, size, &missing);
-    if (missing == 0)
-        return LK_OK;
-    int first = 1;
-    while (links[first].socket >= 0)
-        first++;
-    char where[512];
-    describe(call, where, sizeof where);
-    return lk_fail(LK_INTERNAL,
-                   "%d ranks, the first of them rank %d, cannot reach rank 0 by TCP at %s for the stall watchdog; allow TCP "
-                   "between the nodes, or run without it (stall.warn_s: 0 and stall.abort_s: 0)",
-                   missing, first, where);
+    gathering *g = calloc(1, sizeof *g);
+    if (!g)
+        return lk_fail(LK_INTERNAL, "out of memory for the stall watchdog");
+    *g = (gathering){.call = call, .links = links, .size = size, .missing = size - 1};
+    lk_status status = gather(g, listener);
+    free(g);
+    return status;
 }
 
-static int try_address(const struct sockaddr_storage *address, uint64_t token, int rank)
+/* ---- the others ---- */
+
+static void knock(stranger *s, const struct sockaddr_storage *address, double until)
 {
-    int s = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (s < 0)
-        return -1;
+    *s = (stranger){.until = until};
+    s->socket = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (s->socket >= 0 && connect(s->socket, (const struct sockaddr *)address, address_size(address)) != 0 &&
+        errno != EINPROGRESS)
+        drop(s);
+}
+
+/* True if this connection is the one that rank 0 answered. */
+static bool is_answered(stranger *s, short events, const invitation *call, int rank)
+{
     int failure = 0;
     socklen_t size = sizeof failure;
-    introduction answer;
-    bool begun = connect(s, (const struct sockaddr *)address, address_size(address)) == 0 || errno == EINPROGRESS;
-    if (begun && wait_for(s, POLLOUT, lk_clock() + seconds_to_connect) &&
-        getsockopt(s, SOL_SOCKET, SO_ERROR, &failure, &size) == 0 && failure == 0 && introduce(s, token, rank) &&
-        read_all(s, &answer, sizeof answer, lk_clock() + seconds_to_answer) && answer.token == token && answer.rank == 0)
-        return s;
-    close(s);
-    return -1;
+    if (!s->connected && (events & (POLLOUT | POLLERR | POLLHUP))) {
+        s->connected = getsockopt(s->socket, SOL_SOCKET, SO_ERROR, &failure, &size) == 0 && failure == 0 &&
+                       introduce(s->socket, call->token, rank);
+        if (!s->connected)
+            drop(s);
+    }
+    progress now = s->socket >= 0 && s->connected ? hear(s) : WAITING;
+    if (now == INTRODUCED && s->said.token == call->token && s->said.rank == 0)
+        return true;
+    if (now != WAITING)
+        drop(s);
+    return false;
+}
+
+/* All addresses at once; returns the socket that was answered, or -1. */
+static int try_all(const invitation *call, int rank, bool neighbours, stranger *s, struct pollfd *polled, double until)
+{
+    int answered = -1, open = 0;
+    for (int i = 0; i < call->count; i++) {
+        s[i].socket = -1;
+        if (neighbours || !is_loopback(&call->addresses[i]))
+            knock(&s[i], &call->addresses[i], until);
+        open += s[i].socket >= 0;
+    }
+    while (open > 0 && answered < 0 && lk_clock() < until) {
+        for (int i = 0; i < call->count; i++)
+            polled[i] = (struct pollfd){.fd = s[i].socket, .events = s[i].connected ? POLLIN : POLLOUT};
+        poll(polled, (nfds_t)call->count, (int)(seconds_to_retry * 1000));
+        open = 0;
+        for (int i = 0; i < call->count && answered < 0; i++) {
+            if (s[i].socket >= 0 && is_answered(&s[i], polled[i].revents, call, rank)) {
+                answered = s[i].socket;
+                s[i].socket = -1;
+            }
+            open += s[i].socket >= 0;
+        }
+    }
+    for (int i = 0; i < call->count; i++)
+        drop(&s[i]);
+    return answered;
 }
 
 static lk_status connect_to_centre(const invitation *call, int rank, lk_star_link *link)
 {
     char host[HOST_SIZE] = "";
     gethostname(host, sizeof host - 1);
-    bool neighbours = strcmp(host, call->host) == 0;
-    for (int i = 0; i < call->count; i++) {
-        const struct sockaddr_storage *a = &call->addresses[i];
-        bool loopback = a->ss_family == AF_INET ? ntohl(((const struct sockaddr_in *)a)->sin_addr.s_addr) >> 24 == 127
-                                                : IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)a)->sin6_addr);
-        if (loopback && !neighbours)
-            continue;
-        link->socket = try_address(a, call->token, rank);
-        if (link->socket >= 0)
-            return LK_OK;
+    double until = lk_clock() + seconds_to_connect;
+    stranger *strangers = calloc((size_t)call->count + 1, sizeof *strangers);
+    struct pollfd *polled = calloc((size_t)call->count + 1, sizeof *polled);
+    while (strangers && polled && link->socket < 0 && lk_clock() < until) {
+        link->socket = try_all(call, rank, strcmp(host, call->host) == 0, strangers, polled, until);
+        if (link->socket < 0)
+            poll(NULL, 0, (int)(seconds_to_retry * 1000)); /* every address refused: rank 0 had no room */
     }
+    bool memory = strangers && polled;
+    free(strangers);
+    free(polled);
+    if (!memory)
+        return lk_fail(LK_INTERNAL, "out of memory for the stall watchdog");
+    if (link->socket >= 0)
+        return LK_OK;
     char where[512];
     describe(call, where, sizeof where);
     return lk_fail(LK_INTERNAL,
-                   "cannot reach rank 0 by TCP at %s for the stall watchdog; allow TCP between the nodes, or run without "
-                   "it (stall.warn_s: 0 and stall.abort_s: 0)",
+                   "cannot reach rank 0 by TCP at %s for the stall watchdog; allow TCP between the nodes, name the network in "
+                   "stall.interface, or run without it (stall.warn_s: 0 and stall.abort_s: 0)",
                    where);
 }
 
-lk_status lk_star_open(lk_process_group *group, lk_star_link *links)
+/* ---- all of them ---- */
+
+/* From rank 0 to all, whatever the number of addresses. */
+static lk_status send_invitation(lk_process_group *group, invitation *call)
+{
+    struct sockaddr_storage *own = call->addresses;
+    lk_group_broadcast(group, call, sizeof *call, 0);
+    call->addresses = group->rank == 0 ? own : calloc((size_t)call->count + 1, sizeof *call->addresses);
+    LK_TRY(lk_group_agree(group, call->addresses ? LK_OK : lk_fail(LK_INTERNAL, "out of memory for rank 0's addresses")));
+    lk_group_broadcast(group, call->addresses, (size_t)call->count * sizeof *call->addresses, 0);
+    return LK_OK;
+}
+
+lk_status lk_star_open(lk_process_group *group, const char *interface, lk_star_link *links)
 {
     for (int r = 0; r < group->size; r++)
         links[r] = (lk_star_link){.socket = -1};
@@ -231,10 +386,10 @@ lk_status lk_star_open(lk_process_group *group, lk_star_link *links)
         gethostname(call.host, sizeof call.host - 1);
         if (getrandom(&call.token, sizeof call.token, 0) != sizeof call.token)
             call.token = (uint64_t)getpid();
-        status = listen_for(&call, group->size, &listener);
+        status = listen_for(&call, interface, &listener);
     }
     LK_TRY_OR(done, lk_group_agree(group, status));
-    lk_group_broadcast(group, &call, sizeof call, 0);
+    LK_TRY_OR(done, send_invitation(group, &call));
     status =
         group->rank == 0 ? accept_all(listener, &call, links, group->size) : connect_to_centre(&call, group->rank, &links[0]);
     status = lk_group_agree(group, status);
@@ -243,6 +398,7 @@ lk_status lk_star_open(lk_process_group *group, lk_star_link *links)
 done:
     if (listener >= 0)
         close(listener);
+    free(call.addresses);
     return status;
 }
 

@@ -27,9 +27,11 @@ typedef struct lk_star_link {
     char out[sizeof(lk_star_message)]; /* the part of a message that could not be sent yet */
 } lk_star_link;
 
-/* links[size]: on rank 0 links[r] leads to rank r, on other ranks links[0] leads to rank 0; the rest are empty. The addresses
- * travel through the group. LK_INTERNAL on all ranks if one cannot reach rank 0, naming it. Every rank must call. */
-lk_status lk_star_open(lk_process_group *group, lk_star_link *links);
+/* links[size]: on rank 0 links[r] leads to rank r, on other ranks links[0] leads to rank 0; the rest are empty. The addresses of
+ * rank 0 travel through the group: all of them, or those of the network interface of that name ("any": all); the others try them
+ * all at once. Strangers on the port, silent or not, keep nobody waiting. LK_BAD_CONFIG on all ranks if rank 0 has no such
+ * interface, LK_INTERNAL if a rank cannot reach rank 0, naming it. Every rank must call. */
+lk_status lk_star_open(lk_process_group *group, const char *interface, lk_star_link *links);
 void lk_star_close(lk_star_link *links, int size);
 
 /* False if the other end is gone. */

@@ -329,7 +329,7 @@ static double choose_interval(double warn_s, double abort_s)
     return shorter / beats_per_warning < slowest_beat ? shorter / beats_per_warning : slowest_beat;
 }
 
-lk_status lk_watchdog_start(lk_process_group *group, double warn_s, double abort_s, lk_watchdog **out)
+lk_status lk_watchdog_start(lk_process_group *group, double warn_s, double abort_s, const char *interface, lk_watchdog **out)
 {
     *out = NULL;
     if (warn_s <= 0 && abort_s <= 0)
@@ -347,7 +347,7 @@ lk_status lk_watchdog_start(lk_process_group *group, double warn_s, double abort
     char host[HOST_SIZE] = "";
     gethostname(host, sizeof host - 1);
     lk_group_gather(group, host, sizeof host, dog->hosts);
-    LK_TRY_OR(fail, lk_star_open(group, dog->links));
+    LK_TRY_OR(fail, lk_star_open(group, interface, dog->links));
     LK_TRY_OR(fail, lk_group_agree(group, start_thread(dog)));
     *out = dog;
     return LK_OK;

@@ -115,6 +115,7 @@ typedef struct lk_config {
     } collectives;
     struct {
         double warn_s, abort_s;
+        char interface[LK_CONFIG_TEXT];
     } stall;
 } lk_config;
 

@@ -76,7 +76,8 @@
     X(collectives.bucket_mb, DOUBLE, "25", 0.001, 4096, "", DIGITS, "megabytes of gradients exchanged at a time")                \
     X(collectives.dtype, CHOICE, "f32", 0, 0, "f32", SAME, "what gradients are summed in over ranks")                            \
     X(stall.warn_s, DOUBLE, "30", 0.1, 1e6, "", ANY, "seconds without progress before a warning names the ranks")                \
-    X(stall.abort_s, DOUBLE, "300", 0.2, 1e7, "", ANY, "seconds without progress before the job ends with 75")
+    X(stall.abort_s, DOUBLE, "300", 0.2, 1e7, "", ANY, "seconds without progress before the job ends with 75")                   \
+    X(stall.interface, TEXT, "any", 0, 0, "", ANY, "network interface by which ranks reach rank 0, such as ib0")
 
 typedef enum lk_key_type {
     LK_KEY_INT,

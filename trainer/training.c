@@ -201,7 +201,7 @@ lk_status lk_training_open(lk_training *t, const lk_config *config, lk_process_g
     LK_TRY(lk_resume(t, resume));
     LK_TRY(lk_group_agree(group, lk_save_start(t)));
     LK_TRY(lk_group_agree(group, start_loader(t)));
-    return lk_watchdog_start(group, config->stall.warn_s, config->stall.abort_s, &t->dog);
+    return lk_watchdog_start(group, config->stall.warn_s, config->stall.abort_s, config->stall.interface, &t->dog);
 }
 
 void lk_training_close(lk_training *t)

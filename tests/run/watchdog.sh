@@ -43,6 +43,10 @@ expect 'likeness: error: no progress for 3\.[0-9] s; waiting for rank 1 on [^ ]+
 stall 1 die 137
 expect 'likeness: error: rank 1 on [^ ]+ \(step [0-5], phase [a-z]+\) is gone; the job ends'
 
+# Connections of others to the port of the watchdog.
+timeout -s KILL 60 mpirun --oversubscribe -n 3 "$program" strangers >out 2>&1 || fail "strangers: exit code $?"
+expect '3 ranks: strangers kept nobody waiting'
+
 # By itself.
 timeout 20 "$program" stall 0 hang >out 2>&1
 code=$?

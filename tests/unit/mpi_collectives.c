@@ -6,18 +6,24 @@
  *     mpi_collectives stall RANK HOW    steps under a watchdog that warns after 1 s and ends the job after 3 s. In step 5 that
  *                                       rank meets its fate: stop (SIGSTOP), die (SIGKILL), hang (in phase data, its threads
  *                                       go on), slow (for 2 s, then all goes on to the end), or none
+ *     mpi_collectives strangers         the watchdog's connections, while silent and lying strangers crowd rank 0's port
  */
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "collectives/buckets.h"
+#include "collectives/star.h"
 #include "collectives/tree_sum.h"
 #include "collectives/watchdog.h"
 
+#include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static lk_process_group group;
@@ -215,12 +221,12 @@ static void check_agreement(void)
 static void check_watch_ends(void)
 {
     lk_watchdog *dog;
-    CHECK(lk_watchdog_start(&group, 0, 0, &dog) == LK_OK && dog == NULL);
+    CHECK(lk_watchdog_start(&group, 0, 0, "any", &dog) == LK_OK && dog == NULL);
     lk_watchdog_report(dog, 1, LK_PHASE_DATA);
     lk_watchdog_stop(dog);
     lk_random r = lk_random_make(4, (uint64_t)group.rank);
     for (int i = 0; i < 40; i++) {
-        CHECK(lk_watchdog_start(&group, 30, 60, &dog) == LK_OK);
+        CHECK(lk_watchdog_start(&group, 30, 60, "any", &dog) == LK_OK);
         lk_watchdog_report(dog, i, LK_PHASE_DATA);
         dawdle(&r);
         lk_watchdog_stop(dog);
@@ -269,7 +275,7 @@ enum { STALL_STEPS = 60, FATAL_STEP = 5 };
 static lk_status stall_on(int rank, const char *how)
 {
     lk_watchdog *dog;
-    LK_TRY(lk_watchdog_start(&group, 1, 3, &dog));
+    LK_TRY(lk_watchdog_start(&group, 1, 3, "any", &dog));
     bool early = strcmp(how, "hang") == 0;
     for (int step = 0; step < STALL_STEPS; step++) {
         bool now = step == FATAL_STEP && group.rank == rank;
@@ -296,6 +302,95 @@ static lk_status stall_on(int rank, const char *how)
     return LK_OK;
 }
 
+/* ---- strangers on the port ---- */
+
+enum { MOST_FILES = 256, SILENT = 50, LYING = 20 };
+
+typedef struct crowd {
+    bool listened[MOST_FILES]; /* MPI's sockets, before the star has its own */
+    int sockets[SILENT + LYING];
+} crowd;
+
+static bool listens(int fd)
+{
+    int value = 0;
+    socklen_t size = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &size) == 0 && value != 0;
+}
+
+/* Waits for the star's socket and connects to it more often than it has ranks. */
+static void *crowd_in(void *argument)
+{
+    crowd *c = argument;
+    int door = -1;
+    for (; door < 0; usleep(1000))
+        for (int fd = 0; fd < MOST_FILES; fd++)
+            if (!c->listened[fd] && listens(fd))
+                door = fd;
+    struct sockaddr_storage at = {0};
+    socklen_t size = sizeof at;
+    CHECK(getsockname(door, (struct sockaddr *)&at, &size) == 0);
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = ((struct sockaddr_in *)&at)->sin_port};
+    here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    for (int i = 0; i < SILENT + LYING; i++) {
+        c->sockets[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        CHECK(c->sockets[i] >= 0 && connect(c->sockets[i], (struct sockaddr *)&here, sizeof here) == 0);
+        const int64_t lie[2] = {12345, 1}; /* not the token; a rank that there is */
+        if (i >= SILENT)
+            CHECK(send(c->sockets[i], lie, sizeof lie, MSG_NOSIGNAL) == sizeof lie);
+    }
+    return NULL;
+}
+
+static void check_messages(lk_star_link *links)
+{
+    lk_star_message message = {.kind = 7, .step = group.rank};
+    if (group.rank != 0)
+        CHECK(lk_star_send(&links[0], &message));
+    double until = lk_clock() + 20;
+    for (int r = 1; r < group.size && group.rank == 0; r++) {
+        lk_star_event event;
+        while ((event = lk_star_receive(&links[r], &message)) == LK_STAR_NOTHING && lk_clock() < until)
+            usleep(1000);
+        CHECK(event == LK_STAR_MESSAGE && message.kind == 7 && message.step == r);
+    }
+    lk_group_barrier(&group);
+}
+
+static lk_status meet_strangers(void)
+{
+    static crowd c;
+    lk_star_link links[64];
+    pthread_t thread;
+    for (int fd = 0; fd < MOST_FILES; fd++)
+        c.listened[fd] = listens(fd);
+    lk_group_barrier(&group);
+    if (group.rank == 0)
+        CHECK(pthread_create(&thread, NULL, crowd_in, &c) == 0);
+    else
+        sleep(1); /* the strangers come first */
+    double begun = lk_clock();
+    LK_TRY(lk_star_open(&group, "any", links));
+    CHECK(lk_clock() - begun < 10); /* each of them would be heard for 3 s */
+    check_messages(links);
+    if (group.rank == 0) {
+        CHECK(pthread_join(thread, NULL) == 0);
+        char byte;
+        for (int i = 0; i < SILENT + LYING; i++) {
+            CHECK(recv(c.sockets[i], &byte, 1, 0) <= 0); /* dropped, and told nothing */
+            close(c.sockets[i]);
+        }
+    }
+    lk_star_close(links, group.size);
+    LK_TRY(lk_star_open(&group, "lo", links));
+    check_messages(links);
+    lk_star_close(links, group.size);
+    CHECK(lk_star_open(&group, "nosuch0", links) == LK_BAD_CONFIG && strstr(lk_error_text(), "no network interface 'nosuch0'"));
+    if (group.rank == 0)
+        printf("%d ranks: strangers kept nobody waiting\n", group.size);
+    return LK_OK;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "check";
@@ -313,6 +408,8 @@ int main(int argc, char **argv)
         status = abort_on(rank);
     else if (strcmp(what, "stall") == 0)
         status = stall_on(rank, argc > 3 ? argv[3] : "none");
+    else if (strcmp(what, "strangers") == 0)
+        status = meet_strangers();
     else
         status = lk_fail(LK_USAGE, "mpi_collectives: there is no test '%s'", what);
     lk_group_close(&group);
