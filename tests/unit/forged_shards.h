@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { FORGE_MAX_BLOCKS = 64, FORGE_MAX_BLOCK_BYTES = 8192, FORGE_SUPERBLOCK_BYTES = 44 };
+enum { FORGE_MAX_BLOCKS = 64, FORGE_MAX_BLOCK_BYTES = 4096, FORGE_SUPERBLOCK_BYTES = 44 };
 
 /* A block of metadata: its checksum follows its `size` bytes. */
 typedef struct forge_block {
