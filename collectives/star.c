@@ -120,8 +120,8 @@ static bool is_bridge(const char *interface)
     return access(path, F_OK) == 0;
 }
 
-/* Of what class an address of this host is, in the order in which they are listed; -1: of no use to others. Link-local ones need a
- * scope that another host cannot know. */
+/* Of what class an address of this host is, in the order in which they are listed; -1: of no use to others. Link-local ones
+ * need a scope that another host cannot know. */
 enum { LOOPBACK, ROUTABLE, BRIDGE, CLASSES };
 static int classify(const struct ifaddrs *i, sa_family_t family, const char *interface)
 {

@@ -45,8 +45,8 @@ const char *lk_phase_name(lk_phase phase);
 
 typedef struct lk_watchdog lk_watchdog;
 
-/* Seconds; 0 for either means never, for both that there is no watchdog (*out = NULL). `interface` is lk_star_open's. `group` must
- * outlive it. LK_INTERNAL if a rank cannot reach rank 0 by TCP. Every rank must call. */
+/* Seconds; 0 for either means never, for both that there is no watchdog (*out = NULL). `interface` is lk_star_open's. `group`
+ * must outlive it. LK_INTERNAL if a rank cannot reach rank 0 by TCP. Every rank must call. */
 lk_status lk_watchdog_start(lk_process_group *group, double warn_s, double abort_s, const char *interface, lk_watchdog **out);
 
 /* Says where this rank is. Every report is a sign of progress, also of the same step and phase: within a long phase (a

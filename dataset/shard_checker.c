@@ -317,7 +317,8 @@ static char state_of(pid_t process)
     return name_end && name_end[1] == ' ' ? name_end[2] : '?';
 }
 
-/* A process that waits for a dead disk cannot be killed; it is left to init. Returns what waitpid() says, -1 if it does not end. */
+/* A process that waits for a dead disk cannot be killed; it is left to init. Returns what waitpid() says, -1 if it does not
+ * end. */
 static int end_process(lk_shard_checker *c, bool kill_it)
 {
     enum { PATIENCE_MS = 2000 };

@@ -1,8 +1,8 @@
-/* libhdf5 in a process of its own. Files with forged metadata make libhdf5 read past its buffers, so no file that is there already
- * is shown to it in this process: a child does that, this program again, which runs before main() of whatever program it is
- * linked into. It gets open files over a socket and hands back layout and texts. It has no other descriptor, can open and write
- * no file and make no core; memory, computing time and the wait for an answer are limited; it does not get
- * this process's environment, and signals for the job pass it by. It ends with the socket.
+/* libhdf5 in a process of its own. Files with forged metadata make libhdf5 read past its buffers, so no file that is there
+ * already is shown to it in this process: a child does that, this program again, which runs before main() of whatever program
+ * it is linked into. It gets open files over a socket and hands back layout and texts. It has no other descriptor, can open
+ * and write no file and make no core; memory, computing time and the wait for an answer are limited; it does not get this
+ * process's environment, and signals for the job pass it by. It ends with the socket.
  *
  * One checker serves any number of files, one after the other. What it says is untrusted: callers judge all of it.
  *

@@ -75,10 +75,10 @@ typedef struct lk_shard {
     uint64_t *jpeg_offsets;                               /* [count + 1], NULL for raw pixels */
 } lk_shard;
 
-/* Opens the file and gives it to the checker; then, in the order of these calls, has the checker's word for it judged and loads the
- * index. Between the two, up to LK_SHARD_CHECKER_WINDOW files. With *schema NULL the shard's own is put there, owned by the caller
- * even when a later check fails; otherwise the shard's must equal it, which came from `schema_origin`. After a failure to open
- * there is nothing to close, after one of judging there is. */
+/* Opens the file and gives it to the checker; then, in the order of these calls, has the checker's word for it judged and
+ * loads the index. Between the two, up to LK_SHARD_CHECKER_WINDOW files. With *schema NULL the shard's own is put there,
+ * owned by the caller even when a later check fails; otherwise the shard's must equal it, which came from `schema_origin`.
+ * After a failure to open there is nothing to close, after one of judging there is. */
 lk_status lk_shard_open_file(lk_shard_checker *checker, const char *path, lk_shard *out);
 lk_status lk_shard_judge(lk_shard_checker *checker, lk_schema **schema, const char *schema_origin, lk_shard *shard);
 /* Both for one; nothing to close after a failure. */

@@ -49,9 +49,9 @@ void lk_shard_texts_free(lk_shard_texts *texts);
 /* Names of the arrays in the file (docs/formats.md). */
 extern const char *const lk_layout_names[LK_LAYOUT_ARRAYS];
 
-/* Of the file open as `fd`. Calls libhdf5 on what anybody may have made, so it belongs into the checker. The caller frees the texts,
- * which are NULL after a failure. Sentences do not name the file. LK_BAD_DATA: not a shard, or damaged; LK_IO: reading failed with *io_error (an errno),
- * the file may be whole. */
+/* Of the file open as `fd`. Calls libhdf5 on what anybody may have made, so it belongs into the checker. The caller frees the
+ * texts, which are NULL after a failure. Sentences do not name the file. LK_BAD_DATA: not a shard, or damaged; LK_IO: reading
+ * failed with *io_error (an errno), the file may be whole. */
 lk_status lk_shard_layout_read(int fd, lk_shard_layout *out, lk_shard_texts *texts, int *io_error);
 
 #endif

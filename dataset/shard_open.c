@@ -1,6 +1,6 @@
-/* Opening a shard (shard_format.h): what the checker says that HDF5 says is judged against the format and the file's size before memory is taken
- * for it or a byte of it is trusted. HDF5 checks its own metadata (format bounds V110: every block has a checksum; a file cut
- * short is refused). */
+/* Opening a shard (shard_format.h): what the checker says that HDF5 says is judged against the format and the file's size
+ * before memory is taken for it or a byte of it is trusted. HDF5 checks its own metadata (format bounds V110: every block has
+ * a checksum; a file cut short is refused). */
 #include "base/file.h"
 #include "base/hash.h"
 #include "dataset/shard_format.h"
