@@ -59,6 +59,7 @@ lk_status lk_dataset_open(const char *const *paths, int count, lk_dataset **out)
 void lk_dataset_close(lk_dataset *dataset);
 
 int64_t lk_dataset_count(const lk_dataset *dataset);
+int64_t lk_dataset_count_of(const lk_dataset *dataset, int path); /* what paths[path] of lk_dataset_open gave */
 int lk_dataset_size(const lk_dataset *dataset); /* S: pictures are S x S */
 const lk_schema *lk_dataset_schema(const lk_dataset *dataset);
 

@@ -16,6 +16,7 @@ struct lk_dataset {
     lk_shard *shards;
     int64_t *first; /* number of each shard's first sample */
     int shard_count;
+    size_t *until; /* [paths] how many shards lie before the end of each path that was given */
     int64_t count;
     uint64_t content_hash;
 };
@@ -113,9 +114,13 @@ lk_status lk_dataset_open_through(lk_shard_checker *checker, const char *const *
         return lk_fail(LK_USAGE, "a data set needs at least one folder or shard");
     lk_names list = {0};
     lk_dataset *set = calloc(1, sizeof *set);
-    lk_status status = set ? LK_OK : lk_fail(LK_INTERNAL, "%s: out of memory", paths[0]);
-    for (int i = 0; i < count && status == LK_OK; i++)
+    if (set)
+        set->until = calloc((size_t)count, sizeof *set->until);
+    lk_status status = set && set->until ? LK_OK : lk_fail(LK_INTERNAL, "%s: out of memory", paths[0]);
+    for (int i = 0; i < count && status == LK_OK; i++) {
         status = list_shards(paths[i], &list);
+        set->until[i] = list.count;
+    }
     if (status == LK_OK)
         status = add_shards(set, checker, &list);
     if (status == LK_OK)
@@ -148,12 +153,21 @@ void lk_dataset_close(lk_dataset *set)
     lk_schema_free(set->schema);
     free(set->shards);
     free(set->first);
+    free(set->until);
     free(set);
 }
 
 int64_t lk_dataset_count(const lk_dataset *set)
 {
     return set->count;
+}
+
+int64_t lk_dataset_count_of(const lk_dataset *set, int path)
+{
+    int64_t count = 0;
+    for (size_t i = path > 0 ? set->until[path - 1] : 0; i < set->until[path]; i++)
+        count += set->shards[i].count;
+    return count;
 }
 
 int lk_dataset_size(const lk_dataset *set)

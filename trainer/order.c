@@ -8,7 +8,7 @@ int lk_training_indices(const void *context, int64_t number, int batch_size, int
     int64_t position = step % o->steps_per_epoch * o->global_batch + (int64_t)o->rank * (o->global_batch / o->ranks) +
                        number % o->accumulation * o->micro_batch;
     for (int i = 0; i < batch_size; i++)
-        indices[i] = lk_sampler_at(&o->sampler, epoch, position + i);
+        indices[i] = lk_mixture_at(&o->mixture, epoch, position + i);
     return batch_size;
 }
 

@@ -1,5 +1,5 @@
 /* Which samples a rank's batches hold. Training: global batch g of an epoch is positions g*B .. (g+1)*B-1 of the epoch's
- * permutation; rank r takes the r-th contiguous slice of it, cut into micro-batches. Validation: batches of fixed size over the
+ * mixture; rank r takes the r-th contiguous slice of it, cut into micro-batches. Validation: batches of fixed size over the
  * whole set in order, rank r takes a contiguous run of batches, so every sample is seen exactly once and batch boundaries do not
  * depend on the number of ranks.
  */
@@ -8,13 +8,13 @@
 
 #include "base/error.h"
 #include "configs/config.h"
-#include "dataset/sampler.h"
+#include "dataset/mixture.h"
 #include "dataset/shard.h"
 
 #include <stdint.h>
 
 typedef struct lk_training_order {
-    lk_sampler sampler;
+    lk_mixture mixture;
     int global_batch, micro_batch;
     int rank, ranks;
     int64_t steps_per_epoch; /* whole global batches: the tail of an epoch is left out */

@@ -57,6 +57,17 @@ static bool sums_in_tree(const lk_training *t)
     return lk_is_power_of_two(t->order.accumulation) && lk_is_power_of_two(t->group->size);
 }
 
+static lk_status mix_sets(lk_training *t)
+{
+    const lk_config *c = t->config;
+    const lk_shared_paths *train = &c->data.train;
+    int64_t counts[LK_CONFIG_PATHS];
+    for (int i = 0; i < train->paths.count; i++)
+        counts[i] = lk_dataset_count_of(t->train_set, i);
+    return lk_mixture_make(train->paths.count, counts, train->shares[0] > 0 ? train->shares : NULL, (uint64_t)c->run.seed,
+                           c->train.shuffle, &t->order.mixture);
+}
+
 /* The order of training, and how long it is. */
 static lk_status plan_steps(lk_training *t)
 {
@@ -68,7 +79,6 @@ static lk_status plan_steps(lk_training *t)
                        c->train.global_batch, c->train.micro_batch, t->group->size);
     int64_t count = lk_dataset_count(t->train_set);
     t->order = (lk_training_order){
-        .sampler = {.count = count, .seed = (uint64_t)c->run.seed, .shuffle = c->train.shuffle},
         .global_batch = c->train.global_batch,
         .micro_batch = c->train.micro_batch,
         .rank = t->group->rank,
@@ -76,6 +86,7 @@ static lk_status plan_steps(lk_training *t)
         .steps_per_epoch = count / c->train.global_batch,
         .accumulation = c->train.global_batch / pass,
     };
+    LK_TRY(mix_sets(t));
     t->total_steps = c->train.steps > 0 ? c->train.steps : c->train.epochs * t->order.steps_per_epoch;
     if (c->train.reproducible && !sums_in_tree(t))
         return lk_fail(
