@@ -4,6 +4,9 @@
 #include "base/log.h"
 #include "collectives/star.h"
 
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -25,6 +28,9 @@ static const double grace_seconds = 2;
 static const double beats_per_warning = 5, beats_missing = 3;
 static const double slowest_beat = 1;
 static const double looks_per_beat = 10;
+
+/* Bytes in a beat that show that files are read or written: more than threads in the background may move. */
+enum { LEAST_BYTES = 4096 };
 
 enum message_kind { BEAT = 1, LEAVING, ABORT };
 
@@ -60,6 +66,8 @@ struct lk_watchdog {
     /* Of the thread alone: */
     double now, next_beat;
     uint64_t told;   /* the reports that the last beat knew of */
+    uint64_t moved;  /* bytes that the process had read and written at the last beat */
+    uint64_t looks;  /* bytes that looking for them read itself */
     double abort_at; /* 0: no end is set */
     bool warned;
 };
@@ -104,10 +112,23 @@ static bool is_silent(const lk_watchdog *dog, const peer *p)
     return dog->now - p->heard >= beats_missing * dog->interval;
 }
 
-static double still(const lk_watchdog *dog, const peer *p)
+/* Seconds without progress. Ranks wait for each other, so those that are there make progress as long as one of them reports; a
+ * rank that is silent stands for itself. Whether a rank reports is for rank 0 to judge; the others only see whether rank 0 is
+ * there. */
+static double still(const lk_watchdog *dog)
 {
-    /* Whether a rank reports is for rank 0 to judge; the others only see whether rank 0 is there. */
-    return dog->now - (dog->group->rank == 0 && !p->leaving ? p->moved : p->heard);
+    double longest = 0, shortest = INFINITY;
+    for (int i = 0; i < dog->peer_count; i++) {
+        const peer *p = &dog->peers[i];
+        bool judged = dog->group->rank == 0 && !p->leaving;
+        if (p->gone)
+            continue;
+        if (judged && !is_silent(dog, p))
+            shortest = fmin(shortest, dog->now - p->moved);
+        else
+            longest = fmax(longest, dog->now - (judged ? p->moved : p->heard));
+    }
+    return isfinite(shortest) ? fmax(longest, shortest) : longest;
 }
 
 static bool is_earlier(const peer *a, const peer *b)
@@ -178,10 +199,7 @@ static void check_ranks(lk_watchdog *dog)
 {
     if (dog->abort_at > 0)
         return;
-    double longest = 0;
-    for (int i = 0; i < dog->peer_count; i++)
-        if (!dog->peers[i].gone && still(dog, &dog->peers[i]) > longest)
-            longest = still(dog, &dog->peers[i]);
+    double longest = still(dog);
     char sentence[SENTENCE_SIZE] = "";
     if (dog->abort_s > 0 && longest >= dog->abort_s) {
         describe_stall(dog, longest, sentence);
@@ -229,6 +247,32 @@ static void listen_to_all(lk_watchdog *dog)
     }
 }
 
+/* Between two reports of these a rank may read or write files for as long as the disk likes. */
+static bool moves_bytes(lk_phase phase)
+{
+    return phase == LK_PHASE_START || phase == LK_PHASE_SAVE;
+}
+
+/* Counts the bytes that the process read and wrote since the last beat as a report. */
+static void note_bytes(lk_watchdog *dog)
+{
+    char text[256] = "";
+    uint64_t in = 0, out = 0;
+    if (!moves_bytes((lk_phase)(atomic_load(&dog->position) & 0xff)))
+        return;
+    int file = open("/proc/self/io", O_RDONLY | O_CLOEXEC);
+    ssize_t got = file < 0 ? -1 : read(file, text, sizeof text - 1);
+    if (file >= 0)
+        close(file);
+    if (got <= 0 || sscanf(text, "rchar: %" SCNu64 " wchar: %" SCNu64, &in, &out) != 2)
+        return; /* a system that does not count them */
+    uint64_t moved = in + out - dog->looks;
+    dog->looks += (uint64_t)got;
+    if (moved - dog->moved >= LEAST_BYTES)
+        atomic_fetch_add(&dog->count, 1);
+    dog->moved = moved;
+}
+
 static void beat(lk_watchdog *dog)
 {
     uint64_t position = atomic_load(&dog->position);
@@ -271,6 +315,8 @@ static void *watch(void *argument)
         dog->now += passed < 2 * dog->interval ? passed : 2 * dog->interval;
         last_turn = turn;
         listen_to_all(dog);
+        if (dog->now >= dog->next_beat)
+            note_bytes(dog);
         if (dog->now >= dog->next_beat || atomic_load(&dog->count) != dog->told)
             beat(dog);
         check_ranks(dog);

@@ -10,10 +10,13 @@
  * the main thread.
  *
  * Rank 0 sees who is silent (stopped, or its network is gone), whose connection closed (dead), and who does not report while
- * its thread still beats (hangs). If no report came from a rank for warn_s, one line names the ranks that the others wait for:
- * the silent ones, or if none is silent those in the earliest step and phase. After abort_s the job ends with exit code 75 on
- * every rank. A dead rank ends it at once. Rank 0's beats flow back, and when they stop the others do the same; one rank on
- * each host speaks.
+ * its thread still beats (hangs). If no rank reported for warn_s, or one was silent for so long, one line names the ranks that
+ * the others wait for: the silent ones, or if none is silent those in the earliest step and phase. After abort_s the job ends
+ * with exit code 75 on every rank. A dead rank ends it at once. Rank 0's beats flow back, and when they stop the others do the
+ * same; one rank on each host speaks.
+ *
+ * In the phases start and save, in which ranks open and write files, the bytes that the process reads and writes count as
+ * reports (/proc/self/io): a slow disk is no stall as long as it moves.
  *
  * Time in which the watchdog itself did not run (the whole job was suspended) does not count.
  */
@@ -25,7 +28,7 @@
 
 #include <stdint.h>
 
-/* In the order of a step. */
+/* In the order of a step; "wait": this rank is through and waits for the others. */
 #define LK_PHASE_TABLE(X)                                                                                                        \
     X(LK_PHASE_START, "start")                                                                                                   \
     X(LK_PHASE_DATA, "data")                                                                                                     \
@@ -33,7 +36,8 @@
     X(LK_PHASE_BACKWARD, "backward")                                                                                             \
     X(LK_PHASE_REDUCE, "reduce")                                                                                                 \
     X(LK_PHASE_VALIDATE, "validate")                                                                                             \
-    X(LK_PHASE_SAVE, "save")
+    X(LK_PHASE_SAVE, "save")                                                                                                     \
+    X(LK_PHASE_WAIT, "wait")
 
 typedef enum lk_phase {
 #define LK_PHASE_ENUM(name, text) name,
@@ -50,7 +54,7 @@ typedef struct lk_watchdog lk_watchdog;
 lk_status lk_watchdog_start(lk_process_group *group, double warn_s, double abort_s, const char *interface, lk_watchdog **out);
 
 /* Says where this rank is. Every report is a sign of progress, also of the same step and phase: within a long phase (a
- * validation, a big file) report again and again, on whichever rank is at work. Costs two atomic stores; from one thread at a
+ * validation) report again and again, on whichever rank is at work. Costs two atomic stores; from one thread at a
  * time. NULL is fine. */
 void lk_watchdog_report(lk_watchdog *dog, int64_t step, lk_phase phase);
 

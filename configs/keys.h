@@ -19,7 +19,7 @@
 #define LK_KEY_TABLE(X)                                                                                                          \
     X(run.dir, TEXT, NULL, 0, 0, "", ANY, "folder of the run: checkpoints, metrics, samples")                                    \
     X(run.seed, INT64, "1", 0, LK_KEY_WHOLE, "", SAME, "first weights, order of samples")                                        \
-    X(run.signals, LIST, "[USR1, USR2, TERM]", 0, 0, "USR1|USR2|TERM|HUP|INT|XCPU", ANY, "on these, save and exit 75")           \
+    X(run.signals, LIST, "[USR1, USR2, TERM, HUP]", 0, 0, "USR1|USR2|TERM|HUP|INT|XCPU", ANY, "on these, save and exit 75")      \
     X(data.train, SHARED, NULL, 0, 0, "", SAME, "folders of shards to learn from, or {path, share} of each")                     \
     X(data.val, LIST, NULL, 0, 0, "", SAME, "folders of shards to validate on")                                                  \
     X(data.threads, INT, "2", 1, 64, "", ANY, "reading threads of a rank")                                                       \
@@ -65,7 +65,7 @@
     X(train.reproducible, BOOL, "false", 0, 0, "", SAME, "the same digits on 1, 2, 4 ... ranks")                                 \
     X(train.converge.patience, INT, "5", 0, 1e6, "", ANY, "validations without a better F before the end; 0: never")             \
     X(train.converge.min_delta, DOUBLE, "1e-4", 0, 1e6, "", ANY, "what counts as better")                                        \
-    X(train.nonfinite, CHOICE, "stop", 0, 0, "stop|skip", ANY, "a loss or gradient that is not finite")                          \
+    X(train.nonfinite, CHOICE, "stop", 0, 0, "stop|skip", ANY, "a loss, gradient or validation that is not finite")              \
     X(train.max_skips, INT, "10", 1, 1e9, "", ANY, "nonfinite skip: stop after so many")                                         \
     X(validate.every_epochs, INT, "1", 0, 1e6, "", ANY, "epochs between validations; 0: at the end only")                        \
     X(validate.samples, INT, "16", 0, 1024, "", ANY, "faces in the sample pictures; 0: none")                                    \

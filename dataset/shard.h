@@ -60,7 +60,7 @@ void lk_dataset_close(lk_dataset *dataset);
 
 int64_t lk_dataset_count(const lk_dataset *dataset);
 int64_t lk_dataset_count_of(const lk_dataset *dataset, int path); /* what paths[path] of lk_dataset_open gave */
-int lk_dataset_size(const lk_dataset *dataset); /* S: pictures are S x S */
+int lk_dataset_size(const lk_dataset *dataset);                   /* S: pictures are S x S */
 const lk_schema *lk_dataset_schema(const lk_dataset *dataset);
 
 /* Reads sample i into caller memory: image S*S*3, continuous [nc], discrete [groups]; key may be NULL. Verifies its checksum,

@@ -23,11 +23,12 @@ static lk_status check_same_run(const lk_training *t, const char *path, const lk
     return LK_OK;
 }
 
-/* Rank 0's part: finds the checkpoint and loads it. */
-static lk_status load_checkpoint(lk_training *t, const char *resume)
+lk_status lk_resume_load(lk_training *t, const char *resume)
 {
     char path[LK_PATH_SIZE] = "";
     lk_checkpoint_info info = {0};
+    if (t->group->rank != 0)
+        return LK_OK;
     if (strcmp(resume, "auto") == 0) {
         LK_TRY(lk_checkpoint_find(t->config->run.dir, path, &info));
     } else if (strcmp(resume, "never") != 0) {
@@ -50,11 +51,10 @@ static lk_status load_checkpoint(lk_training *t, const char *resume)
     return status;
 }
 
-/* Takes the run over, now that nothing speaks against going on. Checkpoints later than the one resumed from, damaged or given up,
- * would be taken for the newest next time. */
-static lk_status take_over(lk_training *t)
+/* Checkpoints later than the one resumed from, damaged or given up, would be taken for the newest next time. */
+lk_status lk_resume_take_over(lk_training *t)
 {
-    LK_TRY(lk_run_open(t->config, t->group->rank == 0, t->state.step, &t->run));
+    LK_TRY(lk_run_open(t->config, t->group->rank == 0, t->state.step, lk_training_validation_due(t), &t->run));
     if (t->group->rank != 0)
         return LK_OK;
     int64_t *steps = NULL;
@@ -68,8 +68,7 @@ static lk_status take_over(lk_training *t)
     return status;
 }
 
-/* Every rank goes on from rank 0's state, weights and optimizer. */
-static void share_state(lk_training *t)
+void lk_resume_share(lk_training *t)
 {
     lk_weights *w = t->task->weights;
     lk_group_broadcast(t->group, &t->state, sizeof t->state, 0);
@@ -78,11 +77,4 @@ static void share_state(lk_training *t)
         lk_group_broadcast(t->group, t->optimizer.buffers[i], w->total * sizeof(float), 0);
     t->optimizer.step = t->state.updates;
     lk_weights_refresh(w);
-}
-
-lk_status lk_resume(lk_training *t, const char *resume)
-{
-    LK_TRY(lk_group_agree(t->group, t->group->rank == 0 ? load_checkpoint(t, resume) : LK_OK));
-    share_state(t);
-    return lk_group_agree(t->group, take_over(t));
 }

@@ -5,10 +5,13 @@
 #include "base/error.h"
 #include "trainer/training.h"
 
-/* Rank 0 finds the checkpoint that `resume` names (train.h), compares it with the configuration and the data, and loads it; every
- * rank gets its state, weights and optimizer. Only then, when nothing speaks against going on, is the run taken over: a start
- * that is refused leaves it to whoever works on it. Every rank must call, with everything but run, saver and loader open; errors
- * are everyone's. */
-lk_status lk_resume(lk_training *t, const char *resume);
+/* Three parts, in this order, once everything but run, saver and loader is open. Rank 0 finds the checkpoint that `resume` names
+ * (train.h), compares it with the configuration and the data, and loads it; other ranks do nothing. */
+lk_status lk_resume_load(lk_training *t, const char *resume);
+/* Every rank gets rank 0's state, weights and optimizer. Every rank must call. */
+void lk_resume_share(lk_training *t);
+/* Takes the run over, now that nothing speaks against going on: a start that is refused leaves it to whoever works on it. Every
+ * rank must call, for its own part. */
+lk_status lk_resume_take_over(lk_training *t);
 
 #endif

@@ -26,7 +26,7 @@ lk_status lk_save_commit(lk_training *t)
 {
     lk_saver_report r;
     LK_TRY(lk_run_still_ours(t->run));
-    if (lk_saver_commit(t->saver, &r) != LK_OK) {
+    if (lk_saver_commit(t->saver, t->state.best_step, &r) != LK_OK) {
         lk_warn("step %" PRId64 ": no checkpoint: %s", r.step, lk_error_text());
         return LK_OK;
     }
@@ -48,31 +48,51 @@ bool lk_save_is_written(lk_training *t)
 
 lk_status lk_save_settle(lk_training *t)
 {
-    lk_watchdog_report(t->dog, t->state.step, LK_PHASE_SAVE);
-    if (t->saver)
+    if (t->saver) {
+        lk_watchdog_report(t->dog, t->state.step, LK_PHASE_SAVE);
         lk_saver_wait(t->saver);
+    }
     bool written = lk_save_is_written(t);
+    lk_watchdog_report(t->dog, t->state.step, LK_PHASE_WAIT);
     lk_group_barrier(t->group);
     return lk_group_agree(t->group, written ? lk_save_commit(t) : LK_OK);
 }
 
-void lk_save_take(lk_training *t)
+lk_status lk_save_take(lk_training *t)
 {
+    const lk_weights *w = t->task->weights;
     lk_watchdog_report(t->dog, t->state.step, LK_PHASE_SAVE);
+    const char *name = lk_weights_find_nonfinite(w, w->values);
+    if (name)
+        return lk_fail(LK_BAD_DATA,
+                       "step %" PRId64 ": the weight %s is not finite and is not saved; lower optimizer.lr, set "
+                       "optimizer.clip_norm, and go on from the checkpoint before",
+                       t->state.step, name);
     t->saved_at = lk_clock();
     lk_saver_take(t->saver, &t->state);
+    return LK_OK;
 }
 
 lk_status lk_save_now(lk_training *t)
 {
     LK_TRY(lk_save_settle(t));
-    if (t->saver && lk_saver_last(t->saver) != t->state.step)
-        lk_save_take(t);
-    LK_TRY(lk_save_settle(t));
     bool saved = !t->saver || lk_saver_last(t->saver) == t->state.step;
+    LK_TRY(lk_group_agree(t->group, saved ? LK_OK : lk_save_take(t)));
+    LK_TRY(lk_save_settle(t));
+    saved = !t->saver || lk_saver_last(t->saver) == t->state.step;
     return lk_group_agree(
         t->group,
         saved ? LK_OK : lk_fail(LK_IO, "step %" PRId64 " could not be saved; the checkpoint before it stays", t->state.step));
+}
+
+lk_status lk_save_note_best(lk_training *t)
+{
+    if (!t->saver)
+        return LK_OK;
+    LK_TRY(lk_run_still_ours(t->run));
+    if (lk_saver_point_to_best(t->saver, t->state.best_step) != LK_OK)
+        lk_warn("%s", lk_error_text());
+    return LK_OK;
 }
 
 bool lk_save_is_due(const lk_training *t)

@@ -54,14 +54,6 @@ static lk_status learn_micro_batch(lk_training *t, lk_status before, lk_losses *
     return lk_weights_end(w, status);
 }
 
-static int stop_wanted(const lk_training *t)
-{
-    double limit = t->config->train.max_minutes;
-    if (lk_stop_requested())
-        return lk_stop_requested();
-    return limit > 0 && lk_clock() - t->started > 60 * limit ? -1 : 0;
-}
-
 /* Everybody's parts: losses are summed in the order of the micro-batches of the global batch, so they are the same bits whatever
  * the number of ranks; a stop or failure of one is everyone's. Every rank must call. */
 static lk_status exchange_parts(lk_training *t, const step_part *mine, lk_step_report *r)
@@ -103,33 +95,37 @@ static lk_status learn(lk_training *t, lk_step_report *r)
     lk_watchdog_report(t->dog, t->state.step, LK_PHASE_REDUCE);
     lk_status reduced = lk_buckets_wait(t->buckets, &r->exposed, NULL);
     mine->status = error.status != LK_OK ? lk_error_put(&error) : reduced;
-    mine->stop = stop_wanted(t);
+    mine->stop = lk_stop_requested();
     lk_status status = exchange_parts(t, mine, r);
     free(mine);
     return status;
 }
 
-/* All ranks hold the same gradients, so all decide the same. */
-static lk_status check_finite(lk_training *t, const lk_step_report *r, bool *skip)
+lk_status lk_training_skip(lk_training *t, int64_t step, const char *what)
 {
     const lk_config *c = t->config;
-    int64_t step = t->state.step + 1;
-    *skip = false;
-    if (isfinite(r->mean.f) && isfinite(r->gradient_norm))
+    if (c->train.nonfinite != LK_NONFINITE_SKIP || t->state.skipped >= c->train.max_skips)
+        return lk_fail(LK_BAD_DATA,
+                       "step %" PRId64 ": not finite: %s; lower optimizer.lr, set optimizer.clip_norm, or look at the data", step,
+                       what);
+    t->state.skipped++;
+    lk_warn("step %" PRId64 ": not finite: %s; skipped, %" PRId64 " of at most %d", step, what, t->state.skipped,
+            c->train.max_skips);
+    return LK_OK;
+}
+
+/* All ranks hold the same gradients, so all decide the same. The statistics of a batch can overflow while its loss, which
+ * they only divide, stays finite. */
+static lk_status check_finite(lk_training *t, const lk_step_report *r, bool *skip)
+{
+    const lk_weights *w = t->task->weights;
+    *skip = !isfinite(r->mean.f) || !isfinite(r->gradient_norm) || lk_weights_find_nonfinite_statistic(w, t->gradients);
+    if (!*skip)
         return LK_OK;
-    const char *name = lk_weights_find_nonfinite(t->task->weights, t->gradients);
-    if (c->train.nonfinite == LK_NONFINITE_SKIP && t->state.skipped < c->train.max_skips) {
-        t->state.skipped++;
-        *skip = true;
-        lk_warn("step %" PRId64 ": not finite (%s %g, gradient of %s); skipped, %" PRId64 " of at most %d", step,
-                t->task->loss_name, r->mean.f, name ? name : "none", t->state.skipped, c->train.max_skips);
-        return LK_OK;
-    }
-    return lk_fail(LK_BAD_DATA,
-                   "step %" PRId64
-                   ": not finite: %s is %g, first bad gradient: %s; lower optimizer.lr, set optimizer.clip_norm, or "
-                   "look at the data",
-                   step, t->task->loss_name, r->mean.f, name ? name : "none");
+    char what[LK_WEIGHT_NAME + 96];
+    const char *name = lk_weights_find_nonfinite(w, t->gradients);
+    snprintf(what, sizeof what, "%s is %g, first bad gradient: %s", t->task->loss_name, r->mean.f, name ? name : "none");
+    return lk_training_skip(t, t->state.step + 1, what);
 }
 
 lk_status lk_training_step(lk_training *t, lk_step_report *r)
@@ -144,7 +140,8 @@ lk_status lk_training_step(lk_training *t, lk_step_report *r)
     if (!skip) {
         if (c->optimizer.clip_norm > 0 && r->gradient_norm > c->optimizer.clip_norm)
             lk_scale_gradients(t->task->weights, t->gradients, (float)(c->optimizer.clip_norm / r->gradient_norm));
-        LK_TRY(lk_optimizer_update(&t->optimizer, r->lr));
+        /* The other ranks go on, and hear of a failure at their next exchange. */
+        lk_training_defer(t, lk_optimizer_update(&t->optimizer, r->lr));
     }
     t->state.step++;
     t->state.updates = t->optimizer.step;

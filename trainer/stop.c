@@ -1,10 +1,15 @@
 #include "trainer/stop.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <time.h>
 
+static double time_is_up = INFINITY;
 static volatile sig_atomic_t requested, urgent_at; /* urgent_at: second of the first TERM or INT, 0 before */
 
 /* A launcher and a queue may both pass one signal on: within this it is the same one. */
@@ -29,7 +34,14 @@ static void note(int number)
 
 int lk_stop_requested(void)
 {
-    return requested;
+    if (requested)
+        return requested;
+    return lk_clock() > time_is_up ? LK_STOP_TIME : 0;
+}
+
+const char *lk_stop_reason(int stop)
+{
+    return stop == LK_STOP_TIME ? "train.max_minutes" : strsignal(stop);
 }
 
 static int number_of(const char *name)
@@ -44,13 +56,25 @@ static int number_of(const char *name)
     return 0;
 }
 
-lk_status lk_stop_install(const lk_paths *signals)
+static bool is_ignored(int number)
+{
+    struct sigaction now;
+    return sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
+lk_status lk_stop_install(const lk_paths *signals, double until)
 {
     struct sigaction action = {.sa_handler = note, .sa_flags = SA_RESTART};
     requested = urgent_at = 0;
+    time_is_up = until;
     sigemptyset(&action.sa_mask);
-    for (int i = 0; i < signals->count; i++)
-        if (sigaction(number_of(signals->items[i]), &action, NULL) != 0)
+    signal(SIGPIPE, SIG_IGN);
+    for (int i = 0; i < signals->count; i++) {
+        int number = number_of(signals->items[i]);
+        if (number == SIGHUP && is_ignored(number))
+            continue;
+        if (sigaction(number, &action, NULL) != 0)
             return lk_fail(LK_INTERNAL, "cannot catch the signal %s: %s", signals->items[i], strerror(errno));
+    }
     return LK_OK;
 }

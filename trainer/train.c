@@ -8,12 +8,13 @@
 #include "trainer/model/weights_file.h"
 #include "trainer/save.h"
 #include "trainer/step.h"
+#include "trainer/stop.h"
 #include "trainer/training.h"
 #include "trainer/validate.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- records ---- */
 
@@ -56,18 +57,32 @@ static bool has_converged(const lk_training *t)
     return patience > 0 && t->state.epochs_without_gain >= patience;
 }
 
+/* The best is the least loss; patience wants more than a hair's breadth. */
 static void note_validation(lk_training *t, double f)
 {
-    if (f < t->state.best - t->config->train.converge.min_delta) {
-        t->state.best = f;
-        t->state.best_step = t->state.step;
-        t->state.epochs_without_gain = 0;
+    lk_train_state *s = &t->state;
+    if (f < s->best) {
+        s->best = f;
+        s->best_step = s->step;
+    }
+    if (f < s->gained - t->config->train.converge.min_delta) {
+        s->gained = f;
+        s->epochs_without_gain = 0;
     } else {
-        t->state.epochs_without_gain++;
+        s->epochs_without_gain++;
     }
 }
 
-static lk_status validate(lk_training *t)
+static lk_status record_validation(lk_training *t, int64_t epoch, const lk_losses *mean)
+{
+    const lk_metric items[] = {lk_metric_double(t->task->loss_name, mean->f), lk_metric_double("F1", mean->f1),
+                               lk_metric_double("F2", mean->f2)};
+    LK_TRY(lk_run_record(t->run, "val", t->state.step, epoch, items, t->task->has_parts ? 3 : 1));
+    return draw_samples(t);
+}
+
+/* *stop is set where the validation was broken off; it is then still due. Every rank must call. */
+static lk_status validate(lk_training *t, int *stop)
 {
     const lk_config *c = t->config;
     int64_t step = t->state.step;
@@ -75,68 +90,81 @@ static lk_status validate(lk_training *t)
     const lk_validation how = {
         .batch_size = c->train.micro_batch, .threads = c->data.threads, .group = t->group, .dog = t->dog, .step = step};
     lk_losses mean;
-    LK_TRY(lk_validate(t->task, t->validation_set, &how, &mean));
-    const lk_metric items[] = {lk_metric_double(t->task->loss_name, mean.f), lk_metric_double("F1", mean.f1),
-                               lk_metric_double("F2", mean.f2)};
-    lk_status status = lk_run_record(t->run, "val", step, epoch, items, t->task->has_parts ? 3 : 1);
-    if (status == LK_OK)
-        status = draw_samples(t);
-    LK_TRY(lk_group_agree(t->group, status));
+    LK_TRY(lk_validate(t->task, t->validation_set, &how, &mean, stop));
+    if (*stop)
+        return LK_OK;
+    LK_TRY(lk_group_agree(t->group, record_validation(t, epoch, &mean)));
     if (t->task->has_parts)
         lk_info("epoch %" PRId64 ", step %" PRId64 ": validation F %.4f, F1 %.4f, F2 %.4f", epoch, step, mean.f, mean.f1,
                 mean.f2);
     else
         lk_info("epoch %" PRId64 ", step %" PRId64 ": validation L1 %.5f", epoch, step, mean.f);
+    t->state.validated = step;
+    if (!isfinite(mean.f)) {
+        char what[64];
+        snprintf(what, sizeof what, "validation %s is %g", t->task->loss_name, mean.f);
+        return lk_training_skip(t, step, what);
+    }
     note_validation(t, mean.f);
+    if (t->state.best_step == step)
+        lk_training_defer(t, lk_save_note_best(t));
     return LK_OK;
 }
 
 /* ---- the loop ---- */
 
-/* Validation and checkpoint after a step, where they are due. Every rank must call. */
-static lk_status after_step(lk_training *t, bool *pending)
+/* Checkpoint and validation after a step, where they are due. The checkpoint comes first: who is stopped in a validation has
+ * saved already, and goes on with that validation. Every rank must call. */
+static lk_status after_step(lk_training *t, bool *pending, int *stop)
 {
-    const lk_config *c = t->config;
-    int64_t step = t->state.step;
-    bool epoch_ends = step % t->order.steps_per_epoch == 0;
-    bool last = step == t->total_steps;
-    int64_t epoch = step / t->order.steps_per_epoch;
-    if (last || (epoch_ends && c->validate.every_epochs > 0 && epoch % c->validate.every_epochs == 0))
-        LK_TRY(validate(t));
-    if (t->state.best_step == step && !last)
-        LK_TRY(lk_save_settle(t)); /* the best is kept as it is now, not some steps later */
-    *pending |= epoch_ends || lk_save_is_due(t);
-    if (*pending && t->saver && !lk_saver_busy(t->saver)) {
+    bool validation_due = lk_training_validation_due(t);
+    if (validation_due || *stop)
+        LK_TRY(lk_training_agree(t));
+    if (validation_due)
+        LK_TRY(lk_save_settle(t)); /* this step is saved, not one that comes later */
+    *pending |= validation_due || t->state.step % t->order.steps_per_epoch == 0 || lk_save_is_due(t);
+    if (*pending && t->deferred.status == LK_OK && t->saver && !lk_saver_busy(t->saver)) {
         *pending = false;
-        lk_save_take(t);
+        lk_training_defer(t, lk_save_take(t));
     }
-    return LK_OK;
+    return validation_due && !*stop ? validate(t, stop) : LK_OK;
+}
+
+static lk_status take_steps(lk_training *t, lk_progress *bar, int *stop)
+{
+    bool pending = false; /* a checkpoint is due and the saver was busy */
+    while (!*stop && t->state.step < t->total_steps && !has_converged(t)) {
+        lk_step_report report;
+        bool written = lk_save_is_written(t);
+        LK_TRY(lk_training_step(t, &report));
+        lk_training_defer(t, record_step(t, &report));
+        if (written && t->deferred.status == LK_OK)
+            lk_training_defer(t, lk_save_commit(t));
+        char note[64];
+        snprintf(note, sizeof note, "%s %.4f", t->task->loss_name, report.mean.f);
+        lk_progress_update(bar, t->state.step, note);
+        *stop = report.stop;
+        LK_TRY(after_step(t, &pending, stop));
+    }
+    return lk_training_agree(t);
 }
 
 static lk_status run_steps(lk_training *t, lk_progress *bar)
 {
-    bool pending = false; /* a checkpoint is due and the saver was busy */
-    while (t->state.step < t->total_steps && !has_converged(t)) {
-        lk_step_report report;
-        bool written = lk_save_is_written(t);
-        LK_TRY(lk_training_step(t, &report));
-        lk_error_take(&t->deferred, record_step(t, &report));
-        if (written && t->deferred.status == LK_OK)
-            lk_error_take(&t->deferred, lk_save_commit(t));
-        char note[64];
-        snprintf(note, sizeof note, "%s %.4f", t->task->loss_name, report.mean.f);
-        lk_progress_update(bar, t->state.step, note);
-        LK_TRY(after_step(t, &pending));
-        if (report.stop && t->state.step < t->total_steps) {
-            LK_TRY(lk_save_now(t));
-            return lk_fail(LK_REQUEUE, "stopped by %s at step %" PRId64 " of %" PRId64 ", saved; the same command goes on",
-                           report.stop > 0 ? strsignal(report.stop) : "train.max_minutes", t->state.step, t->total_steps);
-        }
+    int stop = 0;
+    if (lk_training_validation_due(t)) /* the checkpoint was written before it */
+        LK_TRY(validate(t, &stop));
+    LK_TRY(take_steps(t, bar, &stop));
+    bool ended = has_converged(t) || t->state.step == t->total_steps;
+    if (stop && (!ended || lk_training_validation_due(t))) {
+        LK_TRY(lk_save_now(t));
+        return lk_fail(LK_REQUEUE, "stopped by %s at step %" PRId64 " of %" PRId64 ", saved; the same command goes on",
+                       lk_stop_reason(stop), t->state.step, t->total_steps);
     }
     if (has_converged(t))
         lk_info("converged: %s has not improved by %g for %d validations", t->task->loss_name,
                 t->config->train.converge.min_delta, t->config->train.converge.patience);
-    return lk_group_agree(t->group, t->deferred.status == LK_OK ? LK_OK : lk_error_put(&t->deferred));
+    return LK_OK;
 }
 
 /* ---- the end ---- */

@@ -141,6 +141,29 @@ static lk_status open_optimizer(lk_training *t)
     return lk_optimizer_create(t->config, w, &t->optimizer);
 }
 
+void lk_training_defer(lk_training *t, lk_status status)
+{
+    if (t->deferred.status == LK_OK)
+        lk_error_take(&t->deferred, status);
+}
+
+lk_status lk_training_agree(lk_training *t)
+{
+    return lk_group_agree(t->group, t->deferred.status == LK_OK ? LK_OK : lk_error_put(&t->deferred));
+}
+
+bool lk_training_validation_due(const lk_training *t)
+{
+    const lk_config *c = t->config;
+    int64_t step = t->state.step;
+    int64_t epoch = step / t->order.steps_per_epoch;
+    if (step == 0 || t->state.validated == step)
+        return false;
+    if (step == t->total_steps)
+        return true;
+    return step % t->order.steps_per_epoch == 0 && c->validate.every_epochs > 0 && epoch % c->validate.every_epochs == 0;
+}
+
 lk_training_buffers lk_training_live(lk_training *t)
 {
     lk_training_buffers b = {
@@ -180,39 +203,50 @@ static lk_status start_loader(lk_training *t)
 /* Rank 0 looks at the folder for all. */
 static lk_status look_at_run(const lk_training *t, const char *resume, bool *finished)
 {
-    char done = 0;
-    lk_status status = LK_OK;
     const char *folder = t->config->run.dir;
-    if (t->group->rank == 0) {
-        done = (char)(strcmp(resume, "auto") == 0 && lk_run_is_done(folder));
-        if (strcmp(resume, "never") == 0 && lk_run_is_begun(folder))
-            status =
-                lk_fail(LK_BAD_CONFIG, "%s: holds a run already and --resume never was given; choose another run.dir", folder);
-    }
-    LK_TRY(lk_group_agree(t->group, status));
-    lk_group_broadcast(t->group, &done, sizeof done, 0);
-    *finished = done;
+    *finished = false;
+    if (t->group->rank != 0)
+        return LK_OK;
+    *finished = strcmp(resume, "auto") == 0 && lk_run_is_done(folder);
+    if (strcmp(resume, "never") == 0 && lk_run_is_begun(folder))
+        return lk_fail(LK_BAD_CONFIG, "%s: holds a run already and --resume never was given; choose another run.dir", folder);
     return LK_OK;
 }
 
+/* For everyone to go on together: a rank that is through with its part is not the one that the others wait for. */
+static lk_status agree(lk_training *t, lk_status status)
+{
+    lk_watchdog_report(t->dog, 0, LK_PHASE_WAIT);
+    status = lk_group_agree(t->group, status);
+    lk_watchdog_report(t->dog, 0, LK_PHASE_START);
+    return status;
+}
+
+/* Handlers and watchdog come before all that can hang or take long: the run's folder and shards may lie on a disk that is
+ * away. */
 lk_status lk_training_open(lk_training *t, const lk_config *config, lk_process_group *group, const char *resume, bool *finished)
 {
-    *t = (lk_training){.config = config, .group = group, .started = lk_clock(), .saved_at = lk_clock()};
-    t->state.best = INFINITY;
-    LK_TRY(look_at_run(t, resume, finished));
+    *t = (lk_training){.config = config, .group = group, .saved_at = lk_clock()};
+    t->state.best = t->state.gained = INFINITY;
+    double until = config->train.max_minutes > 0 ? lk_clock() + 60 * config->train.max_minutes : INFINITY;
+    LK_TRY(lk_group_agree(group, lk_stop_install(&config->run.signals, until)));
+    LK_TRY(lk_watchdog_start(group, config->stall.warn_s, config->stall.abort_s, config->stall.interface, &t->dog));
+    lk_watchdog_report(t->dog, 0, LK_PHASE_START);
+    LK_TRY(agree(t, look_at_run(t, resume, finished)));
+    lk_group_broadcast(group, finished, sizeof *finished, 0);
     if (*finished)
         return LK_OK;
-    LK_TRY(lk_group_agree(group, lk_stop_install(&config->run.signals)));
-    LK_TRY(lk_group_agree(group, start_libtorch(t)));
-    LK_TRY(lk_group_agree(group, open_data(t)));
-    LK_TRY(lk_group_agree(group, plan_steps(t)));
-    LK_TRY(lk_group_agree(group, open_task(t)));
-    LK_TRY(lk_group_agree(group, open_buckets(t)));
-    LK_TRY(lk_group_agree(group, open_optimizer(t)));
-    LK_TRY(lk_resume(t, resume));
-    LK_TRY(lk_group_agree(group, lk_save_start(t)));
-    LK_TRY(lk_group_agree(group, start_loader(t)));
-    return lk_watchdog_start(group, config->stall.warn_s, config->stall.abort_s, config->stall.interface, &t->dog);
+    LK_TRY(agree(t, start_libtorch(t)));
+    LK_TRY(agree(t, open_data(t)));
+    LK_TRY(agree(t, plan_steps(t)));
+    LK_TRY(agree(t, open_task(t)));
+    LK_TRY(agree(t, open_buckets(t)));
+    LK_TRY(agree(t, open_optimizer(t)));
+    LK_TRY(agree(t, lk_resume_load(t, resume)));
+    lk_resume_share(t);
+    LK_TRY(agree(t, lk_resume_take_over(t)));
+    LK_TRY(agree(t, lk_save_start(t)));
+    return agree(t, start_loader(t));
 }
 
 void lk_training_close(lk_training *t)

@@ -39,15 +39,22 @@ typedef struct lk_training {
     lk_checkpoint_texts texts;
     int64_t total_steps;
     lk_train_state state;
-    double started;    /* clock at the start, for max_minutes */
     double saved_at;   /* clock of the last snapshot */
-    lk_error deferred; /* a failure of this rank's own (a full disk) that the next exchange tells the others */
+    lk_error deferred; /* lk_training_defer */
 } lk_training;
 
 /* Opens data, task, run folder, buckets, optimizer; resumes as `resume` says (train.h); starts loader and watchdog. Every rank
  * must call; errors are everyone's. *finished: the run has ended before, there is nothing to do. */
 lk_status lk_training_open(lk_training *t, const lk_config *config, lk_process_group *group, const char *resume, bool *finished);
 void lk_training_close(lk_training *t);
+/* Keeps a failure of this rank alone for the next exchange, which tells the others; the first one counts. */
+void lk_training_defer(lk_training *t, lk_status status);
+/* An exchange of nothing else: everyone's first failure that was deferred. Every rank must call. */
+lk_status lk_training_agree(lk_training *t);
+
+/* Whether the validation that belongs to this step has still to be done. */
+bool lk_training_validation_due(const lk_training *t);
+
 /* The buffers that a checkpoint holds, where training works on them. */
 lk_training_buffers lk_training_live(lk_training *t);
 /* Threads that a rank computes on. */

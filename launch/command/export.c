@@ -4,7 +4,7 @@
 #include "launch/command/commands.h"
 #include "trainer/record/checkpoint.h"
 #include "trainer/record/run.h"
-#include "trainer/model/safetensors.h"
+#include "trainer/model/weights_file.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -88,6 +88,8 @@ static lk_status write_export(const source *from, const char *output)
     if (from->step >= 0)
         notes[notes_used++] = (lk_safetensors_note){"step", step};
     lk_status status = read_tensors(file, &tensors, &data);
+    if (status == LK_OK)
+        status = lk_weights_require_finite(from->path, tensors, count);
     if (status == LK_OK)
         status = lk_safetensors_write(output, tensors, count, notes, notes_used, NULL);
     if (status == LK_OK)

@@ -60,7 +60,7 @@ static lk_status print_checkpoint(const char *path, const lk_checkpoint_info *in
     printf("checkpoint: %s, whole\nstep: %" PRId64 " (%" PRId64 " updates, %" PRId64 " skipped), restarts: %" PRId64 "\n", path,
            s->step, s->updates, s->skipped, s->restarts);
     if (isfinite(s->best))
-        printf("best validation: %.9g at step %" PRId64 ", %" PRId64 " validations without gain since\n", s->best, s->best_step,
+        printf("best validation: %.9g at step %" PRId64 ", %" PRId64 " validations without gain\n", s->best, s->best_step,
                s->epochs_without_gain);
     printf("written by: %s, %d rank%s\ndata: %" PRId64 " samples, seed %" PRId64 "\n",
            info->program ? info->program : "an older likeness", info->world, info->world == 1 ? "" : "s", info->sample_count,

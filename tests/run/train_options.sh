@@ -99,4 +99,46 @@ likeness_on 1 train encoder.yaml --set run.dir=exploded --set optimizer.name=sgd
 [ $? = 65 ] || fail "skipping without end"
 [ "$(grep -c 'skipped, [123] of at most 3' err.log)" = 3 ] && [ "$(grep -c 'error: ' err.log)" = 1 ] ||
   fail "what is said of skipped steps"
+
+# ---- numbers that are finite in training and not in what it writes: none gets into the weights, none is the best ----
+edit() { # OUT TENSOR=FACTOR-OR-VALUE...: the decoder's weights with a tensor times a factor (*1e25) or of one value
+  python3 - "$@" <<'EOF'
+import json, struct, sys
+raw = bytearray(open("decoder/model.safetensors", "rb").read())
+begin = 8 + int.from_bytes(raw[:8], "little")
+header = json.loads(raw[8:begin])
+for name, value in (change.split("=") for change in sys.argv[2:]):
+    first, end = (begin + at for at in header["decoder.layers." + name]["data_offsets"])
+    numbers = struct.unpack(f"<{(end - first) // 4}f", raw[first:end])
+    changed = [x * float(value[1:]) if value[0] == "*" else float(value) for x in numbers]
+    raw[first:end] = struct.pack(f"<{len(changed)}f", *changed)
+open(sys.argv[1], "wb").write(raw)
+EOF
+}
+decoder_from() { # WEIGHTS RUN OPTIONS...
+  likeness_on 1 train decoder.yaml --set run.dir=$2 --set model.init=$1 --set train.epochs=2 --set validate.samples=0 \
+    --set train.converge.patience=1 "${@:3}"
+}
+# Statistics of a batch that overflow while the loss, which they only divide, stays finite.
+edit huge.safetensors '0.weight=*1e25'
+for how in stop skip; do
+  decoder_from huge.safetensors overflow-$how --set train.nonfinite=$how --set train.max_skips=4
+  [ $? = 65 ] || fail "nonfinite $how: statistics that overflow"
+  grep -Eq 'error: .*not finite: L1 is 0\.[0-9]+, first bad gradient: decoder\.layers\.[0-9]+\.running_' err.log ||
+    fail "nonfinite $how: the statistic is not named"
+  [ ! -e overflow-$how/DONE ] && [ ! -e overflow-$how/model.safetensors ] || fail "nonfinite $how: a model in spite of it"
+done
+[ "$(grep -c 'skipped, [1-4] of at most 4' err.log)" = 4 ] || fail "skipped statistics are not told"
+# A validation that is not finite: running statistics at the end of float32, which only judging uses.
+edit extreme.safetensors 1.running_mean=-3e38 1.running_var=0
+decoder_from extreme.safetensors extreme-stop
+[ $? = 65 ] && grep -q 'error: step 12: not finite: validation L1 is -\?nan' err.log ||
+  fail "a validation that is not finite does not stop"
+decoder_from extreme.safetensors extreme-skip --set train.nonfinite=skip || fail "a validation that is not finite is not skipped"
+grep -q 'warning: step 12: not finite: validation L1 is -\?nan; skipped' err.log || fail "a skipped validation is not told"
+[ "$(metric extreme-skip val L1 | head -n 1)" = nan ] || fail "it is not in the metrics"
+# Neither a gain nor a validation without gain, which patience 1 would have ended the run for.
+grep -q '^steps 24' extreme-skip/DONE && [ "$(readlink extreme-skip/checkpoints/best)" = step-000000024 ] ||
+  fail "it counts for the best or for patience"
+[ "$(state_of extreme-skip 24 skipped)" = 1 ] || fail "it is not counted as skipped"
 echo "options: ok"

@@ -79,6 +79,10 @@ wrapped = json.dumps({k if k == "__metadata__" else "module." + k: v for k, v in
 open(sys.argv[2], "wb").write(struct.pack("<Q", len(wrapped)) + wrapped + data[8 + size:])
 PYTHON
 refuses_data 'prefix "module."' model.decoder.weights=wrapped.safetensors
+cp -r encoder nan/run
+cp nan/encoder.safetensors nan/run/model.safetensors
+refused 65 "nan/run/model.safetensors: the tensor encoder." export nan/run -o nan/exported.safetensors
+[ ! -e nan/exported.safetensors ] || fail "weights that are not finite are exported"
 head -c 5000 decoder/model.safetensors >short.safetensors
 refuses_data short.safetensors model.decoder.weights=short.safetensors
 

@@ -5,7 +5,8 @@
  *     mpi_collectives abort RANK        that rank ends the job with 75 while the others wait in a collective
  *     mpi_collectives stall RANK HOW    steps under a watchdog that warns after 1 s and ends the job after 3 s. In step 5 that
  *                                       rank meets its fate: stop (SIGSTOP), die (SIGKILL), hang (in phase data, its threads
- *                                       go on), slow (for 2 s, then all goes on to the end), or none
+ *                                       go on), slow (for 2 s, then all goes on to the end), write (a file, for 5 s in phase
+ *                                       save, without a report), or none
  *     mpi_collectives strangers         the watchdog's connections, while silent and lying strangers crowd rank 0's port
  */
 #include "base/clock.h"
@@ -258,6 +259,17 @@ static lk_status abort_on(int rank)
     return LK_OK;
 }
 
+/* As to a disk that takes 80 KB/s. */
+static void write_slowly(void)
+{
+    static const char piece[8192];
+    FILE *file = fopen("slow-disk", "wbe");
+    CHECK(file);
+    for (int i = 0; i < 50; i++, usleep(100000))
+        CHECK(fwrite(piece, 1, sizeof piece, file) == sizeof piece && fflush(file) == 0);
+    fclose(file);
+}
+
 static void meet_fate(const char *how)
 {
     if (strcmp(how, "stop") == 0)
@@ -268,6 +280,8 @@ static void meet_fate(const char *how)
         pause();
     else if (strcmp(how, "slow") == 0)
         sleep(2);
+    else if (strcmp(how, "write") == 0)
+        write_slowly();
 }
 
 enum { STALL_STEPS = 60, FATAL_STEP = 5 };
@@ -283,7 +297,7 @@ static lk_status stall_on(int rank, const char *how)
         if (now && early)
             meet_fate(how);
         usleep(20000);
-        lk_watchdog_report(dog, step, LK_PHASE_FORWARD);
+        lk_watchdog_report(dog, step, now && strcmp(how, "write") == 0 ? LK_PHASE_SAVE : LK_PHASE_FORWARD);
         if (now && !early)
             meet_fate(how);
         float value = 1;

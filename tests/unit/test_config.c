@@ -50,7 +50,7 @@ static void defaults(void **state)
     lk_config *c = loaded(LEAST, NULL);
     assert_string_equal(c->run.dir, "runs/a");
     assert_int_equal(c->run.seed, 1);
-    assert_int_equal(c->run.signals.count, 3);
+    assert_int_equal(c->run.signals.count, 4);
     assert_string_equal(c->run.signals.items[2], "TERM");
     assert_int_equal(c->data.train.paths.count, 1);
     assert_string_equal(c->data.train.paths.items[0], "t");

@@ -136,17 +136,17 @@ static void test_cut_reference(void **state)
     put("cut/notes.txt", "other", 5);
     struct stat before, after;
     stat(path, &before);
-    assert_ok(lk_events_cut_after("cut", 300));
+    assert_ok(lk_events_cut_after("cut", 300, NULL));
     stat(path, &after);
     assert_int_equal(before.st_ino, after.st_ino); /* nothing to cut: not rewritten */
-    assert_ok(lk_events_cut_after("cut", 299));
+    assert_ok(lk_events_cut_after("cut", 299, NULL));
     memcpy(want, reference, STEP_300);
     memcpy(want + STEP_300, reference + IMAGE_2, END - IMAGE_2);
     assert_file(path, want, STEP_300 + END - IMAGE_2);
-    assert_ok(lk_events_cut_after("cut", 1));
+    assert_ok(lk_events_cut_after("cut", 1, NULL));
     assert_file(path, reference, STEP_2);
     put("cut/events.out.tfevents.0000000002.host.tmp-1", reference, 100); /* a cut that was killed */
-    assert_ok(lk_events_cut_after("cut", 0));
+    assert_ok(lk_events_cut_after("cut", 0, NULL));
     assert_false(lk_path_exists(path));
     assert_false(lk_path_exists("cut/events.out.tfevents.0000000002.host.tmp-1"));
     assert_file("cut/notes.txt", "other", 5);
@@ -169,7 +169,7 @@ static void test_damage(void **state)
             memcpy(edited, reference, sizeof edited);
             edited[place] ^= (uint8_t)(1 << place % 8);
             put(path, edited, kind == 0 ? place : sizeof edited);
-            assert_ok(lk_events_cut_after("damage", 1000));
+            assert_ok(lk_events_cut_after("damage", 1000, NULL));
             if (whole > STEP_1)
                 assert_file(path, reference, whole);
             else
@@ -234,7 +234,7 @@ static void test_resumed(void **state)
     assert_ok(lk_events_png(events, 2, "samples", png, sizeof png, 2, 1));
     assert_ok(lk_events_png(events, 3, "samples", png, sizeof png, 2, 1));
     lk_events_close(events);
-    assert_ok(lk_events_cut_after("tensorboard", 2));
+    assert_ok(lk_events_cut_after("tensorboard", 2, NULL));
     assert_ok(lk_events_open("tensorboard", &events));
     assert_ok(lk_events_scalars(events, 3, (lk_event_scalar[]){{"train/F", 3.5}, {"train/lr", 0.25}}, 2));
     lk_events_close(events);

@@ -121,12 +121,12 @@ static void test_truncate(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         put("cut.jsonl", cases[i].before);
-        assert_ok(lk_metrics_truncate_after("cut.jsonl", cases[i].step));
+        assert_ok(lk_metrics_truncate_after("cut.jsonl", cases[i].step, NULL));
         assert_text("cut.jsonl", cases[i].after);
     }
-    assert_ok(lk_metrics_truncate_after("none.jsonl", 1));
+    assert_ok(lk_metrics_truncate_after("none.jsonl", 1, NULL));
     assert_false(lk_path_exists("none.jsonl"));
-    assert_int_not_equal(lk_metrics_truncate_after(".", 1), LK_OK);
+    assert_int_not_equal(lk_metrics_truncate_after(".", 1, NULL), LK_OK);
 }
 
 static void test_truncate_leaves_whole_files(void **state)
@@ -135,7 +135,7 @@ static void test_truncate_leaves_whole_files(void **state)
     struct stat before, after;
     put("whole.jsonl", LINE(1) LINE(2));
     stat("whole.jsonl", &before);
-    assert_ok(lk_metrics_truncate_after("whole.jsonl", 2));
+    assert_ok(lk_metrics_truncate_after("whole.jsonl", 2, NULL));
     stat("whole.jsonl", &after);
     assert_int_equal(before.st_ino, after.st_ino);
     lk_names names;
@@ -153,7 +153,7 @@ static void test_damaged_lines(void **state)
     assert_int_equal(lk_metrics_series("damaged.jsonl", "train", "F", &series), LK_BAD_DATA);
     assert_non_null(strstr(lk_error_text(), "damaged.jsonl:2"));
     assert_null(series.values);
-    assert_ok(lk_metrics_truncate_after("damaged.jsonl", 2));
+    assert_ok(lk_metrics_truncate_after("damaged.jsonl", 2, NULL));
     assert_text("damaged.jsonl", LINE(1) LINE(2));
     put("zeros.jsonl", LINE(1) LINE(2));
     FILE *stream = fopen("zeros.jsonl", "ab");
@@ -163,7 +163,7 @@ static void test_damaged_lines(void **state)
     assert_ok(lk_metrics_series("zeros.jsonl", "train", "F", &series));
     assert_int_equal(series.count, 2);
     lk_series_free(&series);
-    assert_ok(lk_metrics_truncate_after("zeros.jsonl", 2));
+    assert_ok(lk_metrics_truncate_after("zeros.jsonl", 2, NULL));
     assert_text("zeros.jsonl", LINE(1) LINE(2));
 }
 

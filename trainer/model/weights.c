@@ -192,13 +192,26 @@ uint64_t lk_weights_hash(const lk_weights *weights)
     return lk_hash(weights->values, weights->total * lk_dtype_size(weights->dtype));
 }
 
+static bool is_finite(const float *values, size_t count)
+{
+    for (size_t k = 0; k < count; k++)
+        if (!isfinite(values[k]))
+            return false;
+    return true;
+}
+
 const char *lk_weights_find_nonfinite(const lk_weights *weights, const float *buffer)
 {
-    for (int i = 0; i < weights->count; i++) {
-        const float *values = buffer + weights->items[i].offset;
-        for (size_t k = 0; k < weights->items[i].count; k++)
-            if (!isfinite(values[k]))
-                return weights->items[i].name;
-    }
+    for (int i = 0; i < weights->count; i++)
+        if (!is_finite(buffer + weights->items[i].offset, weights->items[i].count))
+            return weights->items[i].name;
+    return NULL;
+}
+
+const char *lk_weights_find_nonfinite_statistic(const lk_weights *weights, const float *buffer)
+{
+    for (int i = 0; i < weights->count; i++)
+        if (weights->items[i].statistic && !is_finite(buffer + weights->items[i].offset, weights->items[i].count))
+            return weights->items[i].name;
     return NULL;
 }

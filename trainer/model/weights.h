@@ -106,5 +106,7 @@ uint64_t lk_weights_hash(const lk_weights *weights);
 
 /* The name of the first weight with a NaN or infinity in buffer[total] (values or gradients, float32), or NULL. */
 const char *lk_weights_find_nonfinite(const lk_weights *weights, const float *buffer);
+/* The same among running statistics alone. */
+const char *lk_weights_find_nonfinite_statistic(const lk_weights *weights, const float *buffer);
 
 #endif

@@ -21,6 +21,20 @@ lk_status lk_weights_resolve(const char *path, char *out)
     return LK_OK;
 }
 
+lk_status lk_weights_require_finite(const char *origin, const lk_safetensor *tensors, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const lk_safetensor *t = &tensors[i];
+        const float *values = t->data;
+        size_t numbers = t->dtype == LK_DTYPE_F32 ? lk_safetensor_bytes(t) / sizeof *values : 0;
+        for (size_t k = 0; k < numbers; k++)
+            if (!isfinite(values[k]))
+                return lk_fail(LK_BAD_DATA, "%s: the tensor %s holds %g at position %zu; these weights cannot be used", origin,
+                               t->name, (double)values[k], k);
+    }
+    return LK_OK;
+}
+
 lk_status lk_weights_save(const char *path, const lk_weights *weights, const lk_safetensors_note *notes, size_t note_count,
                           uint64_t *hash)
 {
@@ -39,6 +53,7 @@ lk_status lk_weights_save(const char *path, const lk_weights *weights, const lk_
         lk_tensor_to_floats(w->value, values + w->offset);
     }
     LK_TRY_OR(done, lk_tensor_check());
+    LK_TRY_OR(done, lk_weights_require_finite(path, tensors, count));
     status = lk_safetensors_write(path, tensors, count, notes, note_count, hash);
 done:
     free(values);

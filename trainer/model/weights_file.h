@@ -10,7 +10,11 @@
  * out[LK_PATH_SIZE]. */
 lk_status lk_weights_resolve(const char *path, char *out);
 
-/* Writes all weights as float32, atomically; *hash (may be NULL) is that of the file. */
+/* LK_BAD_DATA that names the first float32 tensor with a NaN or infinity and where it came from: nobody could use such weights.
+ * For all that is written as weights. */
+lk_status lk_weights_require_finite(const char *origin, const lk_safetensor *tensors, size_t count);
+
+/* Writes all weights as float32, atomically; *hash (may be NULL) is that of the file. They must be finite. */
 lk_status lk_weights_save(const char *path, const lk_weights *weights, const lk_safetensors_note *notes, size_t note_count,
                           uint64_t *hash);
 

@@ -20,11 +20,13 @@
 
 /* What a training knows besides weights and optimizer. */
 typedef struct lk_train_state {
-    int64_t step;      /* steps taken, the position in epoch and permutation */
-    int64_t updates;   /* steps that changed the weights (steps minus skipped ones) */
-    double best;       /* least validation loss so far; infinity before the first */
-    int64_t best_step; /* of it; 0 before */
-    int64_t epochs_without_gain;
+    int64_t step;                /* steps taken, the position in epoch and permutation */
+    int64_t updates;             /* steps that changed the weights (steps minus skipped ones) */
+    double best;                 /* least validation loss so far; infinity before the first */
+    int64_t best_step;           /* of it; 0 before */
+    double gained;               /* the last validation loss that was better than the one before by train.converge.min_delta */
+    int64_t epochs_without_gain; /* validations since then */
+    int64_t validated; /* the step of the last validation: where one is due at `step` and this is less, it has not been done */
     int64_t skipped;
     int64_t restarts; /* how often the run was resumed */
 } lk_train_state;

@@ -26,6 +26,8 @@ static json_t *state_object(const lk_train_state *s, const lk_checkpoint_texts *
         return NULL;
     /* JSON has no infinity: no validation yet is null. */
     json_object_set_new(root, "best", isfinite(s->best) ? json_real(s->best) : json_null());
+    json_object_set_new(root, "gained", isfinite(s->gained) ? json_real(s->gained) : json_null());
+    json_object_set_new(root, "validated", json_integer(s->validated));
     json_object_set_new(root, "sampler",
                         json_pack("{s:I, s:I}", "seed", (json_int_t)texts->seed, "count", (json_int_t)texts->sample_count));
     json_object_set_new(root, "program", json_string(lk_program()));
@@ -85,6 +87,24 @@ static lk_status check_own_hash(const char *text, size_t size, const char *origi
     return LK_OK;
 }
 
+/* Of a checkpoint from before these keys: it was written after the validation of its step, and best moved with every gain. */
+static lk_status read_validation(const json_t *root, const char *origin, lk_train_state *s)
+{
+    const json_t *best = json_object_get(root, "best");
+    const json_t *gained = json_object_get(root, "gained");
+    const json_t *validated = json_object_get(root, "validated");
+    if (!gained)
+        gained = best;
+    if ((!json_is_null(best) && !json_is_number(best)) || (!json_is_null(gained) && !json_is_number(gained)))
+        return lk_fail(LK_BAD_DATA, "%s: best or gained is neither a number nor null", origin);
+    if (validated && (!json_is_integer(validated) || json_integer_value(validated) < 0))
+        return lk_fail(LK_BAD_DATA, "%s: validated is not a step", origin);
+    s->best = json_is_null(best) ? INFINITY : json_number_value(best);
+    s->gained = json_is_null(gained) ? INFINITY : json_number_value(gained);
+    s->validated = validated ? json_integer_value(validated) : s->step;
+    return LK_OK;
+}
+
 static lk_status read_counts(const json_t *root, const char *origin, lk_checkpoint_info *out)
 {
     lk_train_state *s = &out->state;
@@ -106,14 +126,10 @@ static lk_status read_counts(const json_t *root, const char *origin, lk_checkpoi
         *counts[i].value = json_integer_value(value);
     }
     const json_t *world = json_object_get(root, "world");
-    const json_t *best = json_object_get(root, "best");
     if (!json_is_integer(world) || json_integer_value(world) < 1 || json_integer_value(world) > INT32_MAX)
         return lk_fail(LK_BAD_DATA, "%s: world is not a number of ranks", origin);
-    if (!json_is_null(best) && !json_is_number(best))
-        return lk_fail(LK_BAD_DATA, "%s: best is neither a number nor null", origin);
     out->world = (int)json_integer_value(world);
-    s->best = json_is_null(best) ? INFINITY : json_number_value(best);
-    return LK_OK;
+    return read_validation(root, origin, s);
 }
 
 static lk_status copy_text(const json_t *root, const char *key, const char *origin, char **out)

@@ -222,7 +222,19 @@ typedef struct cut_result {
     bool damaged; /* what follows a damaged record cannot be read */
 } cut_result;
 
-static cut_result copy_records(FILE *in, FILE *out, int64_t last_step)
+static bool is_repeated(const Lk__Events__Event *event, const char *again)
+{
+    if (!again || event->what_case != LK__EVENTS__EVENT__WHAT_SUMMARY)
+        return false;
+    for (size_t i = 0; i < event->summary->n_value; i++) {
+        const Lk__Events__Summary__Value *value = event->summary->value[i];
+        if (value->value_case == LK__EVENTS__SUMMARY__VALUE__VALUE_IMAGE || strncmp(value->tag, again, strlen(again)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static cut_result copy_records(FILE *in, FILE *out, int64_t last_step, const char *again)
 {
     cut_result result = {0};
     uint8_t *record = NULL;
@@ -235,7 +247,7 @@ static cut_result copy_records(FILE *in, FILE *out, int64_t last_step)
             break;
         }
         bool version = event->what_case == LK__EVENTS__EVENT__WHAT_FILE_VERSION;
-        if (version || event->step <= last_step) {
+        if (version || event->step < last_step || (event->step == last_step && !is_repeated(event, again))) {
             fwrite(record, 1, size, out);
             result.kept += !version;
         } else {
@@ -249,7 +261,7 @@ static cut_result copy_records(FILE *in, FILE *out, int64_t last_step)
     return result;
 }
 
-static lk_status cut_file(const char *path, int64_t step)
+static lk_status cut_file(const char *path, int64_t step, const char *again)
 {
     FILE *in = fopen(path, "rbe");
     if (!in)
@@ -258,7 +270,7 @@ static lk_status cut_file(const char *path, int64_t step)
     lk_status status = lk_atomic_open(&out, path);
     if (status != LK_OK)
         goto done;
-    cut_result result = copy_records(in, out.stream, step);
+    cut_result result = copy_records(in, out.stream, step, again);
     if (ferror(in)) {
         lk_atomic_abort(&out);
         status = lk_fail_io("read", path, errno, 0);
@@ -278,7 +290,7 @@ done:
     return status;
 }
 
-lk_status lk_events_cut_after(const char *folder, int64_t step)
+lk_status lk_events_cut_after(const char *folder, int64_t step, const char *again)
 {
     lk_names names;
     LK_TRY(lk_list_folder(folder, "", &names));
@@ -294,7 +306,7 @@ lk_status lk_events_cut_after(const char *folder, int64_t step)
         if (strstr(names.names[i], ".tmp-"))
             status = unlink(path) == 0 ? LK_OK : lk_fail_io("remove", path, errno, 0);
         else
-            status = cut_file(path, step);
+            status = cut_file(path, step, again);
     }
     lk_names_free(&names);
     return status;

@@ -30,9 +30,10 @@ lk_status lk_events_scalars(lk_events *events, int64_t step, const lk_event_scal
 /* A picture: the bytes of an RGB PNG file and its size in pixels. */
 lk_status lk_events_png(lk_events *events, int64_t step, const char *tag, const void *png, size_t size, int width, int height);
 
-/* For resume, before lk_events_open: removes all events of a later step than `step` from the event files of a folder, and
- * torn ends; a file that then holds nothing is removed. Each file is rewritten atomically, or left alone if nothing goes. */
-lk_status lk_events_cut_after(const char *folder, int64_t step);
+/* For resume, before lk_events_open: removes all events of a later step than `step` from the event files of a folder, those of
+ * that step itself whose tag begins with `again` (NULL: none) and its pictures, which will be written again, and torn ends; a
+ * file that then holds nothing is removed. Each file is rewritten atomically, or left alone if nothing goes. */
+lk_status lk_events_cut_after(const char *folder, int64_t step, const char *again);
 
 /* CRC-32C (Castagnoli) as TFRecords use it, before masking. */
 uint32_t lk_crc32c(const void *data, size_t size);

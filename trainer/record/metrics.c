@@ -113,7 +113,8 @@ static json_t *parse_line(const char *line, ssize_t length)
 }
 
 /* Copies the lines to keep; counts the others. */
-static lk_status copy_lines(FILE *in, FILE *out, int64_t last_step, const char *path, int64_t *cut, int64_t *damaged)
+static lk_status copy_lines(FILE *in, FILE *out, int64_t last_step, const char *again, const char *path, int64_t *cut,
+                            int64_t *damaged)
 {
     char *line = NULL;
     size_t room = 0;
@@ -124,7 +125,9 @@ static lk_status copy_lines(FILE *in, FILE *out, int64_t last_step, const char *
         const json_t *found = json_object_get(object, "step");
         if (json_is_integer(found))
             step = json_integer_value(found);
-        if (object && step <= last_step)
+        const char *kind = json_string_value(json_object_get(object, "kind"));
+        bool repeated = step == last_step && again && kind && strcmp(kind, again) == 0;
+        if (object && step <= last_step && !repeated)
             fwrite(line, 1, (size_t)length, out);
         else
             ++*cut;
@@ -136,7 +139,7 @@ static lk_status copy_lines(FILE *in, FILE *out, int64_t last_step, const char *
     return feof(in) ? LK_OK : lk_fail_io("read", path, errno, 0);
 }
 
-lk_status lk_metrics_truncate_after(const char *path, int64_t step)
+lk_status lk_metrics_truncate_after(const char *path, int64_t step, const char *again)
 {
     FILE *in = fopen(path, "rbe");
     if (!in && errno == ENOENT)
@@ -148,7 +151,7 @@ lk_status lk_metrics_truncate_after(const char *path, int64_t step)
     lk_status status = lk_atomic_open(&out, path);
     if (status != LK_OK)
         goto done;
-    status = copy_lines(in, out.stream, step, path, &cut, &damaged);
+    status = copy_lines(in, out.stream, step, again, path, &cut, &damaged);
     if (status != LK_OK || cut == 0)
         lk_atomic_abort(&out);
     else

@@ -7,7 +7,8 @@
  * no name for numbers that are not finite: they are the strings "nan", "inf" and "-inf" (Python's float() takes these).
  *
  * A line is one write at the end of the file: after a kill at any moment at most the last line is torn, and
- * lk_metrics_truncate_after() removes it. To make resume exact, write all lines of step S before the checkpoint of step S.
+ * lk_metrics_truncate_after() removes it. To make resume exact, write all lines of step S before the checkpoint of step S, or
+ * say which kind is written again.
  */
 #ifndef LK_TRAINER_RECORD_METRICS_H
 #define LK_TRAINER_RECORD_METRICS_H
@@ -56,9 +57,10 @@ lk_status lk_metrics_flush(lk_metrics *metrics);
 /* NULL is fine. */
 void lk_metrics_close(lk_metrics *metrics);
 
-/* For resume, before lk_metrics_open: removes every line of a later step than `step`, and a torn last line; a damaged line
- * (power loss) is removed with a warning. Atomic; a file that needs no cut is not touched; no file is fine. */
-lk_status lk_metrics_truncate_after(const char *path, int64_t step);
+/* For resume, before lk_metrics_open: removes every line of a later step than `step`, those of the kind `again` (NULL: none) of
+ * that step itself, which will be written again, and a torn last line; a damaged line (power loss) is removed with a warning.
+ * Atomic; a file that needs no cut is not touched; no file is fine. */
+lk_status lk_metrics_truncate_after(const char *path, int64_t step, const char *again);
 
 /* The values of `key` in the lines of one kind, for reports and tests: series->steps[i], series->values[i]. Lines without
  * the key, or where it is no number, are left out. LK_BAD_DATA names file and line. Free with lk_series_free. */

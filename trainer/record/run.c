@@ -63,7 +63,7 @@ lk_status lk_run_still_ours(const lk_run *run)
 
 /* ---- opening ---- */
 
-static lk_status begin(lk_run *run, const lk_config *config, int64_t step)
+static lk_status begin(lk_run *run, const lk_config *config, int64_t step, bool validation_due)
 {
     char path[LK_PATH_SIZE];
     char *yaml = NULL;
@@ -72,9 +72,9 @@ static lk_status begin(lk_run *run, const lk_config *config, int64_t step)
     LK_TRY(lk_run_path(run, "samples", path));
     LK_TRY(lk_make_folder(path));
     LK_TRY(lk_run_path(run, "metrics.jsonl", path));
-    LK_TRY(lk_metrics_truncate_after(path, step));
+    LK_TRY(lk_metrics_truncate_after(path, step, validation_due ? "val" : NULL));
     LK_TRY(lk_metrics_open(path, &run->metrics));
-    LK_TRY(lk_events_cut_after(run->folder, step));
+    LK_TRY(lk_events_cut_after(run->folder, step, validation_due ? "val/" : NULL));
     LK_TRY(lk_events_open(run->folder, &run->events));
     LK_TRY(lk_config_to_yaml(config, &yaml));
     lk_status status = lk_run_path(run, "config.yaml", path);
@@ -84,7 +84,7 @@ static lk_status begin(lk_run *run, const lk_config *config, int64_t step)
     return status;
 }
 
-lk_status lk_run_open(const lk_config *config, bool writer, int64_t step, lk_run **out)
+lk_status lk_run_open(const lk_config *config, bool writer, int64_t step, bool validation_due, lk_run **out)
 {
     *out = NULL;
     lk_run *run = calloc(1, sizeof *run);
@@ -96,7 +96,7 @@ lk_status lk_run_open(const lk_config *config, bool writer, int64_t step, lk_run
     if (status == LK_OK && writer)
         status = take_over(run);
     if (status == LK_OK && writer)
-        status = begin(run, config, step);
+        status = begin(run, config, step, validation_due);
     if (status != LK_OK) {
         lk_run_close(run);
         return status;

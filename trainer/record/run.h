@@ -19,10 +19,10 @@
 
 typedef struct lk_run lk_run;
 
-/* Makes the folder, takes it over and begins to record after `step`: what metrics and events hold of later steps is cut,
- * config.yaml written. Whoever works in it ends at its next write, so only once this job is sure to go on. `writer`: this is
- * rank 0. */
-lk_status lk_run_open(const lk_config *config, bool writer, int64_t step, lk_run **out);
+/* Makes the folder, takes it over and begins to record after `step`: what metrics and events hold of later steps is cut, and
+ * where validation_due also what they hold of a validation of that step; config.yaml is written. Whoever works in it ends at
+ * its next write, so only once this job is sure to go on. `writer`: this is rank 0. */
+lk_status lk_run_open(const lk_config *config, bool writer, int64_t step, bool validation_due, lk_run **out);
 /* NULL is fine. */
 void lk_run_close(lk_run *run);
 

@@ -247,13 +247,13 @@ bool lk_saver_written(lk_saver *s, lk_status *failure)
 /* ---- commit ---- */
 
 /* checkpoints/best -> step-N, replaced in one step. */
-static lk_status point_to_best(const lk_saver *s)
+lk_status lk_saver_point_to_best(const lk_saver *s, int64_t best_step)
 {
     char target[64], link[LK_PATH_SIZE], fresh[LK_PATH_SIZE], path[LK_PATH_SIZE];
-    LK_TRY(lk_checkpoint_path(s->config->run.dir, s->state.best_step, path));
-    if (s->state.best_step == 0 || !lk_path_exists(path))
+    LK_TRY(lk_checkpoint_path(s->config->run.dir, best_step, path));
+    if (best_step == 0 || !lk_path_exists(path))
         return LK_OK;
-    snprintf(target, sizeof target, "step-%09lld", (long long)s->state.best_step);
+    snprintf(target, sizeof target, "step-%09lld", (long long)best_step);
     LK_TRY(lk_path_join(link, s->config->run.dir, "checkpoints/best"));
     LK_TRY(lk_path_join(fresh, s->config->run.dir, "checkpoints/best.tmp"));
     unlink(fresh);
@@ -262,7 +262,7 @@ static lk_status point_to_best(const lk_saver *s)
     return LK_OK;
 }
 
-/* The step that checkpoints/best points to, -1 for none. It is not state.best_step where saving that one failed. */
+/* The step that checkpoints/best points to, -1 for none. It is not the training's best where saving that one failed. */
 static int64_t step_of_best(const lk_saver *s)
 {
     char link[LK_PATH_SIZE], target[64] = "";
@@ -300,7 +300,7 @@ static lk_status move_into_place(const lk_saver *s, const char *temporary)
     return lk_sync_folder(folder);
 }
 
-lk_status lk_saver_commit(lk_saver *s, lk_saver_report *report)
+lk_status lk_saver_commit(lk_saver *s, int64_t best_step, lk_saver_report *report)
 {
     char temporary[LK_PATH_SIZE];
     double start = lk_clock();
@@ -317,7 +317,7 @@ lk_status lk_saver_commit(lk_saver *s, lk_saver_report *report)
     }
     s->last = s->state.step;
     /* The checkpoint is there, whatever becomes of these. */
-    if (point_to_best(s) != LK_OK || prune(s) != LK_OK)
+    if (lk_saver_point_to_best(s, best_step) != LK_OK || prune(s) != LK_OK)
         lk_warn("%s", lk_error_text());
     set_phase(s, IDLE);
     report->stall_s += lk_clock() - start;

@@ -40,10 +40,12 @@ typedef struct lk_saver_report {
     double stall_s; /* training waited: snapshot and commit */
     double write_s; /* the thread was at work */
 } lk_saver_report;
-/* Renames the written checkpoint into place and removes those that checkpoint.keep and keep_every do not keep; the best one
- * stays, and checkpoints/best points to it. A written checkpoint that cannot be renamed is removed; an old one that cannot be
- * removed is a warning. */
-lk_status lk_saver_commit(lk_saver *saver, lk_saver_report *report);
+/* Renames the written checkpoint into place and removes those that checkpoint.keep and keep_every do not keep; the one that
+ * checkpoints/best points to stays, which is best_step's where that was saved (0: none). A written checkpoint that cannot be
+ * renamed is removed; an old one that cannot be removed is a warning. */
+lk_status lk_saver_commit(lk_saver *saver, int64_t best_step, lk_saver_report *report);
+/* Makes checkpoints/best point to that step, if it is committed. */
+lk_status lk_saver_point_to_best(const lk_saver *saver, int64_t best_step);
 
 /* The step of the last commit; -1 before the first. */
 int64_t lk_saver_last(const lk_saver *saver);

@@ -18,12 +18,15 @@ static inline float lk_bfloat_to_float(uint16_t bits)
     return value;
 }
 
-/* To nearest even; a NaN may come out as infinity, which is found as well. */
+/* To nearest even; a NaN stays one, of the same sign and quiet. Written as a choice of two values, which vector loops can
+ * make. */
 static inline uint16_t lk_float_to_bfloat(float value)
 {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
-    return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+    uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    uint32_t quiet = bits >> 16 | 0x40;
+    return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
 }
 
 #endif
