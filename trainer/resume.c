@@ -20,6 +20,12 @@ static lk_status check_same_run(const lk_training *t, const char *path, const lk
     if (info->sample_count != lk_dataset_count(t->train_set))
         return lk_fail(LK_BAD_DATA, "%s: was trained on %" PRId64 " samples, %s now has %" PRId64, path, info->sample_count,
                        t->config->data.train.paths.items[0], lk_dataset_count(t->train_set));
+    for (int i = 0; info->has_data_hashes && i < 2; i++)
+        if (info->data_hashes[i] != t->data_hashes[i])
+            return lk_fail(
+                LK_BAD_DATA,
+                "%s: %s now holds other faces than the run was trained with; bring them back, or start another run.dir", path,
+                i == 0 ? t->config->data.train.paths.items[0] : t->config->data.val.items[0]);
     return LK_OK;
 }
 

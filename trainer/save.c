@@ -14,6 +14,7 @@ lk_status lk_save_start(lk_training *t)
                                      .schema = lk_dataset_schema(t->train_set)->text,
                                      .seed = t->config->run.seed,
                                      .sample_count = lk_dataset_count(t->train_set),
+                                     .data_hashes = {t->data_hashes[0], t->data_hashes[1]},
                                      .world = t->group->size};
     lk_training_buffers live = lk_training_live(t);
     char path[LK_PATH_SIZE];

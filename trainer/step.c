@@ -13,6 +13,7 @@
 typedef struct step_part {
     lk_status status;
     int stop;
+    uint64_t weights; /* hash of the weights before the step, where they are compared; else 0 */
     lk_losses sums[]; /* accumulation */
 } step_part;
 
@@ -54,6 +55,14 @@ static lk_status learn_micro_batch(lk_training *t, lk_status before, lk_losses *
     return lk_weights_end(w, status);
 }
 
+/* Ranks that drifted apart would mean a broken sum or a broken machine. At every step that a checkpoint is made of by number, and
+ * whatever the saver is doing, so that all ranks compare at once. */
+static bool weights_are_compared(const lk_training *t)
+{
+    int64_t step = t->state.step, every = t->config->checkpoint.every_steps;
+    return t->group->size > 1 && step > 0 && (step % t->order.steps_per_epoch == 0 || (every > 0 && step % every == 0));
+}
+
 /* Everybody's parts: losses are summed in the order of the micro-batches of the global batch, so they are the same bits whatever
  * the number of ranks; a stop or failure of one is everyone's. Every rank must call. */
 static lk_status exchange_parts(lk_training *t, const step_part *mine, lk_step_report *r)
@@ -64,9 +73,12 @@ static lk_status exchange_parts(lk_training *t, const step_part *mine, lk_step_r
         lk_group_abort(t->group, lk_exit_code(lk_fail(LK_INTERNAL, "out of memory")));
     lk_group_gather(t->group, mine, size, all);
     bool failed = false;
+    int drifted = 0;
     for (int rank = 0; rank < t->group->size; rank++) {
         const step_part *part = (const step_part *)(all + (size_t)rank * size);
         failed |= part->status != LK_OK;
+        if (!drifted && part->weights != ((const step_part *)all)->weights)
+            drifted = rank;
         if (part->stop && !r->stop)
             r->stop = part->stop;
         for (int a = 0; a < t->order.accumulation; a++) {
@@ -76,7 +88,15 @@ static lk_status exchange_parts(lk_training *t, const step_part *mine, lk_step_r
         }
     }
     free(all);
-    return failed ? lk_group_agree(t->group, mine->status) : LK_OK;
+    if (failed)
+        return lk_group_agree(t->group, mine->status);
+    if (drifted)
+        return lk_fail(LK_INTERNAL,
+                       "step %" PRId64
+                       ": rank %d has other weights than rank 0; look at its machine's memory, then start again: the "
+                       "run goes on from its last checkpoint",
+                       t->state.step, drifted);
+    return LK_OK;
 }
 
 static lk_status learn(lk_training *t, lk_step_report *r)
@@ -96,6 +116,8 @@ static lk_status learn(lk_training *t, lk_step_report *r)
     lk_status reduced = lk_buckets_wait(t->buckets, &r->exposed, NULL);
     mine->status = error.status != LK_OK ? lk_error_put(&error) : reduced;
     mine->stop = lk_stop_requested();
+    if (weights_are_compared(t))
+        mine->weights = lk_weights_hash(t->task->weights);
     lk_status status = exchange_parts(t, mine, r);
     free(mine);
     return status;

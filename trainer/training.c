@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "collectives/same.h"
 #include "dataset/labels.h"
 #include "trainer/resume.h"
 #include "trainer/save.h"
@@ -43,6 +44,8 @@ static lk_status open_data(lk_training *t)
         if (lk_dataset_size(sets[i]) != c->model.size)
             return lk_fail(LK_BAD_DATA, "%s: pictures are %d px, but model.size is %d; render or pack them at that size",
                            names[i], lk_dataset_size(sets[i]), c->model.size);
+    for (int i = 0; i < 2; i++)
+        t->data_hashes[i] = lk_dataset_content_hash(sets[i]);
     if (lk_dataset_count(t->train_set) < c->train.global_batch)
         return lk_fail(LK_BAD_DATA, "%s: has %" PRId64 " samples, fewer than train.global_batch %d over %d ranks", names[0],
                        lk_dataset_count(t->train_set), c->train.global_batch, t->group->size);
@@ -198,6 +201,21 @@ static lk_status start_loader(lk_training *t)
     return lk_loader_start(t->train_set, &options, &t->loader);
 }
 
+/* Before the first step: nodes with their own copies of program, data and weights may have stale ones. */
+static lk_status require_same(lk_training *t)
+{
+    const char *copy = "give every node the same";
+    const lk_weights *frozen = t->task->frozen;
+    const lk_same items[] = {
+        {"data.train has another schema", lk_dataset_schema(t->train_set)->hash, LK_BAD_DATA, copy},
+        {"data.train holds other faces", t->data_hashes[0], LK_BAD_DATA, copy},
+        {"data.val holds other faces", t->data_hashes[1], LK_BAD_DATA, copy},
+        {"model.decoder.weights is another decoder", frozen ? lk_weights_hash(frozen) : 0, LK_BAD_DATA, copy},
+        {"the weights begin otherwise (model.init)", lk_weights_hash(t->task->weights), LK_BAD_DATA, copy},
+    };
+    return lk_require_same(t->group, items, sizeof items / sizeof *items);
+}
+
 /* ---- the whole ---- */
 
 /* Rank 0 looks at the folder for all. */
@@ -242,6 +260,7 @@ lk_status lk_training_open(lk_training *t, const lk_config *config, lk_process_g
     LK_TRY(agree(t, open_task(t)));
     LK_TRY(agree(t, open_buckets(t)));
     LK_TRY(agree(t, open_optimizer(t)));
+    LK_TRY(agree(t, require_same(t)));
     LK_TRY(agree(t, lk_resume_load(t, resume)));
     lk_resume_share(t);
     LK_TRY(agree(t, lk_resume_take_over(t)));

@@ -24,6 +24,7 @@ typedef struct lk_training {
     const lk_config *config;
     lk_process_group *group;
     lk_dataset *train_set, *validation_set;
+    uint64_t data_hashes[2]; /* their contents */
     lk_task *task;
     lk_run *run;
     lk_buckets *buckets;

@@ -1,8 +1,14 @@
 /* likeness train (commands.h): trains the decoder or the encoder from a configuration. */
+#include "base/hash.h"
+#include "base/version.h"
 #include "collectives/group.h"
+#include "collectives/same.h"
 #include "configs/config.h"
 #include "launch/command/commands.h"
 #include "trainer/train.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 typedef struct train_values {
     lk_set_list sets;
@@ -19,6 +25,51 @@ static const lk_option option_table[] = {
      .print = lk_config_print_keys},
     {0}};
 
+/* What was loaded here, as text; rank 0's where this rank could load nothing. Caller frees. */
+static lk_status resolved_text(lk_process_group *group, const lk_config *own, char **mine, char **first)
+{
+    int64_t size = 0;
+    *mine = *first = NULL;
+    lk_status status = own ? lk_config_to_yaml(own, mine) : LK_OK;
+    if (group->rank == 0 && status == LK_OK)
+        size = (int64_t)strlen(*mine) + 1;
+    LK_TRY(lk_group_agree(group, status));
+    lk_group_broadcast(group, &size, sizeof size, 0);
+    *first = malloc((size_t)size);
+    LK_TRY(lk_group_agree(group, *first ? LK_OK : lk_fail(LK_INTERNAL, "out of memory for the configuration")));
+    if (group->rank == 0)
+        memcpy(*first, *mine, (size_t)size);
+    lk_group_broadcast(group, *first, (size_t)size, 0);
+    return LK_OK;
+}
+
+/* Rank 0's configuration is everyone's. A rank that finds no such file on its node takes it; one that finds another is an error, and
+ * so is another build of the program. Every rank must call. */
+static lk_status load_config(lk_process_group *group, const char *path, const lk_set_list *sets, lk_config **out)
+{
+    lk_config *own = NULL;
+    char *mine = NULL, *first = NULL;
+    lk_status loaded = lk_config_load(path, sets->items, sets->count, &own);
+    *out = NULL;
+    LK_TRY(lk_group_agree(group, group->rank == 0 ? loaded : LK_OK));
+    lk_status status = resolved_text(group, own, &mine, &first);
+    if (status == LK_OK) {
+        const char *text = mine ? mine : first;
+        const lk_same items[] = {
+            {"is another build of likeness", lk_hash(lk_program(), strlen(lk_program())), LK_BAD_CONFIG,
+             "start the same program on every node"},
+            {"has another configuration", lk_hash(text, strlen(text)), LK_BAD_CONFIG, "give every node the same file"},
+        };
+        status = lk_group_agree(group, lk_require_same(group, items, sizeof items / sizeof *items));
+    }
+    if (status == LK_OK)
+        status = lk_group_agree(group, lk_config_parse(first, path, out));
+    lk_config_free(own);
+    free(mine);
+    free(first);
+    return status;
+}
+
 static lk_status run(void *values, char **arguments, int count)
 {
     (void)count;
@@ -26,7 +77,7 @@ static lk_status run(void *values, char **arguments, int count)
     lk_process_group group;
     lk_config *config = NULL;
     LK_TRY(lk_group_open(&group));
-    lk_status status = lk_group_agree(&group, lk_config_load(arguments[0], v->sets.items, v->sets.count, &config));
+    lk_status status = load_config(&group, arguments[0], &v->sets, &config);
     if (status == LK_OK)
         status = lk_train(config, &group, v->resume);
     lk_config_free(config);

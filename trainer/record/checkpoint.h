@@ -46,6 +46,7 @@ typedef struct lk_checkpoint_texts {
     const char *config; /* resolved YAML */
     const char *schema;
     int64_t seed, sample_count; /* of the sampler */
+    uint64_t data_hashes[2];    /* contents of data.train and data.val (lk_dataset_content_hash) */
     int world;                  /* ranks */
 } lk_checkpoint_texts;
 
@@ -57,6 +58,8 @@ lk_status lk_checkpoint_write(const char *folder, lk_training_buffers *buffers, 
 typedef struct lk_checkpoint_info {
     lk_train_state state;
     int64_t seed, sample_count;
+    bool has_data_hashes; /* builds of round 1 did not write them */
+    uint64_t data_hashes[2];
     int world;
     char *program; /* lk_program() of its build; NULL: an older one, which did not say */
     char *config, *schema;

@@ -30,6 +30,10 @@ static json_t *state_object(const lk_train_state *s, const lk_checkpoint_texts *
     json_object_set_new(root, "validated", json_integer(s->validated));
     json_object_set_new(root, "sampler",
                         json_pack("{s:I, s:I}", "seed", (json_int_t)texts->seed, "count", (json_int_t)texts->sample_count));
+    char hex[2][LK_HEX_SIZE];
+    lk_hash_hex(texts->data_hashes[0], hex[0]);
+    lk_hash_hex(texts->data_hashes[1], hex[1]);
+    json_object_set_new(root, "data", json_pack("{s:s, s:s}", "train", hex[0], "val", hex[1]));
     json_object_set_new(root, "program", json_string(lk_program()));
     json_object_set_new(root, "world", json_integer(texts->world));
     json_object_set_new(root, "model_hash", json_string(model));
@@ -149,6 +153,12 @@ static lk_status read_state(const json_t *root, const char *text, size_t size, c
     LK_TRY(read_counts(root, origin, out));
     if (json_object_get(root, "program")) /* older builds did not say */
         LK_TRY(copy_text(root, "program", origin, &out->program));
+    const json_t *data = json_object_get(root, "data");
+    out->has_data_hashes = data != NULL;
+    if (data) {
+        LK_TRY(parse_hash(data, "train", origin, &out->data_hashes[0]));
+        LK_TRY(parse_hash(data, "val", origin, &out->data_hashes[1]));
+    }
     LK_TRY(parse_hash(root, "model_hash", origin, &out->model_hash));
     LK_TRY(parse_hash(root, "optimizer_hash", origin, &out->optimizer_hash));
     LK_TRY(copy_text(root, "schema", origin, &out->schema));

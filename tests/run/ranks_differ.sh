@@ -1,0 +1,79 @@
+#!/bin/bash
+# Ranks that have not the same program, configuration, faces or weights are refused before the first step, on 2 and 4 ranks, with
+# the rank, its host and what differs; a resumed run's faces are compared by content.
+set -u
+. "$LIKENESS_ROOT/tests/run/lib.bash"
+write_configs
+for view in canonical varied; do
+  faces $view train 24 0 --shard-size 12
+  faces $view val 6 100000
+done
+sed -i 's/global_batch: 8, micro_batch: 2/global_batch: 8, micro_batch: 2/' decoder.yaml encoder.yaml
+works 1 train decoder.yaml --set train.epochs=1
+works 1 train decoder.yaml --set train.epochs=1 --set run.dir=other-decoder --set run.seed=9
+"$LIKENESS" export other-decoder -o other.safetensors >/dev/null 2>&1 || true
+
+# Each node has its own copies, reached by the same relative paths: a folder for each rank to start in.
+nodes() { # COUNT
+  rm -rf node-*
+  for ((n = 0; n < $1; n++)); do
+    mkdir "node-$n"
+    cp -r faces decoder decoder.yaml encoder.yaml "node-$n/"
+  done
+}
+each_from_its_node() { # COUNT COMMAND...: one program a rank, of which each begins in its own folder
+  local count=$1 line=() n; shift
+  for ((n = 0; n < count; n++)); do
+    [ "$n" = 0 ] || line+=(:)
+    line+=(-n 1 --wdir "$PWD/node-$n" "$@")
+  done
+  timeout 120 mpirun "${line[@]}"
+}
+refused() { # COUNT CODE TEXT
+  each_from_its_node "$1" "${program[@]}" >out.log 2>err.log
+  local code=$?
+  [ "$code" = "$2" ] || { cat err.log >&2; fail "$3: exit $code, not $2"; }
+  [ "$(grep -c 'likeness: error' err.log)" = 1 ] || { cat err.log >&2; fail "$3: not one line"; }
+  grep -q "rank $(($1 - 1)) ($(hostname)): $3 than on rank 0 ($(hostname))" err.log || { cat err.log >&2; fail "no '$3'"; }
+  [ ! -e run/metrics.jsonl ] || ! grep -q '"train"' run/metrics.jsonl || fail "$3: a step was made"
+}
+
+program=("$LIKENESS" train encoder.yaml --set "run.dir=$PWD/run" --set train.steps=4 --set validate.samples=0)
+for ranks in 2 4; do
+  last=node-$((ranks - 1))
+  nodes $ranks
+  cp "$last/faces/varied/val/"*.h5 "$last/faces/varied/train/shard-00001.h5"
+  refused $ranks 65 "data.train holds other faces"
+  nodes $ranks
+  "$LIKENESS" render --random 6 --size 32 --start 500 --view varied -o "$last/faces/varied/val" --force >/dev/null || fail render
+  refused $ranks 65 "data.val holds other faces"
+  nodes $ranks
+  cp other-decoder/model.safetensors "$last/decoder/model.safetensors"
+  rm -rf "$last/decoder/checkpoints"
+  refused $ranks 65 "model.decoder.weights is another decoder"
+  nodes $ranks
+  sed -i 's/lambda: .*/lambda: 3.5}/' "$last/encoder.yaml"
+  cmp -s "$last/encoder.yaml" node-0/encoder.yaml && echo 'loss: {lambda: 3.5}' >>"$last/encoder.yaml"
+  refused $ranks 78 "has another configuration"
+done
+
+# A node without the file takes rank 0's configuration.
+nodes 2
+rm node-1/encoder.yaml
+each_from_its_node 2 "${program[@]}" >out.log 2>err.log || { cat err.log >&2; fail "rank 0's configuration is not everyone's"; }
+[ -e run/DONE ] || fail "not done"
+
+# Other faces in the same number under the same names: refused at a resume.
+works 1 train encoder.yaml --set run.dir=again --set train.steps=2 --set validate.samples=0 --set checkpoint.every_steps=1 \
+  --set optimizer.schedule=constant
+rm again/DONE
+"$LIKENESS" render --random 24 --size 32 --start 700 --view varied --shard-size 12 -o faces/varied/train --force >/dev/null || fail render
+refuses_one() { # CODE TEXT COMMAND...
+  local code=$1 text=$2; shift 2
+  "$@" >out.log 2>err.log
+  [ $? = "$code" ] || { cat err.log >&2; fail "not exit $code: $*"; }
+  grep -qF "$text" err.log || { cat err.log >&2; fail "no '$text'"; }
+}
+refuses_one 65 "holds other faces than the run was trained with" "$LIKENESS" train encoder.yaml --set run.dir=again \
+  --set train.steps=4 --set validate.samples=0 --set optimizer.schedule=constant
+echo "ranks_differ: ok"
