@@ -1,5 +1,5 @@
-/* What must be the same on every rank, compared before it can do harm: a stale copy on one node's own disk, another build or another
- * configuration would train without a word to weights that nobody asked for.
+/* What must be the same on every rank, compared before it can do harm: a stale copy on one node's own disk, another build or
+ * another configuration would train without a word to weights that nobody asked for.
  */
 #ifndef LK_COLLECTIVES_SAME_H
 #define LK_COLLECTIVES_SAME_H
@@ -18,8 +18,8 @@ typedef struct lk_same {
 
 enum { LK_SAME_MOST = 16 };
 
-/* Compares with rank 0, in the order of the items. A difference is one error for all ranks that names the first rank that differs,
- * its host and rank 0's. Every rank must call, with as many items. */
+/* Compares with rank 0, in the order of the items. A difference is one error for all ranks that names the first rank that
+ * differs, its host and rank 0's. Every rank must call, with as many items. */
 lk_status lk_require_same(lk_process_group *group, const lk_same *items, int count);
 
 #endif

@@ -43,8 +43,8 @@ static lk_status resolved_text(lk_process_group *group, const lk_config *own, ch
     return LK_OK;
 }
 
-/* Rank 0's configuration is everyone's. A rank that finds no such file on its node takes it; one that finds another is an error, and
- * so is another build of the program. Every rank must call. */
+/* Rank 0's configuration is everyone's. A rank that finds no such file on its node takes it; one that finds another is an error,
+ * and so is another build of the program. Every rank must call. */
 static lk_status load_config(lk_process_group *group, const char *path, const lk_set_list *sets, lk_config **out)
 {
     lk_config *own = NULL;
