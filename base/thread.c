@@ -1,10 +1,25 @@
 #include "base/thread.h"
 
-#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
+
+lk_status lk_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *context)
+{
+    /* A thread begins with the mask of the one that starts it. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(thread, NULL, run, context);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error)
+        return lk_fail(LK_INTERNAL, "cannot start the %s thread: %s", name, strerror(error));
+    pthread_setname_np(*thread, name);
+    return LK_OK;
+}
 
 typedef struct team {
     lk_item_function *item;
@@ -56,7 +71,7 @@ lk_status lk_parallel_for(int threads, int64_t count, lk_item_function *item, vo
     int started = 1;
     for (int i = 0; i < threads; i++)
         members[i] = (member){.team = &t, .worker = i};
-    while (started < threads && pthread_create(&members[started].thread, NULL, work, &members[started]) == 0)
+    while (started < threads && lk_thread_start(&members[started].thread, "worker", work, &members[started]) == LK_OK)
         started++; /* fewer threads than asked for still finish the work */
     work(&members[0]);
     for (int i = 1; i < started; i++)

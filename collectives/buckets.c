@@ -1,10 +1,9 @@
 #include "collectives/buckets.h"
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "collectives/tree_sum.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,17 +114,6 @@ static lk_status allocate_scratch(lk_buckets *b)
     return b->scratch ? LK_OK : lk_fail(LK_INTERNAL, "out of memory for half a bucket of %zu gradients", largest);
 }
 
-static lk_status start_thread(lk_buckets *b)
-{
-    /* Signals are for the main thread, which turns them into a flag. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    b->running = pthread_create(&b->thread, NULL, communicate, b) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return b->running ? LK_OK : lk_fail(LK_INTERNAL, "cannot start the communication thread");
-}
-
 lk_status lk_buckets_create(lk_process_group *group, const size_t *sizes, int count, lk_buckets_options options, lk_buckets **out)
 {
     *out = NULL;
@@ -143,8 +131,10 @@ lk_status lk_buckets_create(lk_process_group *group, const size_t *sizes, int co
     cut(b, count, options.bucket_bytes / sizeof *b->data);
     if (options.reproducible)
         LK_TRY_OR(fail, allocate_scratch(b));
-    if (group->size > 1)
-        LK_TRY_OR(fail, start_thread(b));
+    if (group->size > 1) {
+        LK_TRY_OR(fail, lk_thread_start(&b->thread, "communication", communicate, b));
+        b->running = true;
+    }
     *out = b;
     return LK_OK;
 fail:

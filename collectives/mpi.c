@@ -1,9 +1,9 @@
 /* The process group on MPI (backend.h). The only file that sees mpi.h. */
 #include "base/log.h"
+#include "base/thread.h"
 #include "collectives/backend.h"
 
 #include <mpi.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,7 +68,7 @@ static void abort_job(lk_process_group *group, int exit_code)
 {
     (void)group;
     pthread_t timer;
-    pthread_create(&timer, NULL, end_after_a_while, &exit_code);
+    lk_thread_start(&timer, "abort", end_after_a_while, &exit_code); /* without it the launcher alone ends this rank */
     MPI_Abort(MPI_COMM_WORLD, exit_code);
     _exit(exit_code);
 }

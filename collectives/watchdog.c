@@ -2,14 +2,13 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "collectives/star.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -360,13 +359,9 @@ static lk_status allocate(lk_watchdog *dog)
 
 static lk_status start_thread(lk_watchdog *dog)
 {
-    /* Signals are for the main thread, which turns them into a flag. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    dog->running = pthread_create(&dog->thread, NULL, watch, dog) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return dog->running ? LK_OK : lk_fail(LK_INTERNAL, "cannot start the thread of the stall watchdog");
+    LK_TRY(lk_thread_start(&dog->thread, "stall watchdog", watch, dog));
+    dog->running = true;
+    return LK_OK;
 }
 
 static double choose_interval(double warn_s, double abort_s)

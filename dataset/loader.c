@@ -1,7 +1,7 @@
 #include "dataset/loader.h"
 
-#include <pthread.h>
-#include <signal.h>
+#include "base/thread.h"
+
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -190,18 +190,15 @@ static lk_status create_augmenters(lk_loader *loader)
     return LK_OK;
 }
 
-/* Signals are the main thread's to handle. */
+/* Fewer threads than asked for deliver the same batches. */
 static lk_status start_threads(lk_loader *loader)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (loader->started < loader->options.threads && pthread_create(&loader->threads[loader->started], NULL, run, loader) == 0)
-        loader->started++;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (loader->started == 0)
-        return lk_fail(LK_INTERNAL, "cannot start a loader thread");
-    return LK_OK;
+    lk_status status = LK_OK;
+    while (loader->started < loader->options.threads && status == LK_OK) {
+        status = lk_thread_start(&loader->threads[loader->started], "loader", run, loader);
+        loader->started += status == LK_OK;
+    }
+    return loader->started > 0 ? LK_OK : status;
 }
 
 lk_status lk_loader_start(const lk_dataset *dataset, const lk_loader_options *options, lk_loader **out)

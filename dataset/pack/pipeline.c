@@ -1,7 +1,7 @@
 #include "dataset/pack/pipeline.h"
 
-#include <pthread.h>
-#include <signal.h>
+#include "base/thread.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -49,18 +49,17 @@ static void *run(void *argument)
     return NULL;
 }
 
-static void start_threads(lk_pipeline *p, int wanted)
+/* Fewer threads than asked for do the same work. */
+static lk_status start_threads(lk_pipeline *p, int wanted)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (; p->threads < wanted; p->threads++) {
+    lk_status status = LK_OK;
+    while (p->threads < wanted && status == LK_OK) {
         worker *w = &p->workers[p->threads];
         *w = (worker){.pipeline = p, .number = p->threads};
-        if (pthread_create(&w->thread, NULL, run, w) != 0)
-            break; /* fewer threads do the same work */
+        status = lk_thread_start(&w->thread, "pack", run, w);
+        p->threads += status == LK_OK;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return p->threads > 0 ? LK_OK : status;
 }
 
 lk_status lk_pipeline_start(int threads, int depth, lk_work_function *work, void *context, lk_pipeline **out)
@@ -77,14 +76,13 @@ lk_status lk_pipeline_start(int threads, int depth, lk_work_function *work, void
                        .depth = depth};
     p->slots = calloc((size_t)depth, sizeof *p->slots);
     p->workers = calloc((size_t)threads, sizeof *p->workers);
-    if (p->slots && p->workers)
-        start_threads(p, threads);
-    if (p->threads == 0) {
+    lk_status status =
+        p->slots && p->workers ? start_threads(p, threads) : lk_fail(LK_INTERNAL, "out of memory for %d threads", threads);
+    if (status == LK_OK)
+        *out = p;
+    else
         lk_pipeline_stop(p);
-        return lk_fail(LK_INTERNAL, "cannot start %d threads", threads);
-    }
-    *out = p;
-    return LK_OK;
+    return status;
 }
 
 bool lk_pipeline_full(const lk_pipeline *p)

@@ -166,8 +166,8 @@ static lk_status print_oldest(align_run *run)
     return status;
 }
 
-/* Takes `data` over; where it is NULL `why` is printed instead. `key` is what the outputs are called, slashes become "_": no name out
- * of an archive is a path. */
+/* Takes `data` over; where it is NULL `why` is printed instead. `key` is what the outputs are called, slashes become "_": no name
+ * out of an archive is a path. */
 static lk_status add_photo(align_run *run, const char *key, const char *origin, uint8_t *data, size_t size, const char *why)
 {
     photo *p = calloc(1, sizeof *p);

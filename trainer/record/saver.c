@@ -2,11 +2,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -140,13 +139,9 @@ static lk_status allocate_copies(lk_saver *s)
 
 static lk_status start_thread(lk_saver *s)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the main thread */
-    int failed = pthread_create(&s->thread, NULL, work, s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    s->running = failed == 0;
-    return failed ? lk_fail(LK_INTERNAL, "cannot start the thread that writes checkpoints: %s", strerror(failed)) : LK_OK;
+    LK_TRY(lk_thread_start(&s->thread, "checkpoint", work, s));
+    s->running = true;
+    return LK_OK;
 }
 
 lk_status lk_saver_start(const lk_config *config, const lk_training_buffers *live, const lk_checkpoint_texts *texts, int64_t last,
