@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 lk_status lk_path_join(char *out, const char *folder, const char *name)
@@ -20,32 +20,215 @@ lk_status lk_path_join(char *out, const char *folder, const char *name)
     return LK_OK;
 }
 
-static void parent_of(char *out, const char *path)
+/* ---- what a failed call says ---- */
+
+bool lk_means_absent(int errno_value)
 {
-    snprintf(out, LK_PATH_SIZE, "%s", path);
-    char *slash = strrchr(out, '/');
-    if (!slash)
-        strcpy(out, ".");
-    else if (slash == out)
-        out[1] = '\0';
-    else
-        *slash = '\0';
+    return errno_value == ENOENT || errno_value == ENOTDIR;
 }
 
-lk_status lk_fail_io(const char *action, const char *path, int errno_value, int64_t wanted)
+lk_status lk_fail_look(const char *action, const char *path, int errno_value)
 {
-    if (errno_value != ENOSPC && errno_value != EDQUOT)
-        return lk_fail(LK_IO, "%s: cannot %s: %s", path, action, strerror(errno_value));
-    char folder[LK_PATH_SIZE];
-    parent_of(folder, path);
-    struct statvfs disk;
-    int64_t room = statvfs(folder, &disk) == 0 ? (int64_t)disk.f_bavail * (int64_t)disk.f_frsize : 0;
-    if (wanted > room)
-        return lk_fail(LK_IO, "%s: cannot %s: the disk is full, %lld bytes are missing; free space and run again", path, action,
-                       (long long)(wanted - room));
-    return lk_fail(LK_IO, "%s: cannot %s: the disk is full (%lld bytes free); free space and run again", path, action,
-                   (long long)room);
+    if (lk_means_absent(errno_value))
+        return lk_fail(LK_BAD_DATA, "%s: cannot %s: %s", path, action, strerror(errno_value));
+    return lk_fail_io(action, path, errno_value, 0);
 }
+
+bool lk_try_again(int *tries, int errno_value)
+{
+    static const int passing[] = {EIO, ESTALE, ETIMEDOUT, EAGAIN, EMFILE, ENFILE};
+    static const long pause_ms[] = {10, 90, 400};
+    if (errno_value == EINTR)
+        return true;
+    bool passes = false;
+    for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
+        passes = passes || errno_value == passing[i];
+    if (!passes || *tries == sizeof pause_ms / sizeof *pause_ms)
+        return false;
+    struct timespec pause = {.tv_nsec = pause_ms[(*tries)++] * 1000000};
+    nanosleep(&pause, NULL);
+    errno = errno_value;
+    return true;
+}
+
+/* ---- looking ---- */
+
+lk_status lk_path_look(const char *path, lk_path_kind *kind)
+{
+    struct stat info;
+    int tries = 0;
+    *kind = LK_ABSENT;
+    while (stat(path, &info) != 0) {
+        if (lk_means_absent(errno))
+            return LK_OK;
+        if (!lk_try_again(&tries, errno))
+            return lk_fail_io("look at it", path, errno, 0);
+    }
+    *kind = S_ISREG(info.st_mode) ? LK_FILE : S_ISDIR(info.st_mode) ? LK_FOLDER : LK_SPECIAL;
+    return LK_OK;
+}
+
+lk_status lk_open_file(const char *path, int *fd, int64_t *size)
+{
+    struct stat info;
+    int tries = 0;
+    do
+        *fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a pipe must not block here */
+    while (*fd < 0 && lk_try_again(&tries, errno));
+    if (*fd < 0)
+        return lk_fail_look("open", path, errno);
+    lk_status status = LK_OK;
+    if (fstat(*fd, &info) != 0)
+        status = lk_fail_io("look at it", path, errno, 0);
+    else if (!S_ISREG(info.st_mode))
+        status = lk_fail(LK_BAD_DATA, "%s: is not a regular file", path);
+    if (status != LK_OK) {
+        close(*fd);
+        *fd = -1;
+    } else if (size) {
+        *size = (int64_t)info.st_size;
+    }
+    return status;
+}
+
+lk_status lk_open_stream(const char *path, FILE **stream)
+{
+    int fd;
+    *stream = NULL;
+    LK_TRY(lk_open_file(path, &fd, NULL));
+    *stream = fdopen(fd, "rb");
+    if (*stream)
+        return LK_OK;
+    close(fd);
+    return lk_fail(LK_INTERNAL, "%s: out of memory", path);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool ends_in(const char *name, const char *suffix)
+{
+    size_t length = strlen(name), tail = strlen(suffix);
+    return length >= tail && strcmp(name + length - tail, suffix) == 0;
+}
+
+static bool add_name(lk_names *names, size_t *room, const char *name)
+{
+    if (names->count == *room) {
+        *room = *room ? 2 * *room : 16;
+        char **grown = realloc(names->names, *room * sizeof *grown);
+        if (!grown)
+            return false;
+        names->names = grown;
+    }
+    names->names[names->count] = strdup(name);
+    return names->names[names->count++] != NULL;
+}
+
+/* One pass over the folder. *reason is errno where it cannot be read to its end, which is not the end that an empty folder has. */
+static lk_status read_folder(const char *folder, const char *suffix, lk_names *out, int *reason)
+{
+    DIR *stream = opendir(folder);
+    *reason = errno;
+    if (!stream)
+        return lk_fail_look("list the folder", folder, *reason);
+    size_t room = 0;
+    lk_status status = LK_OK;
+    while (status == LK_OK) {
+        errno = 0;
+        struct dirent *entry = readdir(stream);
+        *reason = errno;
+        if (!entry)
+            break;
+        if (entry->d_name[0] != '.' && ends_in(entry->d_name, suffix) && !add_name(out, &room, entry->d_name))
+            status = lk_fail(LK_INTERNAL, "out of memory listing %s", folder);
+    }
+    closedir(stream);
+    if (status == LK_OK && *reason != 0)
+        status = lk_fail_io("list the folder", folder, *reason, 0);
+    if (status != LK_OK)
+        lk_names_free(out);
+    return status;
+}
+
+lk_status lk_list_folder(const char *folder, const char *suffix, lk_names *out)
+{
+    lk_status status;
+    int tries = 0, reason = 0;
+    *out = (lk_names){0};
+    do
+        status = read_folder(folder, suffix, out, &reason);
+    while (status == LK_IO && lk_try_again(&tries, reason));
+    if (status == LK_OK && out->count > 0)
+        qsort(out->names, out->count, sizeof *out->names, compare_names);
+    return status;
+}
+
+void lk_names_free(lk_names *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        free(names->names[i]);
+    free(names->names);
+    *names = (lk_names){0};
+}
+
+lk_status lk_read_at(int fd, const char *path, void *out, size_t size, int64_t offset, size_t *got)
+{
+    int tries = 0;
+    *got = 0;
+    while (*got < size) {
+        ssize_t n = pread(fd, (char *)out + *got, size - *got, (off_t)offset + (off_t)*got);
+        if (n < 0 && lk_try_again(&tries, errno))
+            continue;
+        if (n < 0)
+            return lk_fail_io("read", path, errno, 0);
+        if (n == 0)
+            break;
+        *got += (size_t)n;
+    }
+    return LK_OK;
+}
+
+lk_status lk_read_file(const char *path, size_t limit, char **data, size_t *size)
+{
+    int fd;
+    int64_t want;
+    *data = NULL;
+    *size = 0;
+    LK_TRY(lk_open_file(path, &fd, &want));
+    lk_status status = LK_OK;
+    char *buffer = NULL;
+    if ((uint64_t)want > limit)
+        status = lk_fail(LK_BAD_DATA, "%s: has %lld bytes, more than the %zu allowed here", path, (long long)want, limit);
+    else if (!(buffer = malloc((size_t)want + 1)))
+        status = lk_fail(LK_INTERNAL, "%s: out of memory for %lld bytes", path, (long long)want);
+    else
+        status = lk_read_at(fd, path, buffer, (size_t)want, 0, size); /* shrunk meanwhile: what is there counts */
+    close(fd);
+    if (status != LK_OK) {
+        free(buffer);
+        *size = 0;
+        return status;
+    }
+    buffer[*size] = '\0';
+    *data = buffer;
+    return LK_OK;
+}
+
+bool lk_is_lfs_pointer(const void *data, size_t size)
+{
+    static const char begin[] = "version https://git-lfs.github.com/";
+    return size >= sizeof begin - 1 && memcmp(data, begin, sizeof begin - 1) == 0;
+}
+
+lk_status lk_fail_lfs_pointer(lk_status status, const char *path)
+{
+    return lk_fail(status, "%s: is a Git LFS pointer, not the file that it stands for; 'git lfs pull' fetches that", path);
+}
+
+/* ---- folders ---- */
 
 lk_status lk_make_folder(const char *path)
 {
@@ -64,253 +247,46 @@ lk_status lk_make_folder(const char *path)
             break;
         *c = kept;
     }
-    if (!lk_is_folder(path))
-        return lk_fail(LK_IO, "%s: exists and is not a folder", path);
-    return LK_OK;
+    lk_path_kind kind;
+    LK_TRY(lk_path_look(path, &kind));
+    return kind == LK_FOLDER ? LK_OK : lk_fail(LK_IO, "%s: exists and is not a folder", path);
 }
 
 static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *walk)
 {
     (void)info, (void)kind, (void)walk;
-    return remove(path);
+    return remove(path) == 0 || lk_means_absent(errno) ? 0 : -1;
 }
 
 lk_status lk_remove_tree(const char *path)
 {
-    if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
+    if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0 && !lk_means_absent(errno))
         return lk_fail_io("remove", path, errno, 0);
     return LK_OK;
 }
 
-bool lk_path_exists(const char *path)
+lk_status lk_remove_file(const char *path)
 {
-    return access(path, F_OK) == 0;
+    if (unlink(path) != 0 && !lk_means_absent(errno))
+        return lk_fail_io("remove", path, errno, 0);
+    return LK_OK;
 }
 
-bool lk_is_folder(const char *path)
+lk_status lk_set_aside(const char *path)
 {
+    char aside[LK_PATH_SIZE];
     struct stat info;
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-lk_status lk_list_folder(const char *folder, const char *suffix, lk_names *out)
-{
-    *out = (lk_names){0};
-    DIR *stream = opendir(folder);
-    if (!stream)
-        return lk_fail(LK_BAD_DATA, "%s: cannot list the folder: %s", folder, strerror(errno));
-    size_t room = 0;
-    lk_status status = LK_OK;
-    for (struct dirent *entry; (entry = readdir(stream)) != NULL;) {
-        size_t length = strlen(entry->d_name);
-        size_t tail = strlen(suffix);
-        if (entry->d_name[0] == '.' || length < tail || strcmp(entry->d_name + length - tail, suffix) != 0)
-            continue;
-        if (out->count == room) {
-            room = room ? 2 * room : 16;
-            char **grown = realloc(out->names, room * sizeof *grown);
-            if (!grown) {
-                status = lk_fail(LK_INTERNAL, "out of memory listing %s", folder);
-                break;
-            }
-            out->names = grown;
-        }
-        char *name = strdup(entry->d_name);
-        if (!name) {
-            status = lk_fail(LK_INTERNAL, "out of memory listing %s", folder);
+    for (int n = 1;; n++) {
+        if (snprintf(aside, sizeof aside, "%s.aside-%d", path, n) >= (int)sizeof aside)
+            return lk_fail(LK_USAGE, "%.80s...: the path is too long", path);
+        int tries = 0, missing;
+        do
+            missing = lstat(aside, &info);
+        while (missing && lk_try_again(&tries, errno));
+        if (missing && !lk_means_absent(errno))
+            return lk_fail_io("look at it", aside, errno, 0);
+        if (missing)
             break;
-        }
-        out->names[out->count++] = name;
     }
-    closedir(stream);
-    if (status != LK_OK)
-        lk_names_free(out);
-    else if (out->count > 0)
-        qsort(out->names, out->count, sizeof *out->names, compare_names);
-    return status;
-}
-
-void lk_names_free(lk_names *names)
-{
-    for (size_t i = 0; i < names->count; i++)
-        free(names->names[i]);
-    free(names->names);
-    *names = (lk_names){0};
-}
-
-lk_status lk_read_file(const char *path, size_t limit, char **data, size_t *size)
-{
-    *data = NULL;
-    *size = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return lk_fail(LK_BAD_DATA, "%s: cannot open: %s", path, strerror(errno));
-    lk_status status = LK_OK;
-    struct stat info;
-    char *buffer = NULL;
-    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-        status = lk_fail(LK_BAD_DATA, "%s: is not a regular file", path);
-        goto done;
-    }
-    if ((uint64_t)info.st_size > limit) {
-        status = lk_fail(LK_BAD_DATA, "%s: has %lld bytes, more than the %zu allowed here", path, (long long)info.st_size, limit);
-        goto done;
-    }
-    size_t want = (size_t)info.st_size;
-    buffer = malloc(want + 1);
-    if (!buffer) {
-        status = lk_fail(LK_INTERNAL, "%s: out of memory for %zu bytes", path, want);
-        goto done;
-    }
-    size_t have = 0;
-    while (have < want) {
-        ssize_t got = read(fd, buffer + have, want - have);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0) {
-            status = lk_fail_io("read", path, errno, 0);
-            goto done;
-        }
-        if (got == 0)
-            break; /* shrunk meanwhile: what is there counts */
-        have += (size_t)got;
-    }
-    buffer[have] = '\0';
-    *data = buffer;
-    *size = have;
-    buffer = NULL;
-done:
-    free(buffer);
-    close(fd);
-    return status;
-}
-
-bool lk_is_lfs_pointer(const void *data, size_t size)
-{
-    static const char begin[] = "version https://git-lfs.github.com/";
-    return size >= sizeof begin - 1 && memcmp(data, begin, sizeof begin - 1) == 0;
-}
-
-lk_status lk_fail_lfs_pointer(lk_status status, const char *path)
-{
-    return lk_fail(status, "%s: is a Git LFS pointer, not the file that it stands for; 'git lfs pull' fetches that", path);
-}
-
-lk_status lk_sync_folder(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return lk_fail_io("open the folder", path, errno, 0);
-    int failed = fsync(fd);
-    int reason = errno;
-    close(fd);
-    /* Some network file systems cannot fsync a folder; the rename itself is then as durable as they make it. */
-    if (failed && reason != EINVAL && reason != ENOTSUP)
-        return lk_fail_io("sync the folder", path, reason, 0);
-    return LK_OK;
-}
-
-lk_status lk_atomic_open(lk_atomic_file *file, const char *path)
-{
-    int used = snprintf(file->path, sizeof file->path, "%s", path);
-    if (used < 0 || used >= (int)sizeof file->path)
-        return lk_fail(LK_USAGE, "%.80s...: the path is longer than %d bytes", path, LK_PATH_SIZE - 1);
-    snprintf(file->temporary, sizeof file->temporary, "%s.tmp-%ld", path, (long)getpid());
-    file->stream = fopen(file->temporary, "wbe");
-    if (!file->stream)
-        return lk_fail_io("create", file->temporary, errno, 0);
-    return LK_OK;
-}
-
-lk_status lk_atomic_commit(lk_atomic_file *file)
-{
-    errno = 0;
-    bool good = fflush(file->stream) == 0 && !ferror(file->stream) && fsync(fileno(file->stream)) == 0;
-    int reason = errno ? errno : EIO;
-    int64_t wanted = (int64_t)ftello(file->stream);
-    if (fclose(file->stream) != 0 && good) {
-        good = false;
-        reason = errno;
-    }
-    file->stream = NULL;
-    if (good && rename(file->temporary, file->path) == 0) {
-        char folder[LK_PATH_SIZE];
-        parent_of(folder, file->path);
-        return lk_sync_folder(folder);
-    }
-    if (good)
-        reason = errno;
-    lk_status status = lk_fail_io("write", file->path, reason, wanted);
-    unlink(file->temporary);
-    return status;
-}
-
-void lk_atomic_abort(lk_atomic_file *file)
-{
-    if (file->stream)
-        fclose(file->stream);
-    file->stream = NULL;
-    unlink(file->temporary);
-}
-
-lk_status lk_write_file(const char *path, const void *data, size_t size)
-{
-    lk_atomic_file file;
-    LK_TRY(lk_atomic_open(&file, path));
-    fwrite(data, 1, size, file.stream);
-    return lk_atomic_commit(&file);
-}
-
-static bool write_all(int fd, const char *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t wrote = write(fd, data, size);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote < 0)
-            return false;
-        data += wrote;
-        size -= (size_t)wrote;
-    }
-    return true;
-}
-
-lk_status lk_append(int fd, const char *path, const void *data, size_t size)
-{
-    off_t before = lseek(fd, 0, SEEK_END);
-    if (before >= 0 && write_all(fd, data, size))
-        return LK_OK;
-    int reason = errno;
-    if (before >= 0 && ftruncate(fd, before) != 0)
-        return lk_fail(LK_IO, "%s: cannot write (%s), and what was written of it stays: %s", path, strerror(reason),
-                       strerror(errno));
-    return lk_fail_io("write", path, reason, (int64_t)size);
-}
-
-lk_status lk_append_or_keep(int fd, const char *path, lk_backlog *backlog, const void *data, size_t size)
-{
-    if (backlog->size == 0 && (size == 0 || lk_append(fd, path, data, size) == LK_OK))
-        return LK_OK;
-    if (size > 0) {
-        char *grown = realloc(backlog->data, backlog->size + size);
-        if (!grown)
-            return lk_fail(LK_INTERNAL, "%s: out of memory for what cannot be written", path);
-        memcpy(grown + backlog->size, data, size);
-        backlog->data = grown;
-        backlog->size += size;
-    }
-    LK_TRY(lk_append(fd, path, backlog->data, backlog->size));
-    lk_backlog_free(backlog);
-    return LK_OK;
-}
-
-void lk_backlog_free(lk_backlog *backlog)
-{
-    free(backlog->data);
-    *backlog = (lk_backlog){0};
+    return rename(path, aside) == 0 ? LK_OK : lk_fail_io("set aside", path, errno, 0);
 }

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +27,12 @@ static pthread_mutex_t h5_lock = PTHREAD_MUTEX_INITIALIZER;
 
 void lk_h5_begin(void)
 {
+    static bool begun;
     pthread_mutex_lock(&h5_lock);
+    /* At exit HDF5 would write once more what it could not write before (a full disk), and crash. */
+    if (!begun)
+        H5dont_atexit();
+    begun = true;
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 }
 

@@ -1,5 +1,6 @@
 #include "dataset/shard_layout.h"
 
+#include "base/file.h"
 #include "dataset/shard_format.h"
 
 #include <errno.h>
@@ -89,9 +90,10 @@ static haddr_t source_end_of_file(const H5FD_t *file, H5FD_mem_t type)
 static herr_t source_read(H5FD_t *file, H5FD_mem_t type, hid_t how, haddr_t at, size_t size, void *out)
 {
     (void)type, (void)how;
+    int tries = 0;
     for (char *to = out; size > 0;) {
         ssize_t got = at > INT64_MAX ? 0 : pread(((source *)file)->fd, to, size, (off_t)at);
-        if (got < 0 && errno == EINTR)
+        if (got < 0 && lk_try_again(&tries, errno))
             continue;
         if (got < 0)
             source_error = errno;

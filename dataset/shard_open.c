@@ -27,18 +27,9 @@ typedef struct opening {
 lk_status lk_shard_open_file(lk_shard_checker *checker, const char *path, lk_shard *shard)
 {
     *shard = (lk_shard){.path = strdup(path), .fd = -1};
-    lk_status status = LK_OK;
-    struct stat info;
-    if (shard->path)
-        shard->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not block here */
-    if (!shard->path)
-        status = lk_fail(LK_INTERNAL, "%s: out of memory", path);
-    else if (shard->fd < 0 && (errno == EMFILE || errno == ENFILE))
+    lk_status status = shard->path ? lk_open_file(path, &shard->fd, NULL) : lk_fail(LK_INTERNAL, "%s: out of memory", path);
+    if (status == LK_IO && (errno == EMFILE || errno == ENFILE))
         status = lk_fail(LK_IO, "%s: too many open files; each shard stays open: raise 'ulimit -n' or make larger shards", path);
-    else if (shard->fd < 0)
-        status = lk_fail(LK_BAD_DATA, "%s: cannot open the shard: %s", path, strerror(errno));
-    else if (fstat(shard->fd, &info) != 0 || !S_ISREG(info.st_mode))
-        status = lk_fail(LK_BAD_DATA, "%s: is not a regular file, so not a shard", path);
     if (status == LK_OK)
         lk_shard_checker_give(checker, shard->fd);
     else
@@ -218,8 +209,8 @@ static lk_status judge_all(opening *o, const lk_shard_texts *texts, lk_schema **
 static bool begins_like_lfs_pointer(const lk_shard *shard)
 {
     char begin[64];
-    ssize_t got = pread(shard->fd, begin, sizeof begin, 0);
-    return got > 0 && lk_is_lfs_pointer(begin, (size_t)got);
+    size_t got;
+    return lk_read_at(shard->fd, shard->path, begin, sizeof begin, 0, &got) == LK_OK && lk_is_lfs_pointer(begin, got);
 }
 
 lk_status lk_shard_judge(lk_shard_checker *checker, lk_schema **schema, const char *schema_origin, lk_shard *shard)
@@ -260,18 +251,9 @@ void lk_shard_close(lk_shard *shard)
 
 lk_status lk_shard_pread(const lk_shard *shard, void *out, size_t size, off_t offset)
 {
-    char *to = out;
-    while (size > 0) {
-        ssize_t got = pread(shard->fd, to, size, offset);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return lk_fail_io("read", shard->path, errno, 0);
-        if (got == 0)
-            return lk_fail(LK_BAD_DATA, "%s: the shard was cut short after it was opened; make it anew", shard->path);
-        to += got;
-        offset += got;
-        size -= (size_t)got;
-    }
+    size_t got;
+    LK_TRY(lk_read_at(shard->fd, shard->path, out, size, (int64_t)offset, &got));
+    if (got < size)
+        return lk_fail(LK_BAD_DATA, "%s: the shard was cut short after it was opened; make it anew", shard->path);
     return LK_OK;
 }

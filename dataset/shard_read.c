@@ -54,10 +54,11 @@ static lk_status list_folder(const char *folder, lk_names *list)
 
 static lk_status list_shards(const char *path, lk_names *list)
 {
-    struct stat info;
-    if (stat(path, &info) != 0)
-        return lk_fail(LK_BAD_DATA, "%s: cannot open the data set: %s; render or pack it first", path, strerror(errno));
-    return S_ISDIR(info.st_mode) ? list_folder(path, list) : append_name(list, path);
+    lk_path_kind kind;
+    LK_TRY(lk_path_look(path, &kind));
+    if (kind == LK_ABSENT)
+        return lk_fail(LK_BAD_DATA, "%s: there is no such data set; render or pack it first", path);
+    return kind == LK_FOLDER ? list_folder(path, list) : append_name(list, path);
 }
 
 /* The next shard, whose file the checker has. */

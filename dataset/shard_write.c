@@ -61,13 +61,9 @@ static lk_status allocate(lk_shard_writer *w, const char *provenance)
 /* Without a name, so that nothing of it outlives the process. */
 static lk_status open_spool(lk_shard_writer *w)
 {
-    char name[LK_PATH_SIZE + 48];
-    snprintf(name, sizeof name, "%s.tmp-%ld-pictures", w->path, (long)getpid());
-    w->spool = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (w->spool < 0)
-        return lk_fail_io("create", w->path, errno, 0);
-    unlink(name);
-    return LK_OK;
+    char name[LK_PATH_SIZE];
+    LK_TRY(lk_temporary_create(w->path, O_RDWR, name, &w->spool));
+    return lk_remove_file(name);
 }
 
 lk_status lk_shard_create(const char *path, const lk_schema *schema, int size, int64_t capacity, int jpeg_quality,
@@ -293,14 +289,13 @@ static lk_status copy_spool(const lk_shard_writer *w, int fd, off_t at)
         return lk_fail(LK_INTERNAL, "%s: out of memory", w->path);
     lk_status status = LK_OK;
     for (uint64_t done = 0; done < w->spooled && status == LK_OK;) {
-        ssize_t got = pread(w->spool, buffer, COPY_BYTES, (off_t)done);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            status = lk_fail_io("read back the pictures of", w->path, got < 0 ? errno : EIO, 0);
-        else
-            status = write_at(w, fd, buffer, (size_t)got, at + (off_t)done, (int64_t)(w->spooled - done));
-        done += got > 0 ? (uint64_t)got : 0;
+        size_t got;
+        status = lk_read_at(w->spool, w->path, buffer, COPY_BYTES, (int64_t)done, &got);
+        if (status == LK_OK && got == 0)
+            status = lk_fail_io("read back the pictures of", w->path, EIO, 0);
+        if (status == LK_OK)
+            status = write_at(w, fd, buffer, got, at + (off_t)done, (int64_t)(w->spooled - done));
+        done += got;
     }
     free(buffer);
     return status;

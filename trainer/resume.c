@@ -1,9 +1,9 @@
 #include "trainer/resume.h"
 
 #include "base/log.h"
+#include "trainer/record/retention.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 static lk_status check_same_run(const lk_training *t, const char *path, const lk_checkpoint_info *info)
@@ -42,7 +42,8 @@ lk_status lk_resume_load(lk_training *t, const char *resume)
         LK_TRY(lk_checkpoint_verify(path, &info));
     }
     if (!path[0])
-        return LK_OK;
+        return strcmp(resume, "auto") == 0 ? lk_retention_require_unbegun(t->config->run.dir) : LK_OK;
+    t->resumed = true;
     lk_training_buffers live = lk_training_live(t);
     lk_status status = check_same_run(t, path, &info);
     if (status == LK_OK)
@@ -57,21 +58,9 @@ lk_status lk_resume_load(lk_training *t, const char *resume)
     return status;
 }
 
-/* Checkpoints later than the one resumed from, damaged or given up, would be taken for the newest next time. */
 lk_status lk_resume_take_over(lk_training *t)
 {
-    LK_TRY(lk_run_open(t->config, t->group->rank == 0, t->state.step, lk_training_validation_due(t), &t->run));
-    if (t->group->rank != 0)
-        return LK_OK;
-    int64_t *steps = NULL;
-    size_t count = 0;
-    LK_TRY(lk_checkpoint_list(t->config->run.dir, &steps, &count));
-    lk_status status = LK_OK;
-    for (size_t i = 0; status == LK_OK && i < count; i++)
-        if (steps[i] > t->state.step)
-            status = lk_checkpoint_remove(t->config->run.dir, steps[i]);
-    free(steps);
-    return status;
+    return lk_run_open(t->config, t->group->rank == 0, t->resumed, t->state.step, lk_training_validation_due(t), &t->run);
 }
 
 void lk_resume_share(lk_training *t)

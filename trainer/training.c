@@ -222,11 +222,15 @@ static lk_status require_same(lk_training *t)
 static lk_status look_at_run(const lk_training *t, const char *resume, bool *finished)
 {
     const char *folder = t->config->run.dir;
+    bool begun = false;
     *finished = false;
     if (t->group->rank != 0)
         return LK_OK;
-    *finished = strcmp(resume, "auto") == 0 && lk_run_is_done(folder);
-    if (strcmp(resume, "never") == 0 && lk_run_is_begun(folder))
+    if (strcmp(resume, "auto") == 0)
+        return lk_run_is_done(folder, finished);
+    if (strcmp(resume, "never") == 0)
+        LK_TRY(lk_run_is_begun(folder, &begun));
+    if (begun)
         return lk_fail(LK_BAD_CONFIG, "%s: holds a run already and --resume never was given; choose another run.dir", folder);
     return LK_OK;
 }

@@ -40,6 +40,7 @@ typedef struct lk_training {
     lk_checkpoint_texts texts;
     int64_t total_steps;
     lk_train_state state;
+    bool resumed;      /* rank 0: from a checkpoint */
     double saved_at;   /* clock of the last snapshot */
     lk_error deferred; /* lk_training_defer */
 } lk_training;

@@ -47,8 +47,10 @@ static lk_status find_beside(const char *const *places, int count, const char *i
     char wanted[LK_PATH_SIZE];
     for (int i = 0; i < count; i++) {
         LK_TRY(beside_program(places[i], out));
+        lk_path_kind kind;
         LK_TRY(lk_path_join(wanted, out, inside));
-        if (lk_path_exists(wanted))
+        LK_TRY(lk_path_look(wanted, &kind));
+        if (kind != LK_ABSENT)
             return LK_OK;
     }
     return lk_fail(LK_BAD_DATA,

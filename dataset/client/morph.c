@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <zlib.h>
 
 enum { RACES = 3, SEXES = 2, AGES = 2, MUSCLES = 3 };
@@ -69,9 +70,16 @@ struct lk_morph {
 
 static lk_status read_gzip(const char *path, char **text)
 {
-    gzFile file = gzopen(path, "rb");
-    if (!file)
-        return lk_fail(LK_BAD_DATA, "%s: %s; make deps fetches the face data", path, strerror(errno));
+    int fd;
+    lk_status status = lk_open_file(path, &fd, NULL);
+    if (status == LK_BAD_DATA)
+        return lk_fail(LK_BAD_DATA, "%s; make deps fetches the face data", lk_error_text());
+    LK_TRY(status);
+    gzFile file = gzdopen(fd, "rb");
+    if (!file) {
+        close(fd);
+        return lk_fail(LK_INTERNAL, "%s: out of memory", path);
+    }
     size_t capacity = 1 << 16, size = 0;
     char *buffer = malloc(capacity);
     int got = 0;
@@ -85,11 +93,15 @@ static lk_status read_gzip(const char *path, char **text)
             free(buffer);
         buffer = larger;
     }
+    int reason = errno, error = Z_OK;
+    gzerror(file, &error);
     gzclose(file);
     if (!buffer)
         return lk_fail(LK_BAD_DATA, "%s: a target of more than %d bytes", path, MAX_TARGET_BYTES);
     if (got < 0) {
         free(buffer);
+        if (error == Z_ERRNO)
+            return lk_fail_io("read", path, reason, 0);
         return lk_fail(LK_BAD_DATA, "%s: the compressed target is damaged; make deps fetches it anew", path);
     }
     buffer[size] = 0;
@@ -159,7 +171,9 @@ static lk_status add_target(const lk_morph *morph, const char *stem, morph_targe
                                SIDES[side], slash + 1);
         if (written >= (int)sizeof path)
             return lk_fail(LK_USAGE, "the path of the face data is too long: %s", morph->folder);
-        if (!lk_path_exists(path))
+        lk_path_kind kind;
+        LK_TRY(lk_path_look(path, &kind));
+        if (kind == LK_ABSENT)
             continue;
         *found = true;
         LK_TRY(read_target(path, morph->mesh, target));

@@ -77,9 +77,14 @@ static lk_status start(archive_source *a)
 {
     uint8_t head[2] = {0};
     struct stat info;
-    bool regular = fstat(a->fd, &info) == 0 && S_ISREG(info.st_mode);
+    if (fstat(a->fd, &info) != 0)
+        return lk_fail_io("look at it", a->path, errno, 0);
+    bool regular = S_ISREG(info.st_mode);
     a->size = regular ? info.st_size : 0;
-    bool gzipped = regular && pread(a->fd, head, 2, 0) == 2 && head[0] == 0x1f && head[1] == 0x8b;
+    size_t got = 0;
+    if (regular)
+        LK_TRY(lk_read_at(a->fd, a->path, head, sizeof head, 0, &got));
+    bool gzipped = got == 2 && head[0] == 0x1f && head[1] == 0x8b;
     struct archive *r = a->reader;
     archive_read_support_filter_zstd(r);
     archive_read_support_filter_xz(r);
@@ -173,7 +178,10 @@ static lk_status check_zeros(const archive_source *a, int64_t offset)
 static lk_status check_joined(const archive_source *a)
 {
     uint8_t head[32];
-    if (a->bytes || pread(a->fd, head, sizeof head, 0) != (ssize_t)sizeof head)
+    size_t got = 0;
+    if (!a->bytes)
+        LK_TRY(lk_read_at(a->fd, a->path, head, sizeof head, 0, &got));
+    if (got < sizeof head)
         return LK_OK;
     int64_t data_of_first = 30 + (int64_t)(little_endian(head + 26, 2) + little_endian(head + 28, 2));
     if (memcmp(head, "PK\3\4", 4) == 0 && archive_filter_bytes(a->reader, 0) > data_of_first)

@@ -56,8 +56,13 @@ static void folder_close(void *self)
 static lk_status add_name(folder_source *f, level *l, size_t *room, const char *name)
 {
     struct stat info;
-    if (fstatat(l->fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
-        return errno == ENOENT ? LK_OK : lk_fail_io("examine a file in", f->path, errno, 0);
+    int tries = 0;
+    while (fstatat(l->fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (lk_means_absent(errno)) /* removed meanwhile */
+            return LK_OK;
+        if (!lk_try_again(&tries, errno))
+            return lk_fail_io("examine a file in", f->path, errno, 0);
+    }
     if (l->count == *room) {
         *room = *room ? 2 * *room : 64;
         char **grown = realloc(l->names, *room * sizeof *grown);
@@ -96,9 +101,16 @@ static lk_status open_level(folder_source *f, int fd, size_t prefix)
     }
     lk_status status = LK_OK;
     size_t room = 0;
-    for (struct dirent *entry; status == LK_OK && (entry = readdir(stream)) != NULL;)
+    while (status == LK_OK) {
+        errno = 0;
+        struct dirent *entry = readdir(stream);
+        if (!entry && errno != 0) /* not the end of the folder */
+            status = lk_fail_io("list", f->path, errno, 0);
+        if (!entry)
+            break;
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             status = add_name(f, l, &room, entry->d_name);
+    }
     closedir(stream);
     if (l->count > 0)
         qsort(l->names, l->count, sizeof *l->names, compare);
@@ -129,17 +141,22 @@ lk_status lk_folder_open(int fd, const char *path, const lk_limits *limits, void
 static lk_status open_file(folder_source *f, const level *l, const char *name, const char **refused)
 {
     struct stat info;
-    if (fstatat(l->fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
-        return lk_fail_io("examine", f->name, errno, 0);
+    int looks = 0;
+    while (fstatat(l->fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
+        if (!lk_try_again(&looks, errno))
+            return lk_fail_io("examine", f->name, errno, 0);
     *refused = S_ISLNK(info.st_mode) ? "link" : S_ISREG(info.st_mode) ? NULL : "not a regular file";
     if (*refused)
         return LK_OK;
-    f->file = openat(l->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int tries = 0;
+    do
+        f->file = openat(l->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    while (f->file < 0 && lk_try_again(&tries, errno));
     if (f->file >= 0)
         return LK_OK;
-    if (errno != EACCES && errno != ELOOP)
+    if (errno != ELOOP)
         return lk_fail_io("open", f->name, errno, 0);
-    *refused = errno == ELOOP ? "link" : "not readable";
+    *refused = "link";
     return LK_OK;
 }
 
@@ -166,7 +183,10 @@ static lk_status folder_next(void *self, lk_entry *out)
             out->name = f->name;
             return open_file(f, l, name, &out->refused);
         }
-        int fd = openat(l->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int fd, tries = 0;
+        do
+            fd = openat(l->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        while (fd < 0 && lk_try_again(&tries, errno));
         if (fd < 0)
             return lk_fail_io("open the folder", f->name, errno, 0);
         LK_TRY(open_level(f, fd, l->prefix + length));
@@ -179,9 +199,10 @@ static lk_status folder_read(void *self, void *buffer, size_t size, size_t *got,
     folder_source *f = self;
     (void)refused;
     ssize_t n;
+    int tries = 0;
     do
         n = read(f->file, buffer, size);
-    while (n < 0 && errno == EINTR);
+    while (n < 0 && lk_try_again(&tries, errno));
     if (n < 0)
         return lk_fail_io("read", f->name, errno, 0);
     *got = (size_t)n;

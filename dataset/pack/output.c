@@ -25,6 +25,7 @@ typedef struct part {
 struct lk_output {
     const lk_output_options *options;
     int lock;
+    bool locked;
     part parts[LK_MAX_PARTS];
     char pack_json[LK_PATH_SIZE];
 };
@@ -38,26 +39,18 @@ static lk_status take_lock(lk_output *o)
     if (o->lock < 0)
         return lk_fail_io("open the folder", folder, errno, 0);
     /* Network file systems may have no such lock; then nothing keeps two runs apart. */
-    if (flock(o->lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+    int failed = flock(o->lock, LOCK_EX | LOCK_NB);
+    o->locked = !failed;
+    if (failed && errno == EWOULDBLOCK)
         return lk_fail(LK_USAGE, "%s: another likeness pack is writing here; wait for it or choose another folder", folder);
     return LK_OK;
 }
 
-/* Removes what a run that was cut off left unfinished: temporary files, which nobody reads. */
-static lk_status remove_unfinished(const char *folder)
+/* Removes what a run that was cut off left unfinished. */
+static lk_status remove_unfinished(const lk_output *o, const char *folder)
 {
-    lk_names names;
-    LK_TRY(lk_list_folder(folder, "", &names));
-    for (size_t i = 0; i < names.count; i++) {
-        const char *mark = strstr(names.names[i], ".tmp-");
-        char path[LK_PATH_SIZE];
-        bool ours = mark && (strncmp(names.names[i], "shard-", 6) == 0 || strncmp(names.names[i], "pack.json", 9) == 0 ||
-                             strncmp(names.names[i], "rejected.jsonl", 14) == 0);
-        if (ours && lk_path_join(path, folder, names.names[i]) == LK_OK)
-            unlink(path);
-    }
-    lk_names_free(&names);
-    return LK_OK;
+    static const char *const ours[] = {"shard-", "pack.json", "rejected.jsonl"};
+    return lk_sweep_temporaries(folder, ours, sizeof ours / sizeof *ours, o->locked);
 }
 
 static lk_status count_shards(part *p)
@@ -193,15 +186,17 @@ static lk_status open_folder(lk_output *o, lk_existing_function *existing, void 
     int shards = 0;
     for (int i = 0; i < options->part_count; i++)
         shards += o->parts[i].shards;
-    bool begun = lk_path_exists(o->pack_json);
+    lk_path_kind kind;
+    LK_TRY(lk_path_look(o->pack_json, &kind));
+    bool begun = kind != LK_ABSENT;
     if (begun && !options->resume)
         return lk_fail(LK_USAGE, "%s was packed into already; --resume goes on with it, or choose another folder",
                        options->folder);
     if (shards > 0 && !begun)
         return lk_fail(LK_USAGE, "%s holds shards that likeness pack has not begun; choose another folder", options->folder);
-    LK_TRY(remove_unfinished(options->folder));
+    LK_TRY(remove_unfinished(o, options->folder));
     for (int i = 0; options->part_count > 1 && i < options->part_count; i++)
-        LK_TRY(remove_unfinished(o->parts[i].folder));
+        LK_TRY(remove_unfinished(o, o->parts[i].folder));
     return begun ? go_on(o, existing, context, complete) : write_pack_json(o, false, NULL);
 }
 

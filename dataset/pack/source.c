@@ -49,9 +49,12 @@ lk_status lk_source_open(const char *path, const lk_limits *limits, lk_source **
 {
     *out = NULL;
     bool standard = strcmp(path, "-") == 0;
-    int fd = standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
+    int fd, tries = 0;
+    do
+        fd = standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
+    while (fd < 0 && lk_try_again(&tries, errno));
     if (fd < 0)
-        return lk_fail(LK_BAD_DATA, "%s: cannot open: %s", path, strerror(errno));
+        return lk_fail_look("open", path, errno);
     lk_source *source = calloc(1, sizeof *source);
     char *kept = strdup(standard ? "standard input" : path);
     if (!source || !kept) {
@@ -114,9 +117,10 @@ static lk_status read_piece(lk_source *source, void *buffer, size_t size, size_t
         LK_TRY(source->kind->read(source->self, buffer, size, got, refused));
     } else {
         ssize_t n;
+        int tries = 0;
         do
             n = read(source->fd, buffer, size);
-        while (n < 0 && errno == EINTR);
+        while (n < 0 && lk_try_again(&tries, errno));
         if (n < 0)
             return lk_fail_io("read", source->path, errno, 0);
         *got = (size_t)n;

@@ -259,13 +259,16 @@ static lk_status add_source(align_run *run, const char *path)
 }
 
 /* Folders, archives by their names, and standard input; all else is a photo, however it is called. */
-static bool is_source(const char *path)
+static lk_status is_source(const char *path, bool *is)
 {
     lk_name_kind kind;
+    lk_path_kind on_disk;
     char key[LK_KEY_SIZE];
     const char *slash = strrchr(path, '/');
     lk_name_read(slash ? slash + 1 : path, &kind, key);
-    return lk_is_folder(path) || strcmp(path, "-") == 0 || kind == LK_NAME_ARCHIVE;
+    LK_TRY(lk_path_look(path, &on_disk));
+    *is = on_disk == LK_FOLDER || strcmp(path, "-") == 0 || kind == LK_NAME_ARCHIVE;
+    return LK_OK;
 }
 
 static lk_status align_all(align_run *run, char **arguments, int count)
@@ -280,8 +283,12 @@ static lk_status align_all(align_run *run, char **arguments, int count)
     LK_TRY(lk_make_folder(run->values->folder));
     LK_TRY(lk_pipeline_start(run->threads, DEPTH, work, run, &run->pipeline));
     lk_status status = LK_OK;
-    for (int i = 0; i < count && status == LK_OK; i++)
-        status = is_source(arguments[i]) ? add_source(run, arguments[i]) : add_file(run, arguments[i]);
+    for (int i = 0; i < count && status == LK_OK; i++) {
+        bool source = false;
+        status = is_source(arguments[i], &source);
+        if (status == LK_OK)
+            status = source ? add_source(run, arguments[i]) : add_file(run, arguments[i]);
+    }
     while (run->inside > 0 && status == LK_OK)
         status = print_oldest(run);
     LK_TRY(status);
@@ -297,8 +304,11 @@ static lk_status run(void *values, char **arguments, int count)
     const align_values *v = values;
     align_run run = {.values = v, .threads = v->threads ? v->threads : lk_core_count()};
     bool files = true;
-    for (int i = 0; i < count; i++)
-        files = files && !is_source(arguments[i]);
+    for (int i = 0; i < count; i++) {
+        bool source;
+        LK_TRY(is_source(arguments[i], &source));
+        files = files && !source;
+    }
     if (files && run.threads > count)
         run.threads = count;
     lk_status status = align_all(&run, arguments, count);

@@ -39,12 +39,16 @@ static lk_status find_source(const char *path, source *out)
     char found[LK_PATH_SIZE];
     lk_checkpoint_info info = {0};
     *out = (source){.step = -1};
+    lk_path_kind kind;
+    bool done;
     LK_TRY(lk_path_join(found, path, "state.json"));
-    if (lk_path_exists(found)) {
+    LK_TRY(lk_path_look(found, &kind));
+    if (kind != LK_ABSENT) {
         LK_TRY(lk_checkpoint_verify(path, &info));
         return take_checkpoint(path, &info, out);
     }
-    if (lk_run_is_done(path))
+    LK_TRY(lk_run_is_done(path, &done));
+    if (done)
         return lk_path_join(out->path, path, "model.safetensors");
     LK_TRY(lk_checkpoint_find(path, found, &info));
     if (!found[0])

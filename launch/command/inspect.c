@@ -178,7 +178,10 @@ static lk_status inspect_shards(const inspect_values *v, const char *const *path
 static lk_status run(void *values, char **arguments, int count)
 {
     const inspect_values *v = values;
-    if (count == 1 && lk_inspects_checkpoints(arguments[0]))
+    bool checkpoints = false;
+    if (count == 1)
+        LK_TRY(lk_inspects_checkpoints(arguments[0], &checkpoints));
+    if (checkpoints)
         return lk_inspect_checkpoints(arguments[0], v->config);
     return inspect_shards(v, (const char *const *)arguments, count);
 }

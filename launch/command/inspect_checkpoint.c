@@ -11,20 +11,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool holds(const char *folder, const char *name)
+static lk_status holds(const char *folder, const char *name, bool *held)
 {
     char path[LK_PATH_SIZE];
-    return lk_path_join(path, folder, name) == LK_OK && lk_path_exists(path);
+    lk_path_kind kind;
+    *held = false;
+    LK_TRY(lk_path_join(path, folder, name));
+    LK_TRY(lk_path_look(path, &kind));
+    *held = kind != LK_ABSENT;
+    return LK_OK;
 }
 
-static bool is_checkpoint(const char *path)
+static lk_status is_checkpoint(const char *path, bool *is)
 {
-    return holds(path, "state.json") || (holds(path, "model.safetensors") && holds(path, "optimizer.safetensors"));
+    bool model;
+    LK_TRY(holds(path, "state.json", is));
+    LK_TRY(holds(path, "model.safetensors", &model));
+    return *is || !model ? LK_OK : holds(path, "optimizer.safetensors", is);
 }
 
-bool lk_inspects_checkpoints(const char *path)
+lk_status lk_inspects_checkpoints(const char *path, bool *so)
 {
-    return is_checkpoint(path) || holds(path, "checkpoints");
+    LK_TRY(is_checkpoint(path, so));
+    return *so ? LK_OK : holds(path, "checkpoints", so);
 }
 
 static lk_status print_file(const char *folder, const char *name, uint64_t hash)
@@ -93,7 +102,11 @@ static lk_status list_checkpoints(const char *run)
         char path[LK_PATH_SIZE];
         lk_checkpoint_info info;
         LK_TRY_OR(done, lk_checkpoint_path(run, steps[i], path));
-        if (lk_checkpoint_verify(path, &info) != LK_OK) {
+        status = lk_checkpoint_verify(path, &info);
+        if (status != LK_OK && status != LK_BAD_DATA)
+            goto done;
+        if (status == LK_BAD_DATA) {
+            status = LK_OK;
             printf("%s: damaged: %s\n", path, lk_error_text());
             damaged++;
             continue;
@@ -111,5 +124,7 @@ done:
 
 lk_status lk_inspect_checkpoints(const char *path, bool config)
 {
-    return is_checkpoint(path) ? inspect_one(path, config) : list_checkpoints(path);
+    bool one;
+    LK_TRY(is_checkpoint(path, &one));
+    return one ? inspect_one(path, config) : list_checkpoints(path);
 }

@@ -304,7 +304,9 @@ static lk_status produce_shard(producer *p, int64_t shard)
 /* Rank 0: an empty place for the shards. Shards of another run beside new ones would be read as one data set. */
 static lk_status prepare_folder(const render_options *o)
 {
+    static const char *const ours[] = {"shard-"};
     LK_TRY(lk_make_folder(o->output));
+    LK_TRY(lk_sweep_temporaries(o->output, ours, 1, false));
     lk_names names;
     LK_TRY(lk_list_folder(o->output, ".h5", &names));
     lk_status status = LK_OK;

@@ -46,7 +46,9 @@ static lk_status read_standing(const char *point, double rung, bool *reached, st
     size_t size = 0;
     *reached = false;
     LK_TRY(lk_path_join(path, point, "metrics.jsonl"));
-    if (!lk_path_exists(path))
+    lk_path_kind kind;
+    LK_TRY(lk_path_look(path, &kind));
+    if (kind == LK_ABSENT)
         return LK_OK;
     LK_TRY(lk_read_file(path, METRICS_LIMIT, &text, &size));
     for (char *line = strtok_r(text, "\n", &rest); line && !*reached; line = strtok_r(NULL, "\n", &rest))
@@ -116,7 +118,9 @@ static lk_status is_decided(const char *sweep, const char *point, double rung, b
     size_t size = 0;
     LK_TRY(lk_path_join(path, sweep, "job/halving.log"));
     *decided = false;
-    if (!lk_path_exists(path))
+    lk_path_kind kind;
+    LK_TRY(lk_path_look(path, &kind));
+    if (kind == LK_ABSENT)
         return LK_OK;
     LK_TRY(lk_read_file(path, LOG_LIMIT, &text, &size));
     snprintf(wanted, sizeof wanted, "%s at epoch %g: ", point, rung);

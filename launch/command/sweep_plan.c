@@ -285,7 +285,10 @@ static lk_status check_existing(const char *path, const lk_config *now)
     char metrics[LK_PATH_SIZE];
     lk_config *saved;
     LK_TRY(lk_path_join(metrics, now->run.dir, "metrics.jsonl"));
-    if (!lk_path_exists(path) || !lk_path_exists(metrics))
+    lk_path_kind begun, known;
+    LK_TRY(lk_path_look(path, &known));
+    LK_TRY(lk_path_look(metrics, &begun));
+    if (known == LK_ABSENT || begun == LK_ABSENT)
         return LK_OK;
     LK_TRY(lk_config_load(path, NULL, 0, &saved));
     lk_status status = lk_config_compare(saved, now);

@@ -1,5 +1,6 @@
 #include "launch/report/picture.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "launch/report/html.h"
 
@@ -7,7 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 enum { HEADER = 24 };
 
@@ -29,22 +30,29 @@ static bool read_size(const unsigned char *png, lk_picture *out)
     return true;
 }
 
-static void look(const char *path, const char *letter, size_t number, lk_picture *out, long long *bytes)
+static lk_status look(const char *path, const char *letter, size_t number, lk_picture *out, long long *bytes)
 {
     unsigned char header[HEADER];
-    struct stat info;
+    size_t got;
+    int64_t size;
+    int fd;
     if (!path)
-        return;
+        return LK_OK;
     snprintf(out->class, sizeof out->class, "%s%zu", letter, number);
-    FILE *in = fopen(path, "rbe");
-    if (!in || fstat(fileno(in), &info) != 0)
-        lk_warn("%s: cannot open: %s; left out of the report", path, strerror(errno));
-    else if (fread(header, 1, HEADER, in) != HEADER || !read_size(header, out))
+    lk_status status = lk_open_file(path, &fd, &size);
+    if (status == LK_BAD_DATA) {
+        lk_warn("%s; left out of the report", lk_error_text());
+        return LK_OK;
+    }
+    LK_TRY(status);
+    status = lk_read_at(fd, path, header, HEADER, 0, &got);
+    close(fd);
+    LK_TRY(status);
+    if (got != HEADER || !read_size(header, out))
         lk_warn("%s: is not a PNG picture; left out of the report", path);
     else
-        *bytes += info.st_size;
-    if (in)
-        fclose(in);
+        *bytes += size;
+    return LK_OK;
 }
 
 lk_status lk_pictures_open(const lk_report *report, lk_pictures *out)
@@ -56,8 +64,13 @@ lk_status lk_pictures_open(const lk_report *report, lk_pictures *out)
         return lk_fail(LK_INTERNAL, "out of memory for the report's pictures");
     }
     for (size_t i = 0; i < report->count; i++) {
-        look(report->runs[i].triptych, "t", i, &out->triptychs[i], &out->bytes);
-        look(report->runs[i].sample, "s", i, &out->samples[i], &out->bytes);
+        lk_status status = look(report->runs[i].triptych, "t", i, &out->triptychs[i], &out->bytes);
+        if (status == LK_OK)
+            status = look(report->runs[i].sample, "s", i, &out->samples[i], &out->bytes);
+        if (status != LK_OK) {
+            lk_pictures_free(out);
+            return status;
+        }
     }
     out->inside = out->bytes <= LK_PICTURE_BYTES;
     return LK_OK;
@@ -97,19 +110,22 @@ static void write_address(FILE *page, const char *path)
         fprintf(page, isalnum(*s) || strchr("/._-~", *s) ? "%c" : "%%%02X", *s);
 }
 
-static void write_inside(FILE *page, const char *path, lk_picture *picture)
+static lk_status write_inside(FILE *page, const char *path, lk_picture *picture)
 {
     char *png = NULL;
     size_t size = 0;
-    if (lk_read_file(path, 2 * LK_PICTURE_BYTES, &png, &size) != LK_OK) {
+    lk_status status = lk_read_file(path, 2 * LK_PICTURE_BYTES, &png, &size);
+    if (status == LK_BAD_DATA) {
         lk_warn("%s", lk_error_text());
         picture->width = picture->height = 0;
-        return;
+        return LK_OK;
     }
+    LK_TRY(status);
     fprintf(page, ".%s{background-image:url(\"data:image/png;base64,", picture->class);
     lk_html_base64(page, png, size);
     fputs("\")}\n", page);
     free(png);
+    return LK_OK;
 }
 
 static void write_outside(FILE *page, const char *path, const char *folder, const lk_picture *picture)
@@ -132,26 +148,27 @@ lk_status lk_pictures_write(FILE *page, const lk_report *report, lk_pictures *pi
     char *real = folder ? realpath(folder, NULL) : NULL;
     free(folder);
     if (!real)
-        return lk_fail(LK_BAD_DATA, "%s: its folder cannot be found: %s", path, strerror(errno));
+        return lk_fail_look("find its folder", path, errno);
     if (!pictures->inside)
         lk_warn(
             "%s: %lld MB of pictures are too many for one file: the page shows them from the run folders, and needs these where "
             "they are",
             path, pictures->bytes / 1000000);
     fputs("<style>\n", page);
-    for (size_t i = 0; i < report->count; i++) {
+    lk_status status = LK_OK;
+    for (size_t i = 0; status == LK_OK && i < report->count; i++) {
         const char *const paths[] = {report->runs[i].triptych, report->runs[i].sample};
         lk_picture *const two[] = {&pictures->triptychs[i], &pictures->samples[i]};
-        for (int k = 0; k < 2; k++) {
+        for (int k = 0; status == LK_OK && k < 2; k++) {
             if (two[k]->width == 0)
                 continue;
             if (pictures->inside)
-                write_inside(page, paths[k], two[k]);
+                status = write_inside(page, paths[k], two[k]);
             else
                 write_outside(page, paths[k], real, two[k]);
         }
     }
     fputs("</style>\n", page);
     free(real);
-    return LK_OK;
+    return status;
 }

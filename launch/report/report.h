@@ -2,7 +2,8 @@
  * other headers of this room are its own.
  *
  * A run is a folder with config.yaml, trained, in training or yet to begin, here or copied from elsewhere. Nothing in it is
- * trusted: damaged files become notes on the page and warnings, never a failure of the whole report.
+ * trusted: damaged files become notes on the page and warnings, never a failure of the whole report. A file that cannot be
+ * looked at just now is a failure (LK_IO): without it the page would rank runs wrongly.
  *
  *     lk_report report = {0};
  *     status = lk_report_add(&report, "runs/sweep");     // every run below

@@ -57,7 +57,8 @@ typedef struct lk_report_run {
     char *triptych, *sample; /* paths of report/triptych.png and of the newest samples/step-N.png; NULL if there is none */
 } lk_report_run;
 
-/* `now` is the time that the age of metrics.jsonl is taken against. LK_INTERNAL (memory) alone; the rest becomes the note. */
+/* `now` is the time that the age of metrics.jsonl is taken against. LK_INTERNAL (memory), LK_IO (a file that is there cannot be
+ * read just now); the rest becomes the note. */
 lk_status lk_report_run_read(const char *folder, const char *name, time_t now, lk_report_run *out);
 void lk_report_run_free(lk_report_run *run);
 bool lk_is_encoder_run(const lk_report_run *run);

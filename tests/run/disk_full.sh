@@ -43,7 +43,7 @@ wait $job
 code=$?
 job=
 [ $code = 75 ] || fail "ended with $code instead of 75"
-[ -z "$(compgen -G 'small/run/checkpoints/*.tmp')" ] || fail "leftovers of failed writes"
+[ -z "$(compgen -G 'small/run/checkpoints/*.tmp*')" ] || fail "leftovers of failed writes"
 python3 - <<'PYTHON' || fail "lines of metrics are missing or double"
 import json
 steps = [e["step"] for e in map(json.loads, open("small/run/metrics.jsonl")) if e["kind"] == "train"]

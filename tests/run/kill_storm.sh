@@ -67,7 +67,7 @@ while [ $done_kills -lt $kills ]; do
     pause 0.1
   done
   done_kills=$((done_kills + 1))
-  ! compgen -G 'storm/checkpoints/*.tmp' >/dev/null || torn=$((torn + 1))
+  ! compgen -G 'storm/checkpoints/*.tmp*' >/dev/null || torn=$((torn + 1))
   count[${how// /_}]=$((${count[${how// /_}]:-0} + 1))
   # Whatever has a final name is whole.
   if [ -n "$(compgen -G 'storm/checkpoints/step-?????????')" ]; then

@@ -92,8 +92,18 @@ same_run ranks-1 elastic
 ln -s step-000000010 elastic/checkpoints/here
 works 1 "$@" --set run.dir=elastic --resume elastic/checkpoints/here
 same_run ranks-1 elastic
-# A run folder of which only the metrics are left starts from nothing.
-rm -r elastic/checkpoints elastic/DONE
+# A run that had checkpoints is not begun anew because they are gone or damaged; brought back, it goes on.
+rm elastic/DONE
+mv elastic/checkpoints away
+refused 65 "had a checkpoint of step 30" "$@" --set run.dir=elastic
+mv away elastic/checkpoints
+cp -r elastic/checkpoints away
+for step in 10 20 30; do flip elastic/checkpoints/step-0000000$step/state.json 100; done
+likeness_on 1 "$@" --set run.dir=elastic
+[ $? = 65 ] && grep -q "none of its 3 checkpoints can be used" err.log || fail "a run is begun anew where no checkpoint holds"
+[ "$(ls elastic/checkpoints)" = "$(ls away)" ] || fail "checkpoints are gone after a refused start"
+rm -r elastic/checkpoints
+mv away elastic/checkpoints
 works 1 "$@" --set run.dir=elastic
 same_run ranks-1 elastic
 # Another run's checkpoint: this run has one of its own at the end.

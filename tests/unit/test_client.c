@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/paths.h"
+
 enum { SIZE = 128, BYTES = SIZE * SIZE * 3 };
 
 static lk_schema *schema;
@@ -290,7 +292,7 @@ static void morphs_are_the_targets(void **state)
     snprintf(folder, sizeof folder, "%s", named ? named : "");
     if (!named)
         snprintf(folder, sizeof folder, "%s/build/client", root ? root : "../../..");
-    if (!lk_path_exists(folder))
+    if (!exists(folder))
         skip();
     lk_schema *one;
     lk_mesh *mesh;

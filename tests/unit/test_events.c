@@ -19,6 +19,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/paths.h"
+
 /* tensorboard.summary.writer.record_writer.RecordWriter: the version (wall time 1.5); tag "a/b" at steps 1, 2 and 300 with
  * values 0.5, -0.25 and 1e9 (wall time 2); an image "p" of 2 x 1 at step 2 (wall time 2.5). */
 static const uint8_t reference[] = {
@@ -147,8 +149,8 @@ static void test_cut_reference(void **state)
     assert_file(path, reference, STEP_2);
     put("cut/events.out.tfevents.0000000002.host.tmp-1", reference, 100); /* a cut that was killed */
     assert_ok(lk_events_cut_after("cut", 0, NULL));
-    assert_false(lk_path_exists(path));
-    assert_false(lk_path_exists("cut/events.out.tfevents.0000000002.host.tmp-1"));
+    assert_false(exists(path));
+    assert_false(exists("cut/events.out.tfevents.0000000002.host.tmp-1"));
     assert_file("cut/notes.txt", "other", 5);
 }
 
@@ -173,7 +175,7 @@ static void test_damage(void **state)
             if (whole > STEP_1)
                 assert_file(path, reference, whole);
             else
-                assert_false(lk_path_exists(path)); /* nothing but the version */
+                assert_false(exists(path)); /* nothing but the version */
         }
     }
     lk_log_set_rank(0, 1);

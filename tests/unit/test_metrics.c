@@ -19,6 +19,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/paths.h"
+
 #define WRITE(metrics, ...)                                                                                                      \
     lk_metrics_write(metrics, (lk_metric[]){__VA_ARGS__}, sizeof((lk_metric[]){__VA_ARGS__}) / sizeof(lk_metric))
 
@@ -125,7 +127,7 @@ static void test_truncate(void **state)
         assert_text("cut.jsonl", cases[i].after);
     }
     assert_ok(lk_metrics_truncate_after("none.jsonl", 1, NULL));
-    assert_false(lk_path_exists("none.jsonl"));
+    assert_false(exists("none.jsonl"));
     assert_int_not_equal(lk_metrics_truncate_after(".", 1, NULL), LK_OK);
 }
 

@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/paths.h"
+
 #include "tests/unit/small_shards.h"
 
 #include "base/random.h"
@@ -55,8 +57,8 @@ static void names_that_leave_the_folder(void **state)
         for (int i = 0; i < 5; i++)
             capture_picture(&c, names[i], i, EDGE);
         expect_refusal(&c, archives[kind], "name that leaves the folder", 5);
-        assert_false(lk_path_exists("../evil.jpg"));
-        assert_false(lk_path_exists("/tmp/likeness-evil.jpg"));
+        assert_false(exists("../evil.jpg"));
+        assert_false(exists("/tmp/likeness-evil.jpg"));
     }
 }
 
@@ -581,7 +583,7 @@ static void nothing_was_written_elsewhere(void **state)
     (void)state;
     static const char *const wrong[] = {"evil.jpg", "faces", "a", "p", "bad", "t", "link.jpg", "inner", "lonely"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        assert_false(lk_path_exists(wrong[i]));
+        assert_false(exists(wrong[i]));
 }
 
 int main(void)

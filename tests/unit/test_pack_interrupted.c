@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/paths.h"
+
 #include "tests/unit/small_shards.h"
 
 #include "base/clock.h"
@@ -48,7 +50,7 @@ static void assert_no_half_shards(const char *folder)
         char path[LK_PATH_SIZE];
         lk_names names = {0};
         assert_int_equal(lk_path_join(path, folder, parts[p]), LK_OK);
-        if (lk_is_folder(path))
+        if (kind_of(path) == LK_FOLDER)
             assert_int_equal(lk_list_folder(path, ".h5", &names), LK_OK);
         if (names.count > 0)
             content_hash(path);

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/paths.h"
+
 static const char schema_text[] = "name: small\n"
                                   "continuous:\n"
                                   "  - {name: nose/nose-width-decr|incr, min: -0.35, max: 0.35, default: 0}\n"
@@ -106,7 +108,7 @@ static void nothing_out_of_range_is_saved(void **state)
     assert_int_equal(lk_parameters_save(schema, "no.json", nan_value, fine), LK_BAD_DATA);
     assert_int_equal(lk_parameters_save(schema, "no.mhm", good, beyond), LK_BAD_DATA);
     assert_int_equal(lk_parameters_save(schema, "no/folder/x.json", good, fine), LK_IO);
-    assert_false(lk_path_exists("no.json") || lk_path_exists("no.mhm"));
+    assert_false(exists("no.json") || exists("no.mhm"));
 }
 
 #define NOSE "\"nose/nose-width-decr|incr\": 0"

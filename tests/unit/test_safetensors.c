@@ -18,6 +18,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/paths.h"
+
 static const float floats[6] = {0.0f, -0.0f, 1.5f, -2.25f, 3e38f, 1e-40f};
 static const double doubles[2] = {0.1, -1e300};
 static const uint16_t halves[3] = {0x3f80, 0xc000, 0x4049}; /* 1, -2, 3.140625 */
@@ -316,7 +318,7 @@ static void test_writer_refuses(void **state)
     bad[0].shape[0] = -1;
     assert_int_equal(lk_safetensors_write("no.safetensors", bad, 1, NULL, 0, NULL), LK_INTERNAL);
     assert_int_equal(lk_safetensors_write("no/such/folder.safetensors", written, 1, NULL, 0, NULL), LK_IO);
-    assert_false(lk_path_exists("no.safetensors"));
+    assert_false(exists("no.safetensors"));
 }
 
 /* A file size limit stands for the full disk: the old file stays, no part of the new one is left. */

@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/paths.h"
+
 static const char good[] = "# a comment\n"
                            "name: demo face\n"
                            "continuous:\n"
@@ -236,7 +238,7 @@ static void the_clients_schema_is_good(void **state)
     (void)state;
     const char *root = getenv("LIKENESS_ROOT");
     char path[LK_PATH_SIZE];
-    if (!root || lk_path_join(path, root, "configs/client-schema.yaml") != LK_OK || !lk_path_exists(path))
+    if (!root || lk_path_join(path, root, "configs/client-schema.yaml") != LK_OK || !exists(path))
         skip();
     lk_schema *schema, *again;
     assert_int_equal(lk_schema_load(path, &schema), LK_OK);

@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/paths.h"
+
 #include "tests/unit/small_shards.h"
 
 enum { EDGE = 32, COUNT = 12 };
@@ -237,11 +239,11 @@ static void bad_samples_are_refused(void **state)
     assert_int_equal(lk_shard_append(writer, &sample), LK_OK);
     assert_int_equal(lk_shard_append(writer, &sample), LK_USAGE);
     lk_shard_abort(writer);
-    assert_false(lk_path_exists("refuse.h5"));
+    assert_false(exists("refuse.h5"));
 
     assert_int_equal(lk_shard_create("none.h5", schema, EDGE, 5, 0, "", &writer), LK_OK);
     assert_int_equal(lk_shard_commit(writer), LK_BAD_DATA);
-    assert_false(lk_path_exists("none.h5"));
+    assert_false(exists("none.h5"));
     assert_int_equal(lk_shard_create("bad.h5", schema, 0, 5, 0, "", &writer), LK_USAGE);
     assert_int_equal(lk_shard_create("bad.h5", schema, EDGE, 0, 0, "", &writer), LK_USAGE);
     assert_int_equal(lk_shard_create("bad.h5", schema, EDGE, 5, 101, "", &writer), LK_USAGE);

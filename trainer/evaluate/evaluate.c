@@ -40,8 +40,10 @@ static lk_status open_models(lk_evaluator *e, const char *run)
 static lk_status open_all(lk_evaluator *e, const char *run, const char *data)
 {
     char path[LK_PATH_SIZE];
+    lk_path_kind kind;
     LK_TRY(lk_path_join(path, run, "config.yaml"));
-    if (!lk_path_exists(path))
+    LK_TRY(lk_path_look(path, &kind));
+    if (kind == LK_ABSENT)
         return lk_fail(LK_BAD_DATA, "%s: is not a run: there is no config.yaml in it", run);
     LK_TRY(lk_config_load(path, NULL, 0, &e->config));
     e->is_encoder = e->config->train.stage == LK_STAGE_ENCODER;

@@ -109,7 +109,9 @@ static bool read_parameters(const json_t *root, lk_evaluation_record *out)
 lk_status lk_evaluation_record_read(const char *path, lk_evaluation_record *out)
 {
     *out = (lk_evaluation_record){0};
-    if (!lk_path_exists(path))
+    lk_path_kind kind;
+    LK_TRY(lk_path_look(path, &kind));
+    if (kind == LK_ABSENT)
         return LK_OK;
     char *text = NULL;
     size_t size = 0;

@@ -229,20 +229,11 @@ struct lk_safetensors {
 
 static lk_status read_at(const lk_safetensors *file, int64_t offset, void *out, size_t size)
 {
-    char *to = out;
-    while (size > 0) {
-        ssize_t got = pread(file->fd, to, size, (off_t)offset);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return lk_fail_io("read", file->path, errno, 0);
-        if (got == 0)
-            return lk_fail(LK_BAD_DATA, "%s: ended at byte %lld while being read; is another program writing it?", file->path,
-                           (long long)offset);
-        to += got;
-        offset += got;
-        size -= (size_t)got;
-    }
+    size_t got;
+    LK_TRY(lk_read_at(file->fd, file->path, out, size, offset, &got));
+    if (got < size)
+        return lk_fail(LK_BAD_DATA, "%s: ended at byte %lld while being read; is another program writing it?", file->path,
+                       (long long)offset + (long long)got);
     return LK_OK;
 }
 
@@ -405,17 +396,8 @@ lk_status lk_safetensors_open(const char *path, lk_safetensors **out)
         return lk_fail(LK_INTERNAL, "%s: out of memory", path);
     lk_status status = LK_OK;
     snprintf(file->path, sizeof file->path, "%s", path);
-    struct stat info;
-    file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* so that a pipe by that name is refused, not waited for */
-    if (file->fd < 0) {
-        status = lk_fail(LK_BAD_DATA, "%s: cannot open: %s", path, strerror(errno));
-        goto fail;
-    }
-    if (fstat(file->fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-        status = lk_fail(LK_BAD_DATA, "%s: is not a regular file", path);
-        goto fail;
-    }
-    file->size = (int64_t)info.st_size;
+    file->fd = -1;
+    LK_TRY_OR(fail, lk_open_file(path, &file->fd, &file->size));
     LK_TRY_OR(fail, load_header(file));
     LK_TRY_OR(fail, parse_header(file));
     *out = file;

@@ -8,11 +8,14 @@
 
 lk_status lk_weights_resolve(const char *path, char *out)
 {
-    if (!lk_path_exists(path))
+    lk_path_kind kind;
+    LK_TRY(lk_path_look(path, &kind));
+    if (kind == LK_ABSENT)
         return lk_fail(LK_BAD_DATA, "%s: there are no weights; give a .safetensors file, a finished run or a checkpoint", path);
-    if (lk_is_folder(path)) {
+    if (kind == LK_FOLDER) {
         LK_TRY(lk_path_join(out, path, "model.safetensors"));
-        if (!lk_path_exists(out))
+        LK_TRY(lk_path_look(out, &kind));
+        if (kind == LK_ABSENT)
             return lk_fail(LK_BAD_DATA, "%s: holds no model.safetensors; has the run finished?", path);
         return LK_OK;
     }

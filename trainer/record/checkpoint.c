@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 enum { STATE_LIMIT = 4 << 20 };
 
@@ -29,6 +29,20 @@ lk_status lk_checkpoint_path(const char *run, int64_t step, char out[LK_PATH_SIZ
     return lk_path_join(out, run, name);
 }
 
+bool lk_checkpoint_step_of(const char *name, int64_t *step)
+{
+    char canonical[64], *end;
+    if (strncmp(name, "step-", 5) != 0 || name[5] < '0' || name[5] > '9')
+        return false;
+    errno = 0;
+    long long value = strtoll(name + 5, &end, 10);
+    snprintf(canonical, sizeof canonical, "step-%09lld", value);
+    if (errno != 0 || *end || strcmp(name, canonical) != 0)
+        return false;
+    *step = value;
+    return true;
+}
+
 static int compare_steps(const void *a, const void *b)
 {
     int64_t x = *(const int64_t *)a;
@@ -43,19 +57,28 @@ lk_status lk_checkpoint_list(const char *run, int64_t **steps, size_t *count)
     *steps = NULL;
     *count = 0;
     LK_TRY(lk_path_join(folder, run, "checkpoints"));
-    if (!lk_is_folder(folder))
+    lk_path_kind kind;
+    LK_TRY(lk_path_look(folder, &kind));
+    if (kind != LK_FOLDER)
         return LK_OK;
     LK_TRY(lk_list_folder(folder, "", &names));
     int64_t *found = calloc(names.count + 1, sizeof *found);
-    for (size_t i = 0; found && i < names.count; i++) {
-        int64_t step = 0;
-        int used = 0;
-        if (sscanf(names.names[i], "step-%9" SCNd64 "%n", &step, &used) == 1 && names.names[i][used] == '\0')
-            found[(*count)++] = step;
+    lk_status status = found ? LK_OK : lk_fail(LK_INTERNAL, "out of memory listing %s", folder);
+    for (size_t i = 0; status == LK_OK && i < names.count; i++) {
+        char path[LK_PATH_SIZE];
+        if (!lk_checkpoint_step_of(names.names[i], &found[*count]))
+            continue;
+        status = lk_path_join(path, folder, names.names[i]);
+        if (status == LK_OK)
+            status = lk_path_look(path, &kind);
+        *count += status == LK_OK && kind == LK_FOLDER;
     }
     lk_names_free(&names);
-    if (!found)
-        return lk_fail(LK_INTERNAL, "out of memory listing %s", folder);
+    if (status != LK_OK) {
+        free(found);
+        *count = 0;
+        return status;
+    }
     qsort(found, *count, sizeof *found, compare_steps);
     *steps = found;
     return LK_OK;
@@ -63,10 +86,9 @@ lk_status lk_checkpoint_list(const char *run, int64_t **steps, size_t *count)
 
 lk_status lk_checkpoint_remove(const char *run, int64_t step)
 {
-    char path[LK_PATH_SIZE], away[LK_PATH_SIZE + 8];
+    char path[LK_PATH_SIZE], away[LK_PATH_SIZE];
     LK_TRY(lk_checkpoint_path(run, step, path));
-    snprintf(away, sizeof away, "%s.tmp", path);
-    LK_TRY(lk_remove_tree(away));
+    LK_TRY(lk_temporary_name(path, away));
     if (rename(path, away) != 0)
         return lk_fail_io("remove the checkpoint", path, errno, 0);
     return lk_remove_tree(away);
@@ -100,17 +122,20 @@ static lk_status write_tensors(const char *folder, const char *name, const lk_we
     return status;
 }
 
-static int64_t folder_bytes(const char *folder)
+static lk_status folder_bytes(const char *folder, int64_t *bytes)
 {
     static const char *const names[] = {"model.safetensors", "optimizer.safetensors", "state.json"};
-    int64_t bytes = 0;
+    *bytes = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[LK_PATH_SIZE];
-        struct stat info;
-        if (lk_path_join(path, folder, names[i]) == LK_OK && stat(path, &info) == 0)
-            bytes += info.st_size;
+        int fd;
+        int64_t size;
+        LK_TRY(lk_path_join(path, folder, names[i]));
+        LK_TRY(lk_open_file(path, &fd, &size));
+        close(fd);
+        *bytes += size;
     }
-    return bytes;
+    return LK_OK;
 }
 
 lk_status lk_checkpoint_write(const char *folder, lk_training_buffers *b, const lk_train_state *state,
@@ -129,10 +154,10 @@ lk_status lk_checkpoint_write(const char *folder, lk_training_buffers *b, const 
         status = lk_checkpoint_write_state(folder, state, texts, model, optimizer);
     if (status == LK_OK)
         status = lk_sync_folder(folder);
-    if (status == LK_OK) {
-        *bytes = folder_bytes(folder);
+    if (status == LK_OK)
+        status = folder_bytes(folder, bytes);
+    if (status == LK_OK)
         return LK_OK;
-    }
     lk_error error;
     lk_error_take(&error, status);
     lk_remove_tree(folder);
@@ -232,8 +257,8 @@ lk_status lk_checkpoint_find(const char *run, char out[LK_PATH_SIZE], lk_checkpo
     while (count > 0) {
         LK_TRY_OR(done, lk_checkpoint_path(run, steps[--count], out));
         status = lk_checkpoint_verify(out, info);
-        if (status != LK_BAD_DATA)
-            break; /* whole; or it cannot be read just now, which says nothing about it */
+        if (status != LK_BAD_DATA || info->later_format)
+            break; /* whole; or it cannot be read just now or by this program, which says nothing about it */
         status = LK_OK;
         lk_warn("skipped a damaged checkpoint: %s", lk_error_text());
         out[0] = '\0';

@@ -4,10 +4,11 @@
  *     optimizer.safetensors   momentum.NAME, or mean.NAME and square.NAME
  *     state.json              step, counters, sampler, schema, configuration, world, program, XXH3-64 of the two files
  *
- * It is written beside its place (.tmp), every file and the folder fsynced, and committed by one rename: a folder of that name
- * is complete. A damaged one (a torn disk, a flipped bit) is found by its hashes and skipped.
+ * It is written beside its place under a temporary name, every file and the folder fsynced, and committed by one rename: a folder of
+ * that name is complete. A damaged one (a torn disk, a flipped bit) is found by its hashes and skipped.
  *
- * These functions do no collectives; rank 0 calls them. trainer/save.c decides when, trainer/record/saver.h writes.
+ * These functions do no collectives; rank 0 calls them. trainer/save.c decides when, trainer/record/saver.h writes,
+ * trainer/record/retention.h says which stay.
  */
 #ifndef LK_TRAINER_RECORD_CHECKPOINT_H
 #define LK_TRAINER_RECORD_CHECKPOINT_H
@@ -16,6 +17,7 @@
 #include "base/file.h"
 #include "trainer/model/weights.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* What a training knows besides weights and optimizer. */
@@ -61,7 +63,8 @@ typedef struct lk_checkpoint_info {
     bool has_data_hashes; /* builds of round 1 did not write them */
     uint64_t data_hashes[2];
     int world;
-    char *program; /* lk_program() of its build; NULL: an older one, which did not say */
+    char *program;     /* lk_program() of its build; NULL: an older one, which did not say */
+    bool later_format; /* set where the reading failed for it: a later version of the program wrote it */
     char *config, *schema;
     uint64_t model_hash, optimizer_hash;
 } lk_checkpoint_info;
@@ -79,15 +82,17 @@ void lk_checkpoint_info_free(lk_checkpoint_info *info);
 lk_status lk_checkpoint_load(const char *path, lk_training_buffers *buffers);
 
 /* The newest checkpoint of a run that verifies; damaged ones are skipped with a warning that names the file. out[0] = '\0' if
- * there is none. *info is of the one found. A disk that fails to read is an error (LK_IO): nobody should lose a good checkpoint
- * to a network that was away. */
+ * there is none. *info is of the one found. A checkpoint that cannot be read just now is LK_IO, one of a later format LK_BAD_DATA:
+ * nobody should lose a good checkpoint to a network that was away or to an old program. */
 lk_status lk_checkpoint_find(const char *run, char out[LK_PATH_SIZE], lk_checkpoint_info *info);
 
 /* step-000001200 below the run's checkpoints folder. */
 lk_status lk_checkpoint_path(const char *run, int64_t step, char out[LK_PATH_SIZE]);
 /* Takes one away: renamed out of sight first, so that a kill never leaves half of it under its name. */
 lk_status lk_checkpoint_remove(const char *run, int64_t step);
-/* All steps that have a folder, ascending; caller frees. */
+/* The step of a name like step-000001200; false for other names, step-1200 among them. */
+bool lk_checkpoint_step_of(const char *name, int64_t *step);
+/* All steps that have a folder of such a name, ascending; caller frees. */
 lk_status lk_checkpoint_list(const char *run, int64_t **steps, size_t *count);
 
 #endif

@@ -147,9 +147,17 @@ static lk_status copy_text(const json_t *root, const char *key, const char *orig
 
 static lk_status read_state(const json_t *root, const char *text, size_t size, const char *origin, lk_checkpoint_info *out)
 {
-    if (json_integer_value(json_object_get(root, "format")) != FORMAT)
+    LK_TRY(check_own_hash(text, size, origin)); /* of every format: a flipped bit in the number would make it another one */
+    json_int_t format = json_integer_value(json_object_get(root, "format"));
+    out->later_format = format > FORMAT;
+    if (out->later_format)
+        return lk_fail(
+            LK_BAD_DATA,
+            "%s: was written by a newer likeness, format %lld; this one reads %d: go on with the newer one, or name an "
+            "earlier checkpoint with --resume",
+            origin, (long long)format, FORMAT);
+    if (format != FORMAT)
         return lk_fail(LK_BAD_DATA, "%s: is not a checkpoint of format %d", origin, FORMAT);
-    LK_TRY(check_own_hash(text, size, origin));
     LK_TRY(read_counts(root, origin, out));
     if (json_object_get(root, "program")) /* older builds did not say */
         LK_TRY(copy_text(root, "program", origin, &out->program));
@@ -174,8 +182,10 @@ lk_status lk_checkpoint_parse_state(const char *text, size_t size, const char *o
         return lk_fail(LK_BAD_DATA, "%s:%d: is not JSON: %s", origin, reason.line, reason.text);
     lk_status status = read_state(root, text, size, origin, out);
     json_decref(root);
+    bool later = out->later_format;
     if (status != LK_OK)
         lk_checkpoint_info_free(out);
+    out->later_format = later;
     return status;
 }
 

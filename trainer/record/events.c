@@ -263,21 +263,21 @@ static cut_result copy_records(FILE *in, FILE *out, int64_t last_step, const cha
 
 static lk_status cut_file(const char *path, int64_t step, const char *again)
 {
-    FILE *in = fopen(path, "rbe");
-    if (!in)
-        return lk_fail_io("open", path, errno, 0);
+    FILE *in;
+    LK_TRY(lk_open_stream(path, &in));
     lk_atomic_file out;
     lk_status status = lk_atomic_open(&out, path);
     if (status != LK_OK)
         goto done;
+    errno = 0;
     cut_result result = copy_records(in, out.stream, step, again);
+    int reason = errno ? errno : EIO;
     if (ferror(in)) {
         lk_atomic_abort(&out);
-        status = lk_fail_io("read", path, errno, 0);
+        status = lk_fail_io("read", path, reason, 0);
     } else if (result.kept == 0) {
         lk_atomic_abort(&out);
-        if (unlink(path) != 0)
-            status = lk_fail_io("remove", path, errno, 0);
+        status = lk_remove_file(path);
     } else if (result.cut) {
         status = lk_atomic_commit(&out);
     } else {
@@ -292,7 +292,9 @@ done:
 
 lk_status lk_events_cut_after(const char *folder, int64_t step, const char *again)
 {
+    static const char *const ours[] = {name_prefix};
     lk_names names;
+    LK_TRY(lk_sweep_temporaries(folder, ours, 1, true)); /* of a killed cut: TensorBoard would read them */
     LK_TRY(lk_list_folder(folder, "", &names));
     lk_status status = LK_OK;
     for (size_t i = 0; i < names.count && status == LK_OK; i++) {
@@ -300,12 +302,7 @@ lk_status lk_events_cut_after(const char *folder, int64_t step, const char *agai
         if (strncmp(names.names[i], name_prefix, sizeof name_prefix - 1) != 0)
             continue;
         status = lk_path_join(path, folder, names.names[i]);
-        if (status != LK_OK)
-            break;
-        /* What a killed cut left goes: TensorBoard would read it. */
-        if (strstr(names.names[i], ".tmp-"))
-            status = unlink(path) == 0 ? LK_OK : lk_fail_io("remove", path, errno, 0);
-        else
+        if (status == LK_OK)
             status = cut_file(path, step, again);
     }
     lk_names_free(&names);

@@ -141,11 +141,12 @@ static lk_status copy_lines(FILE *in, FILE *out, int64_t last_step, const char *
 
 lk_status lk_metrics_truncate_after(const char *path, int64_t step, const char *again)
 {
-    FILE *in = fopen(path, "rbe");
-    if (!in && errno == ENOENT)
+    FILE *in;
+    lk_path_kind kind;
+    LK_TRY(lk_path_look(path, &kind));
+    if (kind == LK_ABSENT)
         return LK_OK;
-    if (!in)
-        return lk_fail_io("open", path, errno, 0);
+    LK_TRY(lk_open_stream(path, &in));
     int64_t cut = 0, damaged = 0;
     lk_atomic_file out;
     lk_status status = lk_atomic_open(&out, path);
@@ -233,9 +234,8 @@ static void take_object(const json_t *line, const lk_metrics_key *keys, size_t c
 static lk_status scan(const char *path, const lk_metrics_key *keys, size_t count, lk_metrics_taker *take, void *context,
                       int64_t *damaged)
 {
-    FILE *in = fopen(path, "rbe");
-    if (!in)
-        return lk_fail(LK_BAD_DATA, "%s: cannot open: %s", path, strerror(errno));
+    FILE *in;
+    LK_TRY(lk_open_stream(path, &in));
     lk_status status = LK_OK;
     char *line = NULL;
     size_t room = 0;

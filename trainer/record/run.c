@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "trainer/record/events.h"
+#include "trainer/record/retention.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,9 @@ static lk_status read_claim(const lk_run *run, char out[CLAIM_SIZE])
     size_t size = 0;
     out[0] = '\0';
     LK_TRY(lk_run_path(run, "generation", path));
-    if (!lk_path_exists(path))
+    lk_path_kind kind;
+    LK_TRY(lk_path_look(path, &kind));
+    if (kind == LK_ABSENT)
         return LK_OK;
     LK_TRY(lk_read_file(path, CLAIM_SIZE - 1, &text, &size));
     memcpy(out, text, size + 1);
@@ -63,16 +66,35 @@ lk_status lk_run_still_ours(const lk_run *run)
 
 /* ---- opening ---- */
 
-static lk_status begin(lk_run *run, const lk_config *config, int64_t step, bool validation_due)
+/* Lines without a checkpoint: of a job that ended before its first one. */
+static lk_status set_metrics_aside(const char *path)
 {
+    lk_path_kind kind;
+    int fd;
+    int64_t size;
+    LK_TRY(lk_path_look(path, &kind));
+    if (kind == LK_ABSENT)
+        return LK_OK;
+    LK_TRY(lk_open_file(path, &fd, &size));
+    close(fd);
+    return size > 0 ? lk_set_aside(path) : LK_OK;
+}
+
+/* Metrics are cut last: a start that fails before leaves checkpoints and metrics that fit each other. */
+static lk_status begin(lk_run *run, const lk_config *config, bool resumed, int64_t step, bool validation_due)
+{
+    static const char *const ours[] = {"config.yaml", "metrics.jsonl", "generation", "model.safetensors", "DONE"};
     char path[LK_PATH_SIZE];
     char *yaml = NULL;
+    LK_TRY(lk_sweep_temporaries(run->folder, ours, sizeof ours / sizeof *ours, true));
     LK_TRY(lk_run_path(run, "DONE", path)); /* of a run that is taken up again from an earlier checkpoint */
-    unlink(path);
+    LK_TRY(lk_remove_file(path));
     LK_TRY(lk_run_path(run, "samples", path));
     LK_TRY(lk_make_folder(path));
+    if (resumed)
+        LK_TRY(lk_retention_set_aside_after(run->folder, step));
     LK_TRY(lk_run_path(run, "metrics.jsonl", path));
-    LK_TRY(lk_metrics_truncate_after(path, step, validation_due ? "val" : NULL));
+    LK_TRY(resumed ? lk_metrics_truncate_after(path, step, validation_due ? "val" : NULL) : set_metrics_aside(path));
     LK_TRY(lk_metrics_open(path, &run->metrics));
     LK_TRY(lk_events_cut_after(run->folder, step, validation_due ? "val/" : NULL));
     LK_TRY(lk_events_open(run->folder, &run->events));
@@ -84,7 +106,7 @@ static lk_status begin(lk_run *run, const lk_config *config, int64_t step, bool 
     return status;
 }
 
-lk_status lk_run_open(const lk_config *config, bool writer, int64_t step, bool validation_due, lk_run **out)
+lk_status lk_run_open(const lk_config *config, bool writer, bool resumed, int64_t step, bool validation_due, lk_run **out)
 {
     *out = NULL;
     lk_run *run = calloc(1, sizeof *run);
@@ -96,7 +118,7 @@ lk_status lk_run_open(const lk_config *config, bool writer, int64_t step, bool v
     if (status == LK_OK && writer)
         status = take_over(run);
     if (status == LK_OK && writer)
-        status = begin(run, config, step, validation_due);
+        status = begin(run, config, resumed, step, validation_due);
     if (status != LK_OK) {
         lk_run_close(run);
         return status;
@@ -105,20 +127,29 @@ lk_status lk_run_open(const lk_config *config, bool writer, int64_t step, bool v
     return LK_OK;
 }
 
-static bool holds(const char *folder, const char *name)
+static lk_status holds(const char *folder, const char *name, bool *held)
 {
     char path[LK_PATH_SIZE];
-    return lk_path_join(path, folder, name) == LK_OK && lk_path_exists(path);
+    lk_path_kind kind;
+    *held = false;
+    LK_TRY(lk_path_join(path, folder, name));
+    LK_TRY(lk_path_look(path, &kind));
+    *held = kind != LK_ABSENT;
+    return LK_OK;
 }
 
-bool lk_run_is_done(const char *folder)
+lk_status lk_run_is_done(const char *folder, bool *done)
 {
-    return holds(folder, "DONE");
+    return holds(folder, "DONE", done);
 }
 
-bool lk_run_is_begun(const char *folder)
+lk_status lk_run_is_begun(const char *folder, bool *begun)
 {
-    return holds(folder, "metrics.jsonl") || holds(folder, "checkpoints") || holds(folder, "model.safetensors");
+    static const char *const names[] = {"metrics.jsonl", "checkpoints", "model.safetensors"};
+    *begun = false;
+    for (size_t i = 0; !*begun && i < sizeof names / sizeof *names; i++)
+        LK_TRY(holds(folder, names[i], begun));
+    return LK_OK;
 }
 
 void lk_run_close(lk_run *run)

@@ -19,14 +19,15 @@
 
 typedef struct lk_run lk_run;
 
-/* Makes the folder, takes it over and begins to record after `step`: what metrics and events hold of later steps is cut, and
- * where validation_due also what they hold of a validation of that step; config.yaml is written. Whoever works in it ends at
- * its next write, so only once this job is sure to go on. `writer`: this is rank 0. */
-lk_status lk_run_open(const lk_config *config, bool writer, int64_t step, bool validation_due, lk_run **out);
+/* Makes the folder, takes it over and begins to record; writes config.yaml. Whoever works in it ends at its next write, so only
+ * once this job is sure to go on. `resumed`: a checkpoint of `step` was taken up, so what metrics and events hold of later steps
+ * is cut, where validation_due also what they hold of a validation of that step, and later checkpoints are set aside
+ * (retention.h). Else metrics that are there are set aside, not cut. `writer`: this is rank 0. */
+lk_status lk_run_open(const lk_config *config, bool writer, bool resumed, int64_t step, bool validation_due, lk_run **out);
 /* NULL is fine. */
 void lk_run_close(lk_run *run);
 
-/* LK_INTERNAL if another job has taken the run over. */
+/* LK_INTERNAL if another job has taken the run over, LK_IO where it cannot be told just now. */
 lk_status lk_run_still_ours(const lk_run *run);
 
 /* One line of metrics.jsonl, {"kind":..,"step":..,"epoch":..,<items>}, and the same as TensorBoard scalars "kind/key". A disk
@@ -43,7 +44,7 @@ lk_status lk_run_path(const lk_run *run, const char *name, char *out);
 lk_status lk_run_finish(lk_run *run, const char *line);
 
 /* What a folder holds, before it is opened. */
-bool lk_run_is_done(const char *folder);
-bool lk_run_is_begun(const char *folder); /* metrics or checkpoints */
+lk_status lk_run_is_done(const char *folder, bool *done);
+lk_status lk_run_is_begun(const char *folder, bool *begun); /* metrics, checkpoints or weights */
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "trainer/record/retention.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,8 @@ struct lk_saver {
     lk_train_state state; /* of the copy */
     lk_saver_report report;
     int64_t last;
+    char temporary[LK_PATH_SIZE]; /* where the copy is written */
+    bool told;                    /* that checkpoints/best cannot be a link */
     pthread_t thread;
     bool running;
     /* guarded by lock */
@@ -28,17 +31,6 @@ struct lk_saver {
     bool quit;
     lk_error error;
 };
-
-/* With host and process in its name: an old job that does not know yet that it lost the run must not write into ours. */
-static lk_status temporary_path(const lk_saver *s, char out[LK_PATH_SIZE])
-{
-    char path[LK_PATH_SIZE], host[64] = "";
-    LK_TRY(lk_checkpoint_path(s->config->run.dir, s->state.step, path));
-    gethostname(host, sizeof host - 1);
-    if (snprintf(out, LK_PATH_SIZE, "%s.%s-%ld.tmp", path, host, (long)getpid()) >= LK_PATH_SIZE)
-        return lk_fail(LK_USAGE, "%s: the path is too long", path);
-    return LK_OK;
-}
 
 /* The lines of metrics up to the checkpoint's step must survive a loss of power if the checkpoint does. */
 static lk_status sync_metrics(const lk_saver *s)
@@ -59,8 +51,9 @@ static lk_status write_copy(lk_saver *s)
     char path[LK_PATH_SIZE];
     double start = lk_clock();
     LK_TRY(sync_metrics(s));
-    LK_TRY(temporary_path(s, path));
-    LK_TRY(lk_checkpoint_write(path, &s->copy, &s->state, s->texts, &s->report.bytes));
+    LK_TRY(lk_checkpoint_path(s->config->run.dir, s->state.step, path));
+    LK_TRY(lk_temporary_name(path, s->temporary));
+    LK_TRY(lk_checkpoint_write(s->temporary, &s->copy, &s->state, s->texts, &s->report.bytes));
     s->report.step = s->state.step;
     s->report.write_s = lk_clock() - start;
     return LK_OK;
@@ -105,27 +98,6 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* Folders of writes that were killed, and a link to a best checkpoint that is gone (a run taken up from an earlier one). */
-static lk_status remove_leftovers(const char *run)
-{
-    char folder[LK_PATH_SIZE], path[LK_PATH_SIZE];
-    lk_names names;
-    LK_TRY(lk_path_join(path, run, "checkpoints/best"));
-    if (!lk_path_exists(path))
-        unlink(path);
-    LK_TRY(lk_path_join(folder, run, "checkpoints"));
-    LK_TRY(lk_make_folder(folder));
-    LK_TRY(lk_list_folder(folder, ".tmp", &names));
-    lk_status status = LK_OK;
-    for (size_t i = 0; status == LK_OK && i < names.count; i++) {
-        status = lk_path_join(path, folder, names.names[i]);
-        if (status == LK_OK)
-            status = lk_remove_tree(path);
-    }
-    lk_names_free(&names);
-    return status;
-}
-
 static lk_status allocate_copies(lk_saver *s)
 {
     size_t bytes = s->live.layout->total * sizeof(float);
@@ -148,7 +120,7 @@ lk_status lk_saver_start(const lk_config *config, const lk_training_buffers *liv
                          lk_saver **out)
 {
     *out = NULL;
-    LK_TRY(remove_leftovers(config->run.dir));
+    LK_TRY(lk_retention_tidy(config->run.dir, last));
     lk_saver *s = calloc(1, sizeof *s);
     if (!s)
         return lk_fail(LK_INTERNAL, "out of memory");
@@ -182,9 +154,8 @@ void lk_saver_stop(lk_saver *s)
         pthread_mutex_unlock(&s->lock);
         pthread_join(s->thread, NULL);
     }
-    char path[LK_PATH_SIZE];
-    if (s->phase == WRITTEN && temporary_path(s, path) == LK_OK)
-        lk_remove_tree(path);
+    if (s->phase == WRITTEN)
+        lk_remove_tree(s->temporary);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
     free(s->copy.values);
@@ -241,78 +212,41 @@ bool lk_saver_written(lk_saver *s, lk_status *failure)
 
 /* ---- commit ---- */
 
-/* checkpoints/best -> step-N, replaced in one step. */
-lk_status lk_saver_point_to_best(const lk_saver *s, int64_t best_step)
+lk_status lk_saver_point_to_best(lk_saver *s, int64_t best_step)
 {
-    char target[64], link[LK_PATH_SIZE], fresh[LK_PATH_SIZE], path[LK_PATH_SIZE];
-    LK_TRY(lk_checkpoint_path(s->config->run.dir, best_step, path));
-    if (best_step == 0 || !lk_path_exists(path))
-        return LK_OK;
-    snprintf(target, sizeof target, "step-%09lld", (long long)best_step);
-    LK_TRY(lk_path_join(link, s->config->run.dir, "checkpoints/best"));
-    LK_TRY(lk_path_join(fresh, s->config->run.dir, "checkpoints/best.tmp"));
-    unlink(fresh);
-    if (symlink(target, fresh) != 0 || rename(fresh, link) != 0)
-        return lk_fail_io("point to the best checkpoint", link, errno, 0);
-    return LK_OK;
+    return lk_retention_point_to_best(s->config->run.dir, best_step, &s->told);
 }
 
-/* The step that checkpoints/best points to, -1 for none. It is not the training's best where saving that one failed. */
-static int64_t step_of_best(const lk_saver *s)
-{
-    char link[LK_PATH_SIZE], target[64] = "";
-    long long step = -1;
-    if (lk_path_join(link, s->config->run.dir, "checkpoints/best") != LK_OK || readlink(link, target, sizeof target - 1) < 0)
-        return -1;
-    return sscanf(target, "step-%lld", &step) == 1 ? step : -1;
-}
-
-static lk_status prune(const lk_saver *s)
-{
-    int64_t *steps = NULL;
-    int64_t best = step_of_best(s);
-    size_t count = 0;
-    LK_TRY(lk_checkpoint_list(s->config->run.dir, &steps, &count));
-    lk_status status = LK_OK;
-    for (size_t i = 0; status == LK_OK && i < count; i++) {
-        bool newest = i + (size_t)s->config->checkpoint.keep >= count;
-        bool milestone = s->config->checkpoint.keep_every > 0 && steps[i] % s->config->checkpoint.keep_every == 0;
-        if (!newest && !milestone && steps[i] != best)
-            status = lk_checkpoint_remove(s->config->run.dir, steps[i]);
-    }
-    free(steps);
-    return status;
-}
-
-static lk_status move_into_place(const lk_saver *s, const char *temporary)
+static lk_status move_into_place(const lk_saver *s)
 {
     char final[LK_PATH_SIZE], folder[LK_PATH_SIZE];
     LK_TRY(lk_checkpoint_path(s->config->run.dir, s->state.step, final));
     LK_TRY(lk_path_join(folder, s->config->run.dir, "checkpoints"));
-    LK_TRY(lk_remove_tree(final)); /* one that resume found damaged */
-    if (rename(temporary, final) != 0)
-        return lk_fail_io("commit the checkpoint", final, errno, 0);
-    return lk_sync_folder(folder);
+    int failed = rename(s->temporary, final);
+    if (failed && (errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR)) { /* something of that name is not ours */
+        LK_TRY(lk_set_aside(final));
+        failed = rename(s->temporary, final);
+    }
+    return failed ? lk_fail_io("commit the checkpoint", final, errno, 0) : lk_sync_folder(folder);
 }
 
 lk_status lk_saver_commit(lk_saver *s, int64_t best_step, lk_saver_report *report)
 {
-    char temporary[LK_PATH_SIZE];
     double start = lk_clock();
     *report = s->report;
-    lk_status status = temporary_path(s, temporary);
-    if (status == LK_OK)
-        status = move_into_place(s, temporary);
+    lk_status status = move_into_place(s);
     if (status != LK_OK) {
         lk_error error;
         lk_error_take(&error, status);
-        lk_remove_tree(temporary);
+        lk_remove_tree(s->temporary);
         set_phase(s, IDLE);
         return lk_error_put(&error);
     }
     s->last = s->state.step;
     /* The checkpoint is there, whatever becomes of these. */
-    if (lk_saver_point_to_best(s, best_step) != LK_OK || prune(s) != LK_OK)
+    if (lk_saver_point_to_best(s, best_step) != LK_OK)
+        lk_warn("%s", lk_error_text());
+    if (lk_retention_prune(s->config, s->state.step, best_step) != LK_OK)
         lk_warn("%s", lk_error_text());
     set_phase(s, IDLE);
     report->stall_s += lk_clock() - start;

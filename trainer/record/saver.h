@@ -18,7 +18,7 @@
 typedef struct lk_saver lk_saver;
 
 /* `live` says where the training's buffers are, `last` the step of the checkpoint of this run that was resumed from (-1: none).
- * Texts, buffers and config must outlive the saver. Leftovers of killed writes are removed. Takes the memory of a snapshot at
+ * Texts, buffers and config must outlive the saver. The folder of checkpoints is tidied (retention.h). Takes the memory of a snapshot at
  * once. */
 lk_status lk_saver_start(const lk_config *config, const lk_training_buffers *live, const lk_checkpoint_texts *texts, int64_t last,
                          lk_saver **out);
@@ -40,12 +40,12 @@ typedef struct lk_saver_report {
     double stall_s; /* training waited: snapshot and commit */
     double write_s; /* the thread was at work */
 } lk_saver_report;
-/* Renames the written checkpoint into place and removes those that checkpoint.keep and keep_every do not keep; the one that
- * checkpoints/best points to stays, which is best_step's where that was saved (0: none). A written checkpoint that cannot be
- * renamed is removed; an old one that cannot be removed is a warning. */
+/* Renames the written checkpoint into place, points checkpoints/best to best_step (0: none) where that was saved, and removes
+ * those that need not stay (retention.h). A written checkpoint that cannot be renamed is removed; an old one that cannot be
+ * removed is a warning. */
 lk_status lk_saver_commit(lk_saver *saver, int64_t best_step, lk_saver_report *report);
 /* Makes checkpoints/best point to that step, if it is committed. */
-lk_status lk_saver_point_to_best(const lk_saver *saver, int64_t best_step);
+lk_status lk_saver_point_to_best(lk_saver *saver, int64_t best_step);
 
 /* The step of the last commit; -1 before the first. */
 int64_t lk_saver_last(const lk_saver *saver);
