@@ -127,7 +127,13 @@ $(build)/tests/%: tests/unit/%.c $(archive)
 	$(say) LINK $@
 	$(Q)$(compile) -MMD -MP $(ld_flags) $(LDFLAGS) -o $@ $< $(archive) -lcmocka $(ld_libs) $(LDLIBS)
 
-unit-tests: $(unit_tests)
+# Preloaded by the tests of failing disks.
+$(build)/tests/faults.so: tests/faults/faults.c
+	@mkdir -p $(@D)
+	$(say) LINK $@
+	$(Q)$(CC) -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror -O2 -fPIC -shared -o $@ $< -ldl
+
+unit-tests: $(unit_tests) $(build)/tests/faults.so
 
 # For editors. All files with all rooms' paths.
 compile_commands.json: Makefile $(sources) $(build)/flags
