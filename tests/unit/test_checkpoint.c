@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/hash.h"
+#include "base/hash.h"
 #include "base/random.h"
 #include "base/version.h"
 #include "trainer/record/checkpoint.h"
@@ -190,6 +191,10 @@ static void test_names(void **unused)
     make_run("names");
     assert_ok(lk_make_folder("names/checkpoints/step-000000030.host-1.tmp"));
     assert_ok(lk_make_folder("names/checkpoints/step-30x"));
+    assert_ok(lk_make_folder("names/checkpoints/step-99"));
+    assert_ok(lk_make_folder("names/checkpoints/step-0000000040"));
+    assert_ok(lk_make_folder("names/checkpoints/step-000000040.aside-1"));
+    assert_ok(lk_write_file("names/checkpoints/step-000000050", "a file", 6));
     assert_int_equal(symlink("step-000000010", "names/checkpoints/best"), 0);
     assert_ok(lk_checkpoint_list("names", &steps, &count));
     assert_int_equal(count, 2);
@@ -203,6 +208,44 @@ static void test_names(void **unused)
     assert_int_equal(found_step("names", "log"), -1);
     assert_int_equal(found_step("no-such-run", "log"), -1);
     assert_int_equal(lk_checkpoint_remove("names", 10), LK_IO);
+}
+
+/* Steps of ten digits and more are wider than the names before them. */
+static void test_many_steps(void **unused)
+{
+    (void)unused;
+    int64_t *steps;
+    size_t count;
+    lk_train_state state = state_at(12345678901);
+    save("many", 999999999, 2, &state);
+    save("many", 12345678901, 2, &state);
+    assert_ok(lk_checkpoint_list("many", &steps, &count));
+    assert_int_equal(count, 2);
+    assert_int_equal(steps[1], 12345678901);
+    free(steps);
+    assert_true(found_step("many", "log") == 12345678901);
+}
+
+/* Not damaged and not passed over: an older checkpoint would give up what the newer program did. */
+static void test_later_format(void **unused)
+{
+    (void)unused;
+    char path[LK_PATH_SIZE], hex[LK_HEX_SIZE];
+    char *text;
+    size_t size;
+    lk_checkpoint_info info;
+    make_run("later");
+    lk_path_join(path, "later/checkpoints/step-000000020", "state.json");
+    assert_ok(lk_read_file(path, 1 << 20, &text, &size));
+    char *format = strstr(text, "\"format\": 1"), *tail = strstr(text, ",\n \"state_hash\": \"");
+    format[strlen("\"format\": ")] = '2';
+    lk_hash_hex(lk_hash(text, (size_t)(tail - text)), hex);
+    memcpy(tail + strlen(",\n \"state_hash\": \""), hex, LK_HEX_SIZE - 1);
+    assert_ok(lk_write_file(path, text, size));
+    free(text);
+    assert_int_equal(lk_checkpoint_find("later", path, &info), LK_BAD_DATA);
+    assert_non_null(strstr(lk_error_text(), "step-000000020"));
+    assert_non_null(strstr(lk_error_text(), "written by a newer likeness, format 2"));
 }
 
 /* ---- damage ---- */
@@ -364,9 +407,10 @@ static void test_older_builds(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_no_validation_yet), cmocka_unit_test(test_names),
-        cmocka_unit_test(test_truncated),  cmocka_unit_test(test_appended),          cmocka_unit_test(test_flipped_bits),
-        cmocka_unit_test(test_mixed),      cmocka_unit_test(test_cannot_write),      cmocka_unit_test(test_older_builds),
+        cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_no_validation_yet), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_many_steps),   cmocka_unit_test(test_later_format),      cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_appended),     cmocka_unit_test(test_flipped_bits),      cmocka_unit_test(test_mixed),
+        cmocka_unit_test(test_cannot_write), cmocka_unit_test(test_older_builds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

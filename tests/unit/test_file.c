@@ -1,0 +1,168 @@
+/* Files: what cannot be looked at is not absent; temporary files meet nobody's; nothing is overwritten by setting aside. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/paths.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static void assert_ok(lk_status status)
+{
+    if (status != LK_OK)
+        fail_msg("%s", lk_error_text());
+}
+
+static void assert_holds(const char *path, const char *wanted)
+{
+    char *text;
+    size_t size;
+    assert_ok(lk_read_file(path, 100, &text, &size));
+    assert_string_equal(text, wanted);
+    free(text);
+}
+
+/* Out of file descriptors: a file that is there is neither absent nor damaged. */
+static void looking_has_three_answers(void **unused)
+{
+    (void)unused;
+    lk_path_kind kind;
+    lk_names names;
+    char *text, longer[300];
+    size_t size;
+    assert_ok(lk_make_folder("a/b"));
+    assert_ok(lk_write_file("a/file", "x", 1));
+    assert_int_equal(symlink("nowhere", "a/dangling"), 0);
+    assert_int_equal(kind_of("a/b"), LK_FOLDER);
+    assert_int_equal(kind_of("a/file"), LK_FILE);
+    assert_int_equal(kind_of("a/none"), LK_ABSENT);
+    assert_int_equal(kind_of("a/file/none"), LK_ABSENT);
+    assert_int_equal(kind_of("a/dangling"), LK_ABSENT);
+    memset(longer, 'n', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    assert_int_equal(lk_path_look(longer, &kind), LK_IO);
+    assert_int_equal(lk_read_file("a/none", 10, &text, &size), LK_BAD_DATA);
+    assert_int_equal(lk_list_folder("a/none", "", &names), LK_BAD_DATA);
+    struct rlimit before, none;
+    getrlimit(RLIMIT_NOFILE, &before);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &none);
+    lk_status reading = lk_read_file("a/file", 10, &text, &size), listing = lk_list_folder("a", "", &names);
+    setrlimit(RLIMIT_NOFILE, &before);
+    assert_int_equal(reading, LK_IO);
+    assert_int_equal(listing, LK_IO);
+    assert_non_null(strstr(lk_error_text(), "a: cannot list the folder: Too many open files"));
+}
+
+static void passing_reasons_are_tried_again(void **unused)
+{
+    (void)unused;
+    int tries = 0, count = 0;
+    for (errno = ESTALE; lk_try_again(&tries, ESTALE); count++)
+        assert_int_equal(errno, ESTALE);
+    assert_int_equal(count, 3);
+    tries = 0;
+    assert_false(lk_try_again(&tries, ENOENT) || lk_try_again(&tries, EACCES) || lk_try_again(&tries, ENOSPC));
+}
+
+/* Another process with this host and number (a container) has begun the same file, or someone has put a link in its place. */
+static void temporary_files_meet_nobodys(void **unused)
+{
+    (void)unused;
+    lk_atomic_file one, two;
+    char named[LK_PATH_SIZE];
+    snprintf(named, sizeof named, "out.tmp-%ld", (long)getpid()); /* as a name without host and random bits would be */
+    assert_ok(lk_write_file("precious", "precious", 8));
+    assert_int_equal(symlink("precious", named), 0);
+    assert_ok(lk_atomic_open(&one, "out"));
+    assert_ok(lk_atomic_open(&two, "out"));
+    assert_string_not_equal(one.temporary, two.temporary);
+    fputs("one", one.stream);
+    fputs("two", two.stream);
+    assert_ok(lk_atomic_commit(&two));
+    assert_holds("out", "two");
+    assert_ok(lk_atomic_commit(&one));
+    assert_holds("out", "one");
+    assert_holds("precious", "precious");
+    unlink(named);
+    /* A name that leaves no room for the mark. */
+    char longest[256];
+    memset(longest, 'n', 255);
+    longest[255] = '\0';
+    assert_ok(lk_write_file(longest, "x", 1));
+    assert_holds(longest, "x");
+}
+
+static void put(const char *path, time_t age)
+{
+    struct timespec times[2] = {{.tv_sec = time(NULL) - age}, {.tv_sec = time(NULL) - age}};
+    assert_ok(lk_write_file(path, "x", 1));
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+/* Where others may write, only what is clearly stale goes; the owner of a folder removes all. */
+static void leftovers_are_swept(void **unused)
+{
+    (void)unused;
+    static const char *const prefixes[] = {"shard-"};
+    char stale[LK_PATH_SIZE], fresh[LK_PATH_SIZE], living[LK_PATH_SIZE], tail[LK_PATH_SIZE];
+    assert_ok(lk_make_folder("sweep"));
+    pid_t dead = fork();
+    if (dead == 0)
+        _exit(0);
+    waitpid(dead, NULL, 0);
+    assert_ok(lk_temporary_name("sweep/shard-1.h5", living));
+    snprintf(tail, sizeof tail, "%s", strrchr(living, '-'));
+    int host = (int)(strstr(living, ".tmp-") + 5 - living);
+    host += (int)strcspn(living + host, "-");
+    snprintf(stale, sizeof stale, "%.*s-%ld%s", host, living, (long)dead, tail);
+    snprintf(fresh, sizeof fresh, "%.*s-%ld-00000001", host, living, (long)dead);
+    put(living, 7200);
+    put(stale, 7200);
+    put(fresh, 60);
+    put("sweep/shard-2.h5.tmp-elsewhere-1-00000001", 7200);
+    put("sweep/other.tmp-elsewhere-1-00000001", 7200);
+    put("sweep/shard-3.h5", 7200);
+    assert_ok(lk_sweep_temporaries("sweep", prefixes, 1, false));
+    assert_false(exists(stale));
+    assert_true(exists(living) && exists(fresh) && exists("sweep/shard-2.h5.tmp-elsewhere-1-00000001"));
+    assert_ok(lk_make_folder("sweep/shard-4.tmp/deep"));
+    assert_ok(lk_sweep_temporaries("sweep", prefixes, 1, true));
+    assert_false(exists(living) || exists(fresh) || exists("sweep/shard-2.h5.tmp-elsewhere-1-00000001") ||
+                 exists("sweep/shard-4.tmp"));
+    assert_true(exists("sweep/other.tmp-elsewhere-1-00000001") && exists("sweep/shard-3.h5"));
+}
+
+static void set_aside_overwrites_nothing(void **unused)
+{
+    (void)unused;
+    assert_ok(lk_write_file("aside", "1", 1));
+    assert_ok(lk_set_aside("aside"));
+    assert_ok(lk_write_file("aside", "2", 1));
+    assert_ok(lk_set_aside("aside"));
+    assert_holds("aside.aside-1", "1");
+    assert_holds("aside.aside-2", "2");
+    assert_false(exists("aside"));
+    assert_int_equal(lk_set_aside("aside"), LK_IO);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(looking_has_three_answers),    cmocka_unit_test(passing_reasons_are_tried_again),
+        cmocka_unit_test(temporary_files_meet_nobodys), cmocka_unit_test(leftovers_are_swept),
+        cmocka_unit_test(set_aside_overwrites_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
