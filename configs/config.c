@@ -185,6 +185,19 @@ static lk_status check_augment(const loader *l)
     return LK_OK;
 }
 
+/* What would make a folder that nobody meant, or a name that no log and no batch file can hold. */
+static lk_status check_run_folder(const loader *l)
+{
+    const char *folder = l->config->run.dir;
+    for (const char *c = folder; *c; c++)
+        LK_TRY(require(l, (unsigned char)*c >= ' ' && *c != 127, "run.dir",
+                       "byte %d of the folder's name is a line break or another control character; choose a plain name",
+                       (int)(c - folder) + 1));
+    return require(l, folder[0] != '~', "run.dir",
+                   "'%s': only a shell replaces ~; write the path in full, or ./%s for a folder that is called so", folder,
+                   folder);
+}
+
 static lk_status check_training(const loader *l)
 {
     const lk_config *c = l->config;
@@ -209,6 +222,7 @@ static lk_status load(loader *l, int set_count)
     for (int i = 0; i < set_count; i++)
         LK_TRY(assign_set(l, i));
     LK_TRY(check_given(l));
+    LK_TRY(check_run_folder(l));
     LK_TRY(check_model(l));
     LK_TRY(check_augment(l));
     return check_training(l);

@@ -10,14 +10,16 @@ enum { VALUE_SIZE = LK_CONFIG_PATHS * (LK_CONFIG_TEXT + 2) };
 
 typedef struct config_values {
     lk_set_list sets;
-    const char *key;
+    const char *key, *begun;
 } config_values;
 
-static const lk_option option_table[] = {LK_SET_OPTION(config_values, sets),
-                                         {LK_OPTION_KEY, "get", "KEY",
-                                          "print the value of this key alone, the items of a list with \", \" between",
-                                          LK_TARGET(config_values, key)},
-                                         {0}};
+static const lk_option option_table[] = {
+    LK_SET_OPTION(config_values, sets),
+    {LK_OPTION_KEY, "get", "KEY", "print the value of this key alone, the items of a list with \", \" between",
+     LK_TARGET(config_values, key)},
+    {LK_OPTION_PATH, "resumes", "FILE", "fail unless a run that was begun with the configuration FILE could go on with this one",
+     LK_TARGET(config_values, begun)},
+    {0}};
 
 static lk_status print_key(const lk_config *config, const char *key)
 {
@@ -30,6 +32,15 @@ static lk_status print_key(const lk_config *config, const char *key)
         return LK_OK;
     }
     return lk_fail(LK_USAGE, "config: there is no key '%s'; likeness train --help-config lists them", key);
+}
+
+static lk_status check_resumes(const lk_config *config, const char *path)
+{
+    lk_config *begun;
+    LK_TRY(lk_config_load(path, NULL, 0, &begun));
+    lk_status status = lk_config_compare(begun, config);
+    lk_config_free(begun);
+    return status == LK_OK ? LK_OK : lk_fail_in(status, "%s", path);
 }
 
 static lk_status print_all(const lk_config *config)
@@ -47,7 +58,9 @@ static lk_status run(void *values, char **arguments, int count)
     const config_values *v = values;
     lk_config *config;
     LK_TRY(lk_config_load(arguments[0], v->sets.items, v->sets.count, &config));
-    lk_status status = v->key ? print_key(config, v->key) : print_all(config);
+    lk_status status = v->begun ? check_resumes(config, v->begun) : LK_OK;
+    if (status == LK_OK)
+        status = v->key ? print_key(config, v->key) : print_all(config);
     lk_config_free(config);
     if (status == LK_OK && fflush(stdout) != 0)
         status = lk_fail(LK_IO, "config: cannot write the result");
@@ -57,7 +70,7 @@ static lk_status run(void *values, char **arguments, int count)
 const lk_command lk_command_config = {
     .name = "config",
     .summary = "check a configuration and print it in full",
-    .usage = "CONFIG [--set KEY=VALUE ...] [--get KEY]",
+    .usage = "CONFIG [--set KEY=VALUE ...] [--get KEY] [--resumes FILE]",
     .about = "Checks a configuration and prints it in full, defaults included, as likeness train will use it.",
     .options = option_table,
     .size = sizeof(config_values),
