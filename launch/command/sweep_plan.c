@@ -11,14 +11,20 @@
  *     halving: {first_epoch: 2, keep: 0.5}    # stop points that fall behind (likeness sweep halving)
  */
 #include "base/file.h"
+#include "base/hash.h"
 #include "configs/config.h"
 #include "configs/yaml.h"
 #include "launch/command/sweep.h"
+#include "trainer/record/run.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 typedef struct plan_values {
     lk_set_list sets;
@@ -282,13 +288,12 @@ static lk_status describe_point(const sweep *s, int64_t index, point *p)
 /* A point that was begun must be the same point: its results would be taken for those of the new one. */
 static lk_status check_existing(const char *path, const lk_config *now)
 {
-    char metrics[LK_PATH_SIZE];
     lk_config *saved;
-    LK_TRY(lk_path_join(metrics, now->run.dir, "metrics.jsonl"));
-    lk_path_kind begun, known;
+    lk_path_kind known;
+    bool begun = false;
     LK_TRY(lk_path_look(path, &known));
-    LK_TRY(lk_path_look(metrics, &begun));
-    if (known == LK_ABSENT || begun == LK_ABSENT)
+    LK_TRY(lk_run_is_begun(now->run.dir, &begun));
+    if (known == LK_ABSENT || !begun)
         return LK_OK;
     LK_TRY(lk_config_load(path, NULL, 0, &saved));
     lk_status status = lk_config_compare(saved, now);
@@ -296,48 +301,115 @@ static lk_status check_existing(const char *path, const lk_config *now)
     return status == LK_OK ? LK_OK : lk_fail_in(status, "%s: this point was made with another configuration", path);
 }
 
-static lk_status write_point(const sweep *s, const point *p)
+/* The lock of a run's folder, as launch/job/functions.sh takes it; *fd is for close(). A file system without locks has none. */
+static lk_status take_lock(const char *run, int *fd)
 {
     char path[LK_PATH_SIZE];
+    LK_TRY(lk_path_join(path, run, "job/lock"));
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (*fd < 0)
+        return lk_fail_io("open", path, errno, 0);
+    if (flock(*fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return LK_OK;
+    close(*fd);
+    return lk_fail(LK_USAGE, "%s: another launcher works on this point; end that one first", run);
+}
+
+/* job/config.yaml is what the next start is asked to do. config.yaml says what was trained: it is the trainer's once a run is
+ * begun, and shows the point to reports before. */
+static lk_status write_configuration(const lk_config *config, const char *path)
+{
+    char asked[LK_PATH_SIZE];
     char *yaml = NULL;
-    lk_config *config = NULL;
-    LK_TRY(lk_config_load(s->base, p->sets, p->count, &config));
-    lk_status status;
-    LK_TRY_OR(done, lk_path_join(path, config->run.dir, "config.yaml"));
-    LK_TRY_OR(done, check_existing(path, config));
-    if (!s->user->dry_run) {
-        LK_TRY_OR(done, lk_make_folder(config->run.dir));
-        LK_TRY_OR(done, lk_config_to_yaml(config, &yaml));
-        LK_TRY_OR(done, lk_write_file(path, yaml, strlen(yaml)));
-    }
-    printf("point %s\n", config->run.dir);
-done:
+    LK_TRY(lk_path_join(asked, config->run.dir, "job/config.yaml"));
+    LK_TRY(lk_config_to_yaml(config, &yaml));
+    lk_status status = lk_write_file(asked, yaml, strlen(yaml));
+    bool begun = false;
+    if (status == LK_OK)
+        status = lk_run_is_begun(config->run.dir, &begun);
+    if (status == LK_OK && !begun)
+        status = lk_write_file(path, yaml, strlen(yaml));
     free(yaml);
-    lk_config_free(config);
     return status;
 }
 
-static lk_status refuse_same_names(const sweep *s, char (*names)[NAME_SIZE], int64_t count)
+static lk_status write_point(const sweep *s, const lk_config *config)
 {
-    for (int64_t i = 0; i < count; i++)
-        if (strcmp(names[i], names[count]) == 0)
-            return lk_fail(LK_BAD_CONFIG, "%s: two points are called %s; a value stands there twice", s->file, names[count]);
+    char path[LK_PATH_SIZE], job[LK_PATH_SIZE];
+    int lock;
+    LK_TRY(lk_path_join(path, config->run.dir, "config.yaml"));
+    LK_TRY(check_existing(path, config));
+    bool done = false;
+    LK_TRY(lk_run_is_done(config->run.dir, &done));
+    if (!s->user->dry_run && !done) {
+        LK_TRY(lk_path_join(job, config->run.dir, "job"));
+        LK_TRY(lk_make_folder(job));
+        LK_TRY(take_lock(config->run.dir, &lock));
+        lk_status status = write_configuration(config, path);
+        close(lock);
+        LK_TRY(status);
+    }
+    printf("point %s\n", config->run.dir);
     return LK_OK;
+}
+
+/* ---- all points ---- */
+
+/* The points so far. */
+typedef struct seen {
+    char name[NAME_SIZE];
+    uint64_t hash; /* of all that the configuration says but the folder */
+} seen;
+
+static lk_status hash_configuration(lk_config *config, uint64_t *out)
+{
+    char folder[sizeof config->run.dir], *yaml = NULL;
+    memcpy(folder, config->run.dir, sizeof folder);
+    config->run.dir[0] = '\0';
+    lk_status status = lk_config_to_yaml(config, &yaml);
+    memcpy(config->run.dir, folder, sizeof folder);
+    if (status == LK_OK)
+        *out = lk_hash(yaml, strlen(yaml));
+    free(yaml);
+    return status;
+}
+
+/* Equal values in two spellings (1, 1.0, 1e0) are one point, that of the first. */
+static lk_status add_point(const sweep *s, const point *p, seen *all, int64_t *count)
+{
+    uint64_t hash = 0;
+    lk_config *config = NULL;
+    LK_TRY(lk_config_load(s->base, p->sets, p->count, &config));
+    lk_status status = hash_configuration(config, &hash);
+    for (int64_t i = 0; status == LK_OK && i < *count; i++) {
+        if (all[i].hash == hash) {
+            printf("note %s is the same point as %s and is left out\n", p->name, all[i].name);
+            goto done;
+        }
+        if (strcmp(all[i].name, p->name) == 0)
+            LK_TRY_OR(done, lk_fail(LK_BAD_CONFIG, "%s: two different points would be called %s", s->file, p->name));
+    }
+    LK_TRY_OR(done, status);
+    LK_TRY_OR(done, write_point(s, config));
+    memcpy(all[*count].name, p->name, NAME_SIZE);
+    all[(*count)++].hash = hash;
+done:
+    lk_config_free(config);
+    return status;
 }
 
 static lk_status write_points(const sweep *s)
 {
     point *p = calloc(1, sizeof *p);
-    char(*names)[NAME_SIZE] = calloc((size_t)s->points, sizeof *names);
-    lk_status status = p && names ? LK_OK : lk_fail(LK_INTERNAL, "%s: out of memory", s->file);
+    seen *all = calloc((size_t)s->points, sizeof *all);
+    int64_t count = 0;
+    lk_status status = p && all ? LK_OK : lk_fail(LK_INTERNAL, "%s: out of memory", s->file);
     for (int64_t i = 0; status == LK_OK && i < s->points; i++) {
-        LK_TRY_OR(done, describe_point(s, i, p));
-        memcpy(names[i], p->name, NAME_SIZE);
-        LK_TRY_OR(done, refuse_same_names(s, names, i));
-        LK_TRY_OR(done, write_point(s, p));
+        status = describe_point(s, i, p);
+        if (status == LK_OK)
+            status = add_point(s, p, all, &count);
     }
-done:
-    free(names);
+    free(all);
     free(p);
     return status;
 }
@@ -371,8 +443,9 @@ const lk_command lk_sweep_plan = {
     .usage = "SWEEP.yaml [--set KEY=VALUE ...] [--dry-run]",
     .about =
         "Makes a folder with a resolved config.yaml for every point of a sweep, and prints what launch/sweep needs to start\n"
-        "them: lines of 'dir FOLDER', 'at_once N', 'halving FIRST_EPOCH KEEP' and 'point FOLDER'. Points that are there already\n"
-        "stay. --set is over the base configuration, for all points.",
+        "them: lines of 'dir FOLDER', 'at_once N', 'halving FIRST_EPOCH KEEP', 'point FOLDER', and 'note TEXT' for people.\n"
+        "Points that are there already stay; what the next start is asked for is in job/config.yaml of a point. --set is over\n"
+        "the base configuration, for all points.",
     .options = option_table,
     .size = sizeof(plan_values),
     .takes = "one sweep file",

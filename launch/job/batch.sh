@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034,SC2154 # variables for those who source this, and of functions.sh
 # The options of launch/submit and launch/sweep, and the batch file they write. Sourced after functions.sh.
 
 slurm_options_help='  --nodes N             nodes of a job (1)
@@ -14,9 +15,11 @@ slurm_options_help='  --nodes N             nodes of a job (1)
   --start-with HOW      srun or mpirun (srun where srun --mpi=list has pmix)
   --dry-run             print the batch file, write and submit nothing'
 
-nodes=1 ranks_per_node=1 cpus_per_rank= gpus_per_rank= time_limit= partition= account= grace=120 max_restarts=3
-start_with= dry_run=
+nodes=1 ranks_per_node=1 cpus_per_rank='' gpus_per_rank='' time_limit='' partition='' account='' grace=120
+start_with='' dry_run=''
 sets=() sbatch_options=()
+# Inside of another job its variables would be taken for those of ours.
+[ -z "${SLURM_JOB_ID:-}" ] || for name in "${!SLURM_@}"; do [ "$name" = SLURM_CONF ] || unset "$name"; done
 
 parse_slurm_option() { # takes one option off "$@" of the caller: sets `taken` to how many words, 0 if it is not one of these
   taken=2
@@ -36,7 +39,7 @@ parse_slurm_option() { # takes one option off "$@" of the caller: sets `taken` t
     --dry-run) dry_run=yes taken=1; return ;;
     *) taken=0; return ;;
   esac
-  [ $# -ge 2 ] && [ -n "$2" ] || die 64 "$1 needs a value"
+  [ -n "${2-}" ] || die 64 "$1 needs a value"
 }
 
 check_slurm_options() {
@@ -52,7 +55,41 @@ check_slurm_options() {
   [[ $start_with = srun || $start_with = mpirun ]] || die 64 "--start-with takes srun or mpirun, not '$start_with'"
 }
 
-directive() { printf '#SBATCH %s\n' "$1"; }
+# ---- the batch file ----
+
+# sbatch takes words in double quotes off its lines, with backslashes before what is not to be read; a line cannot hold a line
+# break.
+quoted() { # TEXT
+  [[ $1 != *[[:cntrl:]]* ]] ||
+    die 64 "'${1//[[:cntrl:]]/?}' holds a line break or another control character, which a batch file cannot; rename it"
+  if [[ $1 =~ ^[-A-Za-z0-9_./:=,@%+]+$ ]]; then
+    echo "$1"
+    return
+  fi
+  local text=${1//\\/\\\\}
+  echo "\"${text//\"/\\\"}\""
+}
+
+# What follows the name of an option is one word, whatever it holds: "--comment=a b", "-C a&b".
+directive() { # OPTION
+  local text
+  if [[ $1 =~ ^(-[A-Za-z]|--[-a-z]+)(=| +)(.+)$ ]]; then
+    text=$(quoted "${BASH_REMATCH[3]}") || exit
+    text=${BASH_REMATCH[1]}${BASH_REMATCH[2]}$text
+  else
+    text=$(quoted "$1") || exit
+  fi
+  printf '#SBATCH %s\n' "$text"
+}
+
+# In the path of a log SLURM replaces what follows a %, unless it is doubled; with a backslash in it the log would be written
+# nowhere.
+log_path() { # FOLDER NAME: of which only the name is a pattern
+  local folder=$1
+  [[ $1 = /* ]] || folder=$PWD/$1
+  [[ $folder != *\\* ]] || die 64 "$1: SLURM cannot write a log where a path has a backslash; choose another run.dir"
+  echo "${folder//%/%%}/$2"
+}
 
 batch_header() { # NAME LOG
   echo '#!/bin/bash'
@@ -62,11 +99,13 @@ batch_header() { # NAME LOG
   directive "--chdir=$PWD"
 }
 
-batch_file_text() { # FOLDER LOG run|sweep: a job that trains that run, or a point of that sweep
+batch_file_text() { # FOLDER LOG-NAME run|sweep: a job that trains that run, or a point of that sweep
+  local log option
+  log=$(log_path "$1/job" "$2") || exit
   # The ranks get the signal from SLURM, but mpirun's only through the script.
   local signal=USR1
   [ "$start_with" = srun ] || signal=B:USR1
-  batch_header "$(basename "$1")" "$2"
+  batch_header "$(basename -- "$1")" "$log"
   directive "--nodes=$nodes"
   directive "--ntasks-per-node=$ranks_per_node"
   [ -z "$cpus_per_rank" ] || directive "--cpus-per-task=$cpus_per_rank"
@@ -76,15 +115,20 @@ batch_file_text() { # FOLDER LOG run|sweep: a job that trains that run, or a poi
   [ -z "$account" ] || directive "--account=$account"
   directive "--signal=$signal@$grace"
   directive "--requeue"
-  local option
   for option in "${sbatch_options[@]}"; do directive "$option"; done
-  printf '%s=%q\n' "$3" "$1" batch_file "$1/job/job.sbatch" program "$program" start_with "$start_with" \
-    max_restarts "$max_restarts" halving "${halving:-}"
   printf '. %q\n' "$launch/job/job.sh"
+  printf '%s=%q\n' "$3" "$1" batch_file "$1/job/job.sbatch" program "$program" start_with "$start_with" \
+    max_restarts "$max_restarts" grace "$grace" halving "$halving"
+  echo run_job
 }
 
-refuse_if_queued() { # ID-FILE WHAT: two jobs on one run would be in each other's way
-  local id
-  id=$(cat "$1" 2>/dev/null) || return 0
-  [ -z "$(squeue --noheader --jobs="$id" 2>/dev/null)" ] || die 64 "$2: job $id works on it; scancel $id ends that"
+write_batch_file() { # TEXT-FUNCTION ARGUMENTS... FILE: whole or not at all
+  local file=${!#}
+  ("${@:1:$#-1}") >"$file.new" || exit
+  mv "$file.new" "$file"
+}
+
+submit_batch() { # FILE [SBATCH-OPTIONS...]: sets `id`
+  id=$(sbatch --parsable "${@:2}" "$1") || die 70 "sbatch refused $1"
+  id=${id%%;*}
 }

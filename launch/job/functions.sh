@@ -1,12 +1,18 @@
+# shellcheck shell=bash disable=SC2034 # most variables are for those who source this
 # What launch/submit, launch/local, launch/sweep and the batch job have in common. Sourced; needs bash 4.4.
 #
-# A run folder is managed through RUN/job/: the batch file, the logs, and `attempts`, one line an event:
-#     2026-11-24T09:00:00Z submit ...                     someone asked for the run (counting of restarts begins anew)
+# A run folder is managed through RUN/job/: the lock, the configuration that was asked for (config.yaml; the one in RUN itself
+# is the trainer's, which writes it once it has accepted a run), the batch file, the logs, and `attempts`, one line an event:
+#     2026-11-24T09:00:00Z submit ...                     someone asked for the run (counting of failures begins anew)
 #     2026-11-24T09:00:04Z start step=0 job=12 ...        ranks are started; the newest checkpoint is of this step
+#     2026-11-24T09:00:30Z limit step=0 ...               the time limit ended them (a script that is killed writes no end)
 #     2026-11-24T09:10:00Z end step=400 code=75: again    they ended, and what follows
 # Whether a run is finished is said by RUN/DONE alone, which the trainer writes last: launchers lose exit codes.
 
-launch=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+launch=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
+# Nothing of the same name in the environment counts.
+program='' run='' sweep='' halving='' max_restarts=3 verdict='' code=0 outside='' unstarted='' ranks_pid='' signalled=''
+most_unstarted=60 # starts in a row that reached no program, before a run is given up: some hours
 
 die() { # CODE TEXT: the exit codes of the program itself
   echo "likeness: error: $2" >&2
@@ -18,34 +24,125 @@ say() { echo "likeness: $*"; }
 find_program() { # sets `program`: $LIKENESS, the one of this source tree, the installed one
   local candidate
   for candidate in "${LIKENESS:-}" "$launch/../build/likeness" "$launch/../../../bin/likeness"; do
-    [ -n "$candidate" ] && [ -x "$candidate" ] && program=$(realpath "$candidate") && return
+    [ -n "$candidate" ] && [ -x "$candidate" ] && program=$(realpath -- "$candidate") && return
   done
   program=$(command -v likeness) || die 64 "the program is not built; run make, or set LIKENESS to its path"
+}
+
+# Ranks outlive whoever reads their log: a reader that goes away, or a terminal that is closed, would end this script and crash
+# mpirun.
+outlive_readers() {
+  [ ! -f /dev/stdout ] || [ ! -f /dev/stderr ] || return 0
+  exec 3>&1 4>&2
+  exec > >(exec setsid tee -ip /dev/null >&3 2>/dev/null 3>&- 4>&-)
+  local out=$!
+  exec 2> >(exec setsid tee -ip /dev/null >&4 2>/dev/null 3>&- 4>&-)
+  # What was said last is to be there when this script has ended.
+  # shellcheck disable=SC2064 # the numbers of now
+  trap "exec >&- 2>&- 3>&- 4>&-; wait $out $!" EXIT
+}
+
+# ---- who works on a run ----
+
+plain_folder() { # PATH: "-x" would be an option
+  case $1 in -*) echo "./$1" ;; *) echo "$1" ;; esac
+}
+
+find_run() { # CONFIG [--set K=V ...]: sets `run`
+  run=$("$program" config "$@" --get run.dir) || exit
+  run=$(plain_folder "$run")
+}
+
+# Until this process ends nobody else configures or starts what is in the folder. The lock is of the kernel (flock), which frees
+# it with the process however that ends; NFS carries it to the other hosts. Jobs in SLURM's queue hold none: refuse_if_queued
+# sees those.
+take_lock() { # FOLDER
+  mkdir -p "$1/job" || die 70 "$1: cannot be made"
+  { exec 9>>"$1/job/lock"; } 2>/dev/null || die 70 "$1/job/lock: cannot be written"
+  local problem
+  problem=$(flock --nonblock --conflict-exit-code 75 9 2>&1)
+  case $? in
+    0) ;;
+    75) die 64 "$1: another launcher works on it ($(head -n 1 "$1/job/lock")); end that one first" ;;
+    *) say "warning: $1/job/lock: $problem; nothing here keeps a second launcher away, start only one" ;;
+  esac
+  : >"$1/job/lock"
+  echo "process $$ on $(hostname), since $(date -u +%Y-%m-%dT%H:%M:%SZ)" >&9
+}
+
+refuse_if_queued() { # FOLDER...: two jobs on one run would be in each other's way
+  local folder id answer query=''
+  declare -A folder_of=()
+  for folder; do
+    id=''
+    { read -r id <"$folder/job/id"; } 2>/dev/null
+    [ -n "$id" ] || continue
+    folder_of[$id]=$folder
+    [[ ,$query, = *,${id%%_*},* ]] || query+=${query:+,}${id%%_*}
+  done
+  [ -n "$query" ] || return 0
+  folder=$1
+  command -v squeue >/dev/null ||
+    die 64 "$folder: a job may work on it, and there is no squeue here to ask; if none does, remove $folder/job/id"
+  if ! answer=$(squeue --noheader --array --jobs="$query" --format=%i 2>&1); then
+    [[ $answer != *"Invalid job id"* ]] || return 0 # forgotten, so long ago has it ended
+    die 70 "$folder: squeue cannot say whether a job works on it: $answer"
+  fi
+  for id in $answer; do # of an array, 12_3: a point's, or with 12 the whole sweep's
+    folder=${folder_of[$id]:-${folder_of[${id%%_*}]:-}}
+    [ -z "$folder" ] || die 64 "$folder: job $id works on it; scancel $id ends that"
+  done
+}
+
+# The configuration that ranks are started with. One that does not fit what the run was begun with is refused.
+ask_for() { # CONFIG [--set K=V ...], for `run`, whose lock is ours
+  local begun=()
+  [ ! -e "$run/metrics.jsonl" ] || [ ! -e "$run/config.yaml" ] || begun=(--resumes "$run/config.yaml")
+  "$program" config "$@" "${begun[@]}" >"$run/job/config.yaml.new" || exit
+  mv "$run/job/config.yaml.new" "$run/job/config.yaml"
 }
 
 # ---- the record of a run ----
 
 newest_step() { # RUN: the step of its newest checkpoint, 0 without one
-  local newest
-  newest=$(ls "$1/checkpoints" 2>/dev/null | sed -n 's/^step-0*\([0-9][0-9]*\)$/\1/p' | sort -n | tail -n 1)
-  echo "${newest:-0}"
+  local path newest=0 step
+  for path in "$1"/checkpoints/step-*; do
+    step=${path##*/step-}
+    [[ $step =~ ^[0-9]+$ ]] && ((10#$step > newest)) && newest=$((10#$step))
+  done
+  echo "$newest"
 }
 
 record() { # RUN EVENT...: one line in RUN/job/attempts
-  local run=$1
+  local folder=$1
   shift
-  mkdir -p "$run/job"
-  echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $*" >>"$run/job/attempts"
+  mkdir -p "$folder/job"
+  echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $*" >>"$folder/job/attempts"
 }
 
-starts_at() { # RUN STEP: how often in a row the run was started at this step since it was last asked for
+# How often in a row the program ended by itself, or reached its time limit, without a newer checkpoint, since the run was last
+# asked for. Whatever others did to it does not count: preemption, lost nodes, nodes that could not start it.
+failures() { # RUN STEP
   [ -e "$1/job/attempts" ] || { echo 0; return; }
-  awk -v step="step=$2" '$2 == "submit" { n = 0 } $2 == "start" { n = $3 == step ? n + 1 : 0 } END { print n + 0 }' \
-    "$1/job/attempts"
+  awk -v now="$2" '
+    function to(word) { step = substr(word, 6) + 0; if (step > at) { at = step; n = 0 } }
+    $2 == "submit" { n = 0; at = -1; limited = 0 }
+    $2 == "start" { n += limited; limited = 0; to($3) }
+    $2 == "limit" { limited = 1; to($3) }
+    $2 == "end" { before = at; to($3); if (at == before) n += / code=[0-9]+: again$/ || limited; limited = 0 }
+    BEGIN { at = -1 }
+    END { print at == now + 0 ? n + limited : 0 }' "$1/job/attempts"
 }
 
-is_stuck() { # RUN: restarted max_restarts times without a newer checkpoint
-  [ "$(starts_at "$1" "$(newest_step "$1")")" -gt "$max_restarts" ]
+# The nodes that did not start the program in the starts since it last came to life, the latest first.
+unstarted_nodes() { # RUN
+  tac "$1/job/attempts" 2>/dev/null |
+    awk '$2 == "submit" { exit }
+      $2 == "end" { if (!sub(/.*: not started by /, "")) exit; for (i = 1; i <= NF; i++) if (!seen[$i]++) print $i }'
+}
+unstarted_count() { # RUN: how many starts those are
+  tac "$1/job/attempts" 2>/dev/null |
+    awk '$2 == "submit" { exit } $2 == "end" { if (!/: not started by /) exit; n++ } END { print n + 0 }'
 }
 
 stuck_reason() { # RUN
@@ -53,86 +150,139 @@ stuck_reason() { # RUN
     "look into the log, then start it again"
 }
 
+generation() { # RUN: how often a trainer has taken it over
+  local number=0
+  { read -r number <"$1/generation"; } 2>/dev/null
+  number=${number%%[!0-9]*}
+  echo "${number:-0}"
+}
+
 # ---- one attempt ----
 
 forward() { # SIGNAL: to what starts the ranks, which passes it on to them
-  [ -z "${ranks_pid:-}" ] || kill -s "$1" "$ranks_pid" 2>/dev/null
+  [ -z "$ranks_pid" ] || kill -s "$1" "$ranks_pid" 2>/dev/null
 }
 
-wait_for_ranks() { # sets `code`; a trapped signal ends a wait early, so wait until the process is gone
-  while :; do
+wait_for_ranks() { # sets `code`; traps set `signalled`, since a trapped signal ends a wait early
+  local again
+  wait "$ranks_pid"
+  code=$?
+  while [ -n "$signalled" ]; do
+    signalled=
     wait "$ranks_pid"
-    code=$?
-    kill -0 "$ranks_pid" 2>/dev/null || break
+    again=$?
+    [ $again = 127 ] || code=$again # 127: it had ended before the signal came
   done
   ranks_pid=
 }
 
-# Starts the ranks through start_ranks (which the caller defines: it puts them into the background and sets ranks_pid), waits, and
-# sets `verdict`: done | again | stopped | failed | stuck, and `code`, the exit code to end with.
+# Starts the ranks, waits, and sets `verdict` and `code`, the exit code to end with:
+#     done       RUN/DONE is there
+#     halved     the sweep ended this point (RUN/STOPPED)
+#     failed     the exit code is one that a restart would not mend
+#     taken      another trainer has taken the run over meanwhile: restarting ours would take it back, and so on for ever
+#     outside    someone or something else ended it; `outside` says how
+#     unstarted  some nodes, in `unstarted`, never started the program
+#     stuck      ended by itself too often without a newer checkpoint
+#     again      ended by itself
+# The caller defines start_ranks RUN (puts them into the background, sets ranks_pid) and look_outside RUN (sets `outside` and
+# `unstarted`, both empty where the program ended by itself).
 attempt() { # RUN WHERE...
-  local run=$1 step
+  local folder=$1 before text
   shift
-  code=0 verdict=done
-  [ -e "$run/DONE" ] && return
-  if is_stuck "$run"; then
+  code=0 verdict='done' outside='' unstarted=''
+  [ ! -e "$folder/DONE" ] || return 0
+  # The last of them was killed at its time limit.
+  if [ "$(failures "$folder" "$(newest_step "$folder")")" -gt "$max_restarts" ]; then
     verdict=stuck code=70
-    record "$run" "end step=$(newest_step "$run") $(stuck_reason "$run")"
+    record "$folder" "end step=$(newest_step "$folder"): $(stuck_reason "$folder")"
     return
   fi
-  record "$run" "start step=$(newest_step "$run") $*"
-  start_ranks "$run"
-  [ -z "${halving:-}" ] || watch_halving "$run" 9>&- & # the lock of launch/local is not the watcher's
+  before=$(generation "$folder")
+  record "$folder" "start step=$(newest_step "$folder") $*"
+  start_ranks "$folder"
+  [ -z "$halving" ] || watch_halving "$folder" 9>&- & # the lock of launch/local is not the watcher's
   wait_for_ranks
-  decide "$run"
-  step=$(newest_step "$run")
+  look_outside "$folder"
+  decide "$folder" "$before"
   case $verdict in
-    stuck) record "$run" "end step=$step code=$code: $(stuck_reason "$run")"; code=70 ;;
-    *) record "$run" "end step=$step code=$code: $verdict" ;;
+    outside) text=$outside ;;
+    halved) text="stopped by halving" ;;
+    taken) text="another has taken the run over" ;;
+    unstarted) text="not started by $unstarted" ;;
+    stuck) text=$(stuck_reason "$folder") ;;
+    *) text=$verdict ;;
   esac
-  [ $verdict != done ] && [ $verdict != stopped ] || code=0
+  record "$folder" "end step=$(newest_step "$folder") code=$code: $text"
+  case $verdict in
+    done | halved) code=0 ;;
+    stuck | taken) code=70 ;;
+  esac
 }
 
-# Of a sweep with `halving` (first epoch and share): saves and ends the ranks of a point that falls behind, which leaves STOPPED.
+decide() { # RUN GENERATION-BEFORE: sets `verdict`
+  local step
+  step=$(newest_step "$1")
+  if [ -e "$1/DONE" ]; then
+    verdict='done'
+  elif [ -e "$1/STOPPED" ]; then
+    verdict=halved
+  elif [ "$(generation "$1")" -gt $(($2 + 1)) ]; then
+    verdict=taken
+  elif [ "$code" = 64 ] || [ "$code" = 65 ] || [ "$code" = 78 ]; then
+    verdict=failed
+  elif [ -n "$outside" ]; then
+    verdict=outside
+  elif [ -n "$unstarted" ]; then
+    verdict=unstarted
+  elif [ "$(failures "$1" "$step")" -ge "$max_restarts" ] && [ "$(started_at "$1")" -ge "$step" ]; then
+    verdict=stuck
+  else
+    verdict=again
+  fi
+}
+
+started_at() { # RUN: the newest checkpoint when its ranks were last started
+  awk '$2 == "start" { step = substr($3, 6) } END { print step + 0 }' "$1/job/attempts"
+}
+
+# Of a sweep with `halving` (first epoch and share): saves and ends the ranks of a point that falls behind, which leaves
+# STOPPED.
 watch_halving() { # RUN
-  trap - INT TERM USR1
+  trap - INT TERM USR1 HUP EXIT
+  local first share
+  read -r first share <<<"$halving"
   while sleep 5 && kill -0 "$ranks_pid" 2>/dev/null; do
-    # shellcheck disable=SC2086 # the first epoch and the share are two words
-    "$program" sweep halving "$sweep" "$1" $halving
+    "$program" sweep halving "$sweep" "$1" "$first" "$share"
     [ ! -e "$1/STOPPED" ] || { forward USR1; return; }
   done
 }
 
-decide() { # RUN: sets `verdict` from DONE and `code`
-  if [ -e "$1/DONE" ]; then
-    verdict=done
-  elif [ -e "$1/STOPPED" ]; then
-    verdict=stopped
-  else
-    case $code in
-      64 | 65 | 78) verdict=failed ;;
-      *) if is_stuck "$1"; then verdict=stuck; else verdict=again; fi ;;
-    esac
-  fi
+# What belongs to a finished run besides DONE, where it is missing or older: a job may end before it came to that.
+evaluate_run() { # RUN: measures it on its validation faces, by which reports rank; a failure does not fail the run
+  [ "$1/report/evaluation.json" -nt "$1/DONE" ] || "$program" evaluate "$1" ||
+    say "warning: the evaluation of $1 failed; 'likeness evaluate $1' makes it again"
 }
 
-evaluate_run() { # RUN: measures the finished run on its validation faces, by which reports rank; a failure does not fail the run
-  "$program" evaluate "$1" || say "warning: the evaluation of $1 failed; 'likeness evaluate $1' makes it again"
+has_report() { # RUN
+  [ "$1/report.html" -nt "$1/DONE" ]
 }
 
 write_report() { # DIR: a report that fails does not fail the run
   "$program" report "$1" || say "warning: the report of $1 failed; 'likeness report $1' writes it again"
 }
 
-# Writes the configuration of a run into its folder, from which the ranks read it.
-prepare_run() { # CONFIG [--set K=V ...]: sets `run`
-  run=$("$program" config "$@" --get run.dir) || exit
-  mkdir -p "$run/job" || die 70 "$run: cannot be made"
-  [ "$(realpath "$1")" = "$(realpath "$run/config.yaml")" ] && [ $# = 1 ] && return
-  "$program" config "$@" >"$run/config.yaml.new" || exit
-  mv "$run/config.yaml.new" "$run/config.yaml"
+say_finished() { # RUN
+  say "$1: is finished already; to train it on with more epochs or steps, remove $1/DONE first"
 }
 
-mpi_as_root() { # containers often run as root, which mpirun refuses unless it is told
+# ---- the surroundings of mpirun ----
+
+mpi_surroundings() { # RUN
+  # Containers often run as root, which mpirun refuses unless it is told.
   [ "$(id -u)" != 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+  # Or as a user that is on no list: without HOME mpirun looks there, and crashes. A folder of others could hold settings for
+  # it.
+  [ -n "${HOME:-}" ] || getent passwd "$(id -u)" >/dev/null || HOME=$(realpath "$1/job")
+  export HOME
 }

@@ -93,7 +93,7 @@ comes_to_the_same
 find "$run" -type f ! -path '*/job/*' -exec sha256sum {} + | sort >before
 "$cluster" heal "$here/cluster" n1
 poll 60 "n1 comes back" is_idle n1
-srun_ended() { ! pgrep -f "train $run/config.yaml" >/dev/null; }
+srun_ended() { ! pgrep -f "train $run/job/config.yaml" >/dev/null; }
 poll 60 "srun on n1 ends" srun_ended
 find "$run" -type f ! -path '*/job/*' -exec sha256sum {} + | sort >after
 diff before after || fail "the isolated ranks wrote into the run"
@@ -112,8 +112,9 @@ chmod +x broken
 LIKENESS=$here/broken submit encoder.yaml stuck --max-restarts 2
 for n in 1 2; do hurry "$job"; done
 poll 60 "a run without progress ends" is_gone "$job"
-[ "$(job_field "$job" ExitCode)" = 70:0 ] && [ "$(starts)" = 3 ] ||
-  fail "no progress: $(job_field "$job" ExitCode), $(starts) starts"
+failed=$(grep -cE ' end step=0 code=1: (again|no progress.*)$' "$run/job/attempts")
+[ "$(job_field "$job" ExitCode)" = 70:0 ] && [ "$failed" = 3 ] ||
+  fail "no progress: $(job_field "$job" ExitCode), $failed failures"
 grep -q 'no progress: 2 restarts, and the newest checkpoint is still of step 0' "$run/job/$job.log" || fail "no reason in the log"
 say "no progress"
 
@@ -130,7 +131,7 @@ begin mpirun --start-with mpirun
 on_login scancel --batch --signal=USR1 "$job"
 hurry "$job"
 comes_to_the_same
-grep -q 'end step=.* code=75: again' "$run/job/attempts" || fail "the ranks did not save: $(cat "$run/job/attempts")"
+grep -q 'end step=.* code=75: stopped by USR1' "$run/job/attempts" || fail "the ranks did not save: $(cat "$run/job/attempts")"
 
 for node in n1 n2 n3; do on_node "$node" mount --bind /dev/null "$(command -v scontrol)"; done
 begin chain

@@ -101,7 +101,7 @@ same_run() { # RUN AS
   cmp "$1/model.safetensors" "$2/model.safetensors" || fail "$1: other weights than $2"
   cmp "$1/DONE" "$2/DONE" || fail "$1: ended otherwise than $2"
 }
-ranks_of() { pgrep -f "^[^ ]*likeness train $1/config.yaml"; } # RUN: not srun, whose arguments these are too
+ranks_of() { pgrep -f "^[^ ]*likeness train $1/job/config.yaml"; } # RUN: not srun, whose arguments these are too
 no_ranks_left() { # RUN
   local left
   left=$(ranks_of "$1") && fail "$1: ranks are left: $left"
