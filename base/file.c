@@ -127,7 +127,8 @@ static bool add_name(lk_names *names, size_t *room, const char *name)
     return names->names[names->count++] != NULL;
 }
 
-/* One pass over the folder. *reason is errno where it cannot be read to its end, which is not the end that an empty folder has. */
+/* One pass over the folder. *reason is errno where it cannot be read to its end, which is not the end that an empty folder
+ * has. */
 static lk_status read_folder(const char *folder, const char *suffix, lk_names *out, int *reason)
 {
     DIR *stream = opendir(folder);

@@ -1,12 +1,13 @@
 /* Files: looking, whole reads, atomic writes, folders.
  *
- * A file under its final name is always complete: writers go through lk_atomic_file, which writes a temporary file beside it, fsyncs
- * and renames. Every failure names the path, the reason and, when the disk is full, the bytes missing.
+ * A file under its final name is always complete: writers go through lk_atomic_file, which writes a temporary file beside it,
+ * fsyncs and renames. Every failure names the path, the reason and, when the disk is full, the bytes missing.
  *
  * What a failed call says about a path is decided here, for every open, stat, listing, read and link of the program:
  *     it is not so      ENOENT, ENOTDIR, a file of another kind, contents that do not parse: LK_BAD_DATA, or an absence that the
  *                       caller has a use for
- *     could not look    any other reason (ESTALE, EIO, EACCES, EMFILE ...): LK_IO, exit code 70, with which jobs are started again.
+ *     could not look    any other reason (ESTALE, EIO, EACCES, EMFILE ...): LK_IO, exit code 70, with which jobs are started
+ *     again.
  *                       Nobody may conclude from it that something is absent or damaged.
  */
 #ifndef LK_BASE_FILE_H
@@ -89,16 +90,16 @@ lk_status lk_atomic_open(lk_atomic_file *file, const char *path);
 lk_status lk_atomic_commit(lk_atomic_file *file);
 void lk_atomic_abort(lk_atomic_file *file);
 
-/* A name for something unfinished beside `path`: PATH.tmp-HOST-PROCESS-RANDOM. Hosts, containers and processes that share a disk do
- * not meet in it. A long last part of the path is cut. */
+/* A name for something unfinished beside `path`: PATH.tmp-HOST-PROCESS-RANDOM. Hosts, containers and processes that share a
+ * disk do not meet in it. A long last part of the path is cut. */
 lk_status lk_temporary_name(const char *path, char out[LK_PATH_SIZE]);
 /* Creates a file of such a name with open(2)'s `access` (O_WRONLY, O_RDWR): never one that exists, never through a link. */
 lk_status lk_temporary_create(const char *path, int access, char out[LK_PATH_SIZE], int *fd);
 
-/* Removes what killed writers left in a folder: files and folders that have lk_temporary_name's form and whose names begin with one of
- * the prefixes. `owned`: nobody else may write here (a lock, a run that was taken over), so whatever is there is left over. Else only
- * what is clearly stale goes: of a process of this host that is no more, untouched for an hour. What cannot be removed is a warning.
- * LK_IO: the folder cannot be listed. */
+/* Removes what killed writers left in a folder: files and folders that have lk_temporary_name's form and whose names begin
+ * with one of the prefixes. `owned`: nobody else may write here (a lock, a run that was taken over), so whatever is there is
+ * left over. Else only what is clearly stale goes: of a process of this host that is no more, untouched for an hour. What
+ * cannot be removed is a warning. LK_IO: the folder cannot be listed. */
 lk_status lk_sweep_temporaries(const char *folder, const char *const *prefixes, size_t count, bool owned);
 
 /* The same for a buffer in one call. */

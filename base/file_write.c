@@ -93,8 +93,8 @@ static bool is_temporary(const char *name)
     return strstr(name, mark) || (length > 4 && strcmp(name + length - 4, ".tmp") == 0);
 }
 
-/* Of a process of this host that is no more, and not touched for an hour: a process of another container may have the same host and
- * be invisible here. */
+/* Of a process of this host that is no more, and not touched for an hour: a process of another container may have the same
+ * host and be invisible here. */
 static bool is_stale(const char *path, const char *name)
 {
     char host[HOST_SIZE], theirs[HOST_SIZE] = "";

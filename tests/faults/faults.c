@@ -2,12 +2,13 @@
  *
  *     FAULTS_ROOT=/abs/folder FAULTS_CALL=open FAULTS_AT=7 FAULTS_TIMES=3 FAULTS_ERRNO=ESTALE LD_PRELOAD=faults.so PROGRAM
  *
- * Calls about paths below FAULTS_ROOT are counted in each process, each class by itself; of the class FAULTS_CALL the calls FAULTS_AT,
- * FAULTS_AT + 1 ... fail, FAULTS_TIMES of them (FAULTS_AT=0: none). FAULTS_LOG is a file that gets a line "fault CALL PATH" for each
- * failure and "calls CALL N" for each class at the end of a process.
+ * Calls about paths below FAULTS_ROOT are counted in each process, each class by itself; of the class FAULTS_CALL the calls
+ * FAULTS_AT, FAULTS_AT + 1 ... fail, FAULTS_TIMES of them (FAULTS_AT=0: none). FAULTS_LOG is a file that gets a line "fault
+ * CALL PATH" for each failure and "calls CALL N" for each class at the end of a process.
  *
- * Classes: stat (access, readlink), open (opendir), read, readdir, write, rename, link (symlink), unlink (rmdir), fsync, mkdir. What the C
- * library calls inside of itself is not seen, so streams opened for reading are replaced by ones that read through here.
+ * Classes: stat (access, readlink), open (opendir), read, readdir, write, rename, link (symlink), unlink (rmdir), fsync,
+ * mkdir. What the C library calls inside of itself is not seen, so streams opened for reading are replaced by ones that read
+ * through here.
  */
 #include <dirent.h>
 #include <dlfcn.h>

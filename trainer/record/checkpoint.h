@@ -4,8 +4,8 @@
  *     optimizer.safetensors   momentum.NAME, or mean.NAME and square.NAME
  *     state.json              step, counters, sampler, schema, configuration, world, program, XXH3-64 of the two files
  *
- * It is written beside its place under a temporary name, every file and the folder fsynced, and committed by one rename: a folder of
- * that name is complete. A damaged one (a torn disk, a flipped bit) is found by its hashes and skipped.
+ * It is written beside its place under a temporary name, every file and the folder fsynced, and committed by one rename: a
+ * folder of that name is complete. A damaged one (a torn disk, a flipped bit) is found by its hashes and skipped.
  *
  * These functions do no collectives; rank 0 calls them. trainer/save.c decides when, trainer/record/saver.h writes,
  * trainer/record/retention.h says which stay.
@@ -82,8 +82,8 @@ void lk_checkpoint_info_free(lk_checkpoint_info *info);
 lk_status lk_checkpoint_load(const char *path, lk_training_buffers *buffers);
 
 /* The newest checkpoint of a run that verifies; damaged ones are skipped with a warning that names the file. out[0] = '\0' if
- * there is none. *info is of the one found. A checkpoint that cannot be read just now is LK_IO, one of a later format LK_BAD_DATA:
- * nobody should lose a good checkpoint to a network that was away or to an old program. */
+ * there is none. *info is of the one found. A checkpoint that cannot be read just now is LK_IO, one of a later format
+ * LK_BAD_DATA: nobody should lose a good checkpoint to a network that was away or to an old program. */
 lk_status lk_checkpoint_find(const char *run, char out[LK_PATH_SIZE], lk_checkpoint_info *info);
 
 /* step-000001200 below the run's checkpoints folder. */

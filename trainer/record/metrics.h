@@ -63,7 +63,8 @@ void lk_metrics_close(lk_metrics *metrics);
 lk_status lk_metrics_truncate_after(const char *path, int64_t step, const char *again);
 
 /* The values of `key` in the lines of one kind, for reports and tests: series->steps[i], series->values[i]. Lines without
- * the key, or where it is no number, are left out. LK_BAD_DATA names file and line; LK_IO: a read failed. Free with lk_series_free. */
+ * the key, or where it is no number, are left out. LK_BAD_DATA names file and line; LK_IO: a read failed. Free with
+ * lk_series_free. */
 typedef struct lk_series {
     size_t count;
     int64_t *steps;
