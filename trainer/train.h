@@ -9,8 +9,8 @@
 #include "configs/config.h"
 
 /* Trains the stage of the configuration into config->run.dir. `resume`: "auto" goes on from the newest valid checkpoint, starts
- * fresh where the run never had one, and does nothing where the run is done; "never" refuses a folder that holds a run; else the path of
- * a checkpoint. LK_REQUEUE: stopped on request (a signal of run.signals, train.max_minutes) with everything saved.
+ * fresh where the run never had one, and does nothing where the run is done; "never" refuses a folder that holds a run; else the
+ * path of a checkpoint. LK_REQUEUE: stopped on request (a signal of run.signals, train.max_minutes) with everything saved.
  * Every rank must call. Errors are the same on all ranks. */
 lk_status lk_train(const lk_config *config, lk_process_group *group, const char *resume);
 

@@ -18,8 +18,8 @@ typedef struct train_values {
 static const lk_option option_table[] = {
     LK_SET_OPTION(train_values, sets),
     {LK_OPTION_PATH, "resume", "HOW",
-     "auto (default): go on from the newest valid checkpoint of run.dir, start fresh if\nit never had one; never: refuse a run.dir "
-     "that holds a run; CHECKPOINT: go on from that one",
+     "auto (default): go on from the newest valid checkpoint of run.dir, start fresh if\nit never had one; never: refuse a "
+     "run.dir that holds a run; CHECKPOINT: go on from that one",
      LK_TARGET(train_values, resume), .choices = "auto|never"},
     {LK_OPTION_PRINT, "help-config", NULL, "every key: type, default, what is allowed, what it means",
      .print = lk_config_print_keys},

@@ -39,7 +39,8 @@ for other in archive pipe; do
   cmp folder.txt $other.txt || say "the lines differ: $other"
   diff -r from-folder from-$other >/dev/null || say "the crops differ: $other"
 done
-[ "$(cut -d : -f 1 folder.txt | tr '\n' ' ')" = "cut free-mountain-vector-01 obama sub_biden " ] || { cat folder.txt; say "order and names"; }
+[ "$(cut -d : -f 1 folder.txt | tr '\n' ' ')" = "cut free-mountain-vector-01 obama sub_biden " ] ||
+  { cat folder.txt; say "order and names"; }
 [ "$(ls from-folder | tr '\n' ' ')" = "obama.png sub_biden.png " ] || say "the crops' names"
 cmp from-folder/obama.png crops/obama.png || say "a folder's crop is another one"
 grep -q 'passed over 1 files' log.txt || say "what is no photo is not told"
