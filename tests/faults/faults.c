@@ -3,8 +3,9 @@
  *     FAULTS_ROOT=/abs/folder FAULTS_CALL=open FAULTS_AT=7 FAULTS_TIMES=3 FAULTS_ERRNO=ESTALE LD_PRELOAD=faults.so PROGRAM
  *
  * Calls about paths below FAULTS_ROOT are counted in each process, each class by itself; of the class FAULTS_CALL the calls
- * FAULTS_AT, FAULTS_AT + 1 ... fail, FAULTS_TIMES of them (FAULTS_AT=0: none). FAULTS_LOG is a file that gets a line "fault
- * CALL PATH" for each failure and "calls CALL N" for each class at the end of a process.
+ * FAULTS_AT, FAULTS_AT + 1 ... fail, FAULTS_TIMES of them (FAULTS_AT=0: none); with FAULTS_ERRNO=HANG they do not return.
+ * FAULTS_LOG is a file that gets a line "fault CALL PATH" for each failure and "calls CALL N" for each class at the end of a
+ * process.
  *
  * Classes: stat (access, readlink), open (opendir), read, readdir, write, rename, link (symlink), unlink (rmdir), fsync,
  * mkdir. What the C library calls inside of itself is not seen, so streams opened for reading are replaced by ones that read
@@ -24,7 +25,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { ROOM = 4096 };
+enum { ROOM = 4096, HANG = -1 };
 
 static struct {
     bool on;
@@ -40,8 +41,8 @@ static atomic_long counts[CLASSES];
 static const struct {
     const char *name;
     int number;
-} reasons[] = {{"ESTALE", ESTALE}, {"EIO", EIO},     {"EACCES", EACCES}, {"EMFILE", EMFILE},
-               {"ENOSPC", ENOSPC}, {"EPERM", EPERM}, {"EROFS", EROFS},   {"EOPNOTSUPP", EOPNOTSUPP}};
+} reasons[] = {{"ESTALE", ESTALE}, {"EIO", EIO},     {"EACCES", EACCES},         {"EMFILE", EMFILE}, {"ENOSPC", ENOSPC},
+               {"EPERM", EPERM},   {"EROFS", EROFS}, {"EOPNOTSUPP", EOPNOTSUPP}, {"HANG", HANG}};
 
 static const char *value_of(const char *name)
 {
@@ -121,6 +122,8 @@ static bool fails(const char *class, int folder, const char *path)
         return false;
     snprintf(line, sizeof line, "fault %s %s\n", class, full);
     log_line(line);
+    while (plan.reason == HANG)
+        pause();
     errno = plan.reason;
     return true;
 }
