@@ -88,8 +88,9 @@ refuse_if_queued() { # FOLDER...: two jobs on one run would be in each other's w
     [[ $answer != *"Invalid job id"* ]] || return 0 # forgotten, so long ago has it ended
     die 70 "$folder: squeue cannot say whether a job works on it: $answer"
   fi
-  for id in $answer; do # of an array, 12_3: a point's, or with 12 the whole sweep's
-    folder=${folder_of[$id]:-${folder_of[${id%%_*}]:-}}
+  for id in $answer; do
+    [ -z "${folder_of[${id%%_*}]:-}" ] || id=${id%%_*} # 12_3 of an array is a point's job, 12 the whole sweep's
+    folder=${folder_of[$id]:-}
     [ -z "$folder" ] || die 64 "$folder: job $id works on it; scancel $id ends that"
   done
 }

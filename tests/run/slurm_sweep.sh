@@ -24,7 +24,7 @@ start_sweep() { on_login "$launch/sweep" sweep.yaml --ranks-per-node 2 --time 10
 out=$(start_sweep) || fail "sweep: $out"
 job=$(sed -n 's/^job \([0-9]*\):.*/\1/p' <<<"$out")
 grep -q '16 points, at most 3 at once' <<<"$out" || fail "sweep says: $out"
-start_sweep 2>&1 | grep -q "sweep: job ${job}_[0-9]* works on it" || fail "the same sweep was submitted twice"
+start_sweep 2>&1 | grep -q "sweep: job $job works on it" || fail "the same sweep was submitted twice"
 
 # At no time do more than three points run; in the middle a node loses power.
 most=0 killed=
