@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,10 +24,32 @@ static inline void assert_told(const char *part)
     assert_null(strchr(lk_error_text(), '\n'));
 }
 
+/* Fails unless the call does, with this status and such a sentence. */
+#define assert_fails(call, status, part)                                                                                         \
+    do {                                                                                                                         \
+        assert_int_equal((call), (status));                                                                                      \
+        assert_told(part);                                                                                                       \
+    } while (0)
+
+/* What a path leads to, and whether to anything. */
+static inline lk_path_kind kind_of(const char *path)
+{
+    lk_path_kind kind;
+    assert_ok(lk_path_look(path, &kind));
+    return kind;
+}
+static inline bool exists(const char *path)
+{
+    return kind_of(path) != LK_ABSENT;
+}
+
 /* Writes bytes, or a text, in the place of what was there. */
 static inline void put_bytes(const char *path, const void *data, size_t size)
 {
-    assert_ok(lk_write_file(path, data, size));
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(data, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
 }
 static inline void put(const char *path, const char *text)
 {

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "dataset/image.h"
 #include "dataset/pack/pack.h"
+#include "tests/unit/check.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -232,17 +233,10 @@ static inline int64_t report_reason(const char *folder, const char *reason)
 static inline uint64_t content_hash(const char *folder)
 {
     lk_dataset *set;
-    if (lk_dataset_open(&folder, 1, &set) != LK_OK)
-        fail_msg("%s", lk_error_text());
+    assert_ok(lk_dataset_open(&folder, 1, &set));
     uint64_t hash = lk_dataset_content_hash(set);
     lk_dataset_close(set);
     return hash;
-}
-
-static inline void assert_packs(lk_status status)
-{
-    if (status != LK_OK)
-        fail_msg("%s", lk_error_text());
 }
 
 /* Packs a file through standard input. */

@@ -5,6 +5,7 @@
 
 #include "base/random.h"
 #include "dataset/shard.h"
+#include "tests/unit/check.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -89,9 +90,7 @@ static inline bool small_sample_is(int64_t number, int edge, const uint8_t *imag
 static inline lk_dataset *open_set(const char *path)
 {
     lk_dataset *set;
-    lk_status status = lk_dataset_open(&path, 1, &set);
-    if (status != LK_OK)
-        fail_msg("%s", lk_error_text());
+    assert_ok(lk_dataset_open(&path, 1, &set));
     return set;
 }
 
@@ -99,11 +98,8 @@ static inline lk_dataset *open_set(const char *path)
 static inline void assert_refused(const char *path, const char *part)
 {
     lk_dataset *set;
-    assert_int_equal(lk_dataset_open(&path, 1, &set), LK_BAD_DATA);
+    assert_fails(lk_dataset_open(&path, 1, &set), LK_BAD_DATA, part);
     assert_null(set);
-    if (!strstr(lk_error_text(), part))
-        fail_msg("'%s' does not hold '%s'", lk_error_text(), part);
-    assert_null(strchr(lk_error_text(), '\n'));
 }
 
 #endif

@@ -7,9 +7,9 @@
 #include <cmocka.h>
 
 #include "base/hash.h"
-#include "base/hash.h"
 #include "base/random.h"
 #include "base/version.h"
+#include "tests/unit/check.h"
 #include "trainer/record/checkpoint.h"
 
 #include <fcntl.h>
@@ -19,12 +19,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define assert_ok(call)                                                                                                          \
-    do {                                                                                                                         \
-        if ((call) != LK_OK)                                                                                                     \
-            fail_msg("%s: %s", #call, lk_error_text());                                                                          \
-    } while (0)
 
 enum { TRUNCATIONS = 20, FLIPS = 500 };
 
@@ -138,7 +132,7 @@ static void assert_seen(const char *run, const char *name, const char *what)
 
 /* ---- what is written comes back ---- */
 
-static void test_round_trip(void **unused)
+static void what_is_written_comes_back(void **unused)
 {
     (void)unused;
     for (int count = 1; count <= 2; count++) {
@@ -167,12 +161,11 @@ static void test_round_trip(void **unused)
     /* Of another optimizer: named, not taken. */
     model sgd;
     make_model(&sgd, 1, 1);
-    assert_int_equal(lk_checkpoint_load("round/checkpoints/step-000000030", &sgd.buffers), LK_BAD_DATA);
-    assert_non_null(strstr(lk_error_text(), "momentum.encoder."));
+    assert_fails(lk_checkpoint_load("round/checkpoints/step-000000030", &sgd.buffers), LK_BAD_DATA, "momentum.encoder.");
     free_model(&sgd);
 }
 
-static void test_no_validation_yet(void **unused)
+static void a_run_without_validation_comes_back(void **unused)
 {
     (void)unused;
     lk_checkpoint_info info;
@@ -183,7 +176,7 @@ static void test_no_validation_yet(void **unused)
     lk_checkpoint_info_free(&info);
 }
 
-static void test_names(void **unused)
+static void other_names_are_no_checkpoints(void **unused)
 {
     (void)unused;
     int64_t *steps;
@@ -194,7 +187,7 @@ static void test_names(void **unused)
     assert_ok(lk_make_folder("names/checkpoints/step-99"));
     assert_ok(lk_make_folder("names/checkpoints/step-0000000040"));
     assert_ok(lk_make_folder("names/checkpoints/step-000000040.aside-1"));
-    assert_ok(lk_write_file("names/checkpoints/step-000000050", "a file", 6));
+    put("names/checkpoints/step-000000050", "a file");
     assert_int_equal(symlink("step-000000010", "names/checkpoints/best"), 0);
     assert_ok(lk_checkpoint_list("names", &steps, &count));
     assert_int_equal(count, 2);
@@ -211,7 +204,7 @@ static void test_names(void **unused)
 }
 
 /* Steps of ten digits and more are wider than the names before them. */
-static void test_many_steps(void **unused)
+static void steps_of_more_digits_are_found(void **unused)
 {
     (void)unused;
     int64_t *steps;
@@ -227,7 +220,7 @@ static void test_many_steps(void **unused)
 }
 
 /* Not damaged and not passed over: an older checkpoint would give up what the newer program did. */
-static void test_later_format(void **unused)
+static void a_later_format_is_an_error(void **unused)
 {
     (void)unused;
     char path[LK_PATH_SIZE], hex[LK_HEX_SIZE];
@@ -255,15 +248,8 @@ static void path_of(const char *run, const char *name, char out[LK_PATH_SIZE])
     snprintf(out, LK_PATH_SIZE, "%s/checkpoints/step-000000020/%s", run, name);
 }
 
-static void put(const char *path, const char *data, size_t size)
-{
-    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    assert_true(file >= 0 && write(file, data, size) == (ssize_t)size);
-    close(file);
-}
-
 /* Each file cut at 20 places, its last byte and its first among them; and taken away. */
-static void test_truncated(void **unused)
+static void cut_files_are_seen(void **unused)
 {
     (void)unused;
     make_run("cut");
@@ -278,18 +264,18 @@ static void test_truncated(void **unused)
             assert_int_equal(truncate(path, (off_t)length), 0);
             snprintf(what, sizeof what, "cut to %zu of %zu bytes", length, size);
             assert_seen("cut", file_names[f], what);
-            put(path, data, size);
+            put_bytes(path, data, size);
         }
         unlink(path);
         assert_seen("cut", file_names[f], "absence");
-        put(path, data, size);
+        put_bytes(path, data, size);
         free(data);
     }
     assert_int_equal(found_step("cut", "log"), 20);
 }
 
 /* Longer than it was. */
-static void test_appended(void **unused)
+static void longer_files_are_seen(void **unused)
 {
     (void)unused;
     make_run("longer");
@@ -304,13 +290,13 @@ static void test_appended(void **unused)
         fputc('\n', file);
         fclose(file);
         assert_seen("longer", file_names[f], "a byte more");
-        put(path, data, size);
+        put_bytes(path, data, size);
         free(data);
     }
 }
 
 /* Bits anywhere in the three files; then every bit of state.json's end, where its own hash is. */
-static void test_flipped_bits(void **unused)
+static void flipped_bits_are_seen(void **unused)
 {
     (void)unused;
     lk_random random = lk_random_make(2026, 4);
@@ -327,11 +313,11 @@ static void test_flipped_bits(void **unused)
         size_t f = i < FLIPS ? lk_random_below(&random, 3) : 2;
         size_t bit = i < FLIPS ? lk_random_below(&random, (uint32_t)(8 * size[f])) : 8 * size[2] - tail + (i - FLIPS);
         data[f][bit / 8] = (char)(data[f][bit / 8] ^ 1 << bit % 8);
-        put(path[f], data[f], size[f]);
+        put_bytes(path[f], data[f], size[f]);
         snprintf(what, sizeof what, "bit %zu", bit);
         assert_seen("flip", file_names[f], what);
         data[f][bit / 8] = (char)(data[f][bit / 8] ^ 1 << bit % 8);
-        put(path[f], data[f], size[f]);
+        put_bytes(path[f], data[f], size[f]);
     }
     assert_int_equal(found_step("flip", "log"), 20);
     for (size_t f = 0; f < 3; f++)
@@ -339,7 +325,7 @@ static void test_flipped_bits(void **unused)
 }
 
 /* A file of another checkpoint is whole, and still not this one's. */
-static void test_mixed(void **unused)
+static void files_of_another_checkpoint_are_seen(void **unused)
 {
     (void)unused;
     make_run("mixed");
@@ -351,30 +337,29 @@ static void test_mixed(void **unused)
         snprintf(other, sizeof other, "mixed/checkpoints/step-000000010/%s", file_names[f]);
         assert_ok(lk_read_file(path, 1 << 20, &data, &size));
         assert_ok(lk_read_file(other, 1 << 20, &others, &others_size));
-        put(path, others, others_size);
+        put_bytes(path, others, others_size);
         assert_seen("mixed", file_names[f], "another's file");
-        put(path, data, size);
+        put_bytes(path, data, size);
         free(data);
         free(others);
     }
 }
 
 /* Nothing stays of a checkpoint that could not be written. */
-static void test_cannot_write(void **unused)
+static void a_folder_that_cannot_be_is_named(void **unused)
 {
     (void)unused;
     model m;
     int64_t bytes = 0;
     lk_train_state state = state_at(5);
     make_model(&m, 2, 1);
-    put("a-file", "x", 1);
-    assert_int_equal(lk_checkpoint_write("a-file/step-000000005", &m.buffers, &state, &texts, &bytes), LK_IO);
-    assert_non_null(strstr(lk_error_text(), "a-file"));
+    put("a-file", "x");
+    assert_fails(lk_checkpoint_write("a-file/step-000000005", &m.buffers, &state, &texts, &bytes), LK_IO, "a-file");
     free_model(&m);
 }
 
 /* state.json says which build wrote it; one from before that did is as good. */
-static void test_older_builds(void **unused)
+static void checkpoints_of_older_builds_are_read(void **unused)
 {
     (void)unused;
     char path[LK_PATH_SIZE], program[128], end[64], hex[LK_HEX_SIZE];
@@ -396,7 +381,7 @@ static void test_older_builds(void **unused)
     lk_hash_hex(lk_hash(text, (size_t)(tail - text)), hex);
     snprintf(end, sizeof end, ",\n \"state_hash\": \"%s\"\n}\n", hex);
     memcpy(tail, end, strlen(end));
-    put(path, text, strlen(text));
+    put(path, text);
     assert_ok(lk_checkpoint_verify("older/checkpoints/step-000000020", &info));
     assert_null(info.program);
     assert_int_equal(info.state.step, 20);
@@ -407,10 +392,17 @@ static void test_older_builds(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_no_validation_yet), cmocka_unit_test(test_names),
-        cmocka_unit_test(test_many_steps),   cmocka_unit_test(test_later_format),      cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_appended),     cmocka_unit_test(test_flipped_bits),      cmocka_unit_test(test_mixed),
-        cmocka_unit_test(test_cannot_write), cmocka_unit_test(test_older_builds),
+        cmocka_unit_test(what_is_written_comes_back),
+        cmocka_unit_test(a_run_without_validation_comes_back),
+        cmocka_unit_test(other_names_are_no_checkpoints),
+        cmocka_unit_test(steps_of_more_digits_are_found),
+        cmocka_unit_test(a_later_format_is_an_error),
+        cmocka_unit_test(cut_files_are_seen),
+        cmocka_unit_test(longer_files_are_seen),
+        cmocka_unit_test(flipped_bits_are_seen),
+        cmocka_unit_test(files_of_another_checkpoint_are_seen),
+        cmocka_unit_test(a_folder_that_cannot_be_is_named),
+        cmocka_unit_test(checkpoints_of_older_builds_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,27 +15,13 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/paths.h"
+#include "tests/unit/check.h"
 
 enum { SIZE = 128, BYTES = SIZE * SIZE * 3 };
 
 static lk_schema *schema;
 static lk_client *client;
 static lk_renderer *renderer;
-
-#define assert_ok(call)                                                                                                          \
-    do {                                                                                                                         \
-        if ((call) != LK_OK)                                                                                                     \
-            fail_msg("%s: %s", #call, lk_error_text());                                                                          \
-    } while (0)
-
-/* The call must fail with this status and a sentence that holds this text. */
-#define assert_fails(call, status, text)                                                                                         \
-    do {                                                                                                                         \
-        assert_int_equal((call), (status));                                                                                      \
-        if (!strstr(lk_error_text(), (text)))                                                                                    \
-            fail_msg("no '%s' in: %s", (text), lk_error_text());                                                                 \
-    } while (0)
 
 static int open_all(void **state)
 {

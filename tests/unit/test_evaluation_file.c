@@ -1,8 +1,6 @@
 /* evaluation.json: what is written is read back, and what others made of it does no harm. */
 #include "trainer/evaluate/evaluation_file.h"
 
-#include "base/file.h"
-
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,16 +10,7 @@
 
 #include <cmocka.h>
 
-static void assert_ok(lk_status status)
-{
-    if (status != LK_OK)
-        fail_msg("%s", lk_error_text());
-}
-
-static void put(const char *path, const char *text)
-{
-    assert_ok(lk_write_file(path, text, strlen(text)));
-}
+#include "tests/unit/check.h"
 
 /* An encoder's evaluation comes back with its numbers bit for bit; one that is not finite is NAN, and nothing else is missing. */
 static void comes_back(void **state)

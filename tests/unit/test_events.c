@@ -1,6 +1,6 @@
 /* TensorBoard's files: framing, CRC and messages against bytes that TensorBoard 2.21 itself wrote, cutting for resume, damage.
  *
- * test_resumed leaves the folder `tensorboard`, which tests/run/events.sh loads with the real TensorBoard; by hand:
+ * a_resumed_run_has_every_step_once leaves the folder `tensorboard`, which tests/run/events.sh loads with the real TensorBoard; by hand:
  *     python3 -m venv /tmp/tb && /tmp/tb/bin/pip install tensorboard
  *     /tmp/tb/bin/tensorboard --logdir tensorboard      # a curve train/F of 3 points, a picture of a red and a blue pixel
  */
@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/paths.h"
+#include "tests/unit/check.h"
 
 /* tensorboard.summary.writer.record_writer.RecordWriter: the version (wall time 1.5); tag "a/b" at steps 1, 2 and 300 with
  * values 0.5, -0.25 and 1e9 (wall time 2); an image "p" of 2 x 1 at step 2 (wall time 2.5). */
@@ -45,31 +45,7 @@ static const uint8_t png[] = {0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0x
                               0x9c, 0x63, 0xf8, 0xcf, 0x00, 0x04, 0xff, 0x01, 0x07, 0x00, 0x01, 0xff, 0xe2, 0x23,
                               0x9e, 0x59, 0x00, 0x00, 0x00, 0x00, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82};
 
-static void assert_ok(lk_status status)
-{
-    if (status != LK_OK)
-        fail_msg("%s", lk_error_text());
-}
-
-static void assert_file(const char *path, const void *want, size_t want_size)
-{
-    char *data;
-    size_t size;
-    assert_ok(lk_read_file(path, 1 << 24, &data, &size));
-    assert_int_equal(size, want_size);
-    assert_memory_equal(data, want, size);
-    free(data);
-}
-
-static void put(const char *path, const void *data, size_t size)
-{
-    FILE *stream = fopen(path, "wb");
-    assert_non_null(stream);
-    assert_int_equal(fwrite(data, 1, size, stream), size);
-    fclose(stream);
-}
-
-static void test_crc(void **state)
+static void crc_is_castagnoli(void **state)
 {
     (void)state;
     uint8_t bytes[32] = {0};
@@ -105,7 +81,7 @@ static void assert_record(const char *data, size_t offset, double wall_time, con
     assert_memory_equal(record, want, want_size);
 }
 
-static void test_written_bytes(void **state)
+static void writes_the_bytes_of_tensorboard(void **state)
 {
     (void)state;
     lk_events *events;
@@ -128,14 +104,14 @@ static void test_written_bytes(void **state)
     free(data);
 }
 
-static void test_cut_reference(void **state)
+static void a_cut_leaves_what_is_not_later(void **state)
 {
     (void)state;
     const char *path = "cut/events.out.tfevents.0000000001.host";
     uint8_t want[sizeof reference];
     assert_ok(lk_make_folder("cut"));
-    put(path, reference, sizeof reference);
-    put("cut/notes.txt", "other", 5);
+    put_bytes(path, reference, sizeof reference);
+    put_bytes("cut/notes.txt", "other", 5);
     struct stat before, after;
     stat(path, &before);
     assert_ok(lk_events_cut_after("cut", 300, NULL));
@@ -147,7 +123,7 @@ static void test_cut_reference(void **state)
     assert_file(path, want, STEP_300 + END - IMAGE_2);
     assert_ok(lk_events_cut_after("cut", 1, NULL));
     assert_file(path, reference, STEP_2);
-    put("cut/events.out.tfevents.0000000002.host.tmp-1", reference, 100); /* a cut that was killed */
+    put_bytes("cut/events.out.tfevents.0000000002.host.tmp-1", reference, 100); /* a cut that was killed */
     assert_ok(lk_events_cut_after("cut", 0, NULL));
     assert_false(exists(path));
     assert_false(exists("cut/events.out.tfevents.0000000002.host.tmp-1"));
@@ -155,7 +131,7 @@ static void test_cut_reference(void **state)
 }
 
 /* Whatever the damage, what stays is the whole records before it. */
-static void test_damage(void **state)
+static void a_cut_leaves_the_whole_records_before_damage(void **state)
 {
     (void)state;
     const char *path = "damage/events.out.tfevents.0000000001.host";
@@ -170,7 +146,7 @@ static void test_damage(void **state)
             uint8_t edited[sizeof reference];
             memcpy(edited, reference, sizeof edited);
             edited[place] ^= (uint8_t)(1 << place % 8);
-            put(path, edited, kind == 0 ? place : sizeof edited);
+            put_bytes(path, edited, kind == 0 ? place : sizeof edited);
             assert_ok(lk_events_cut_after("damage", 1000, NULL));
             if (whole > STEP_1)
                 assert_file(path, reference, whole);
@@ -182,12 +158,12 @@ static void test_damage(void **state)
 }
 
 /* Names order the files by time, also when a host with a fast clock wrote before. */
-static void test_names(void **state)
+static void names_order_files_by_time(void **state)
 {
     (void)state;
     lk_events *first, *second;
     assert_ok(lk_make_folder("names"));
-    put("names/events.out.tfevents.9000000000.ahead", reference, sizeof reference);
+    put_bytes("names/events.out.tfevents.9000000000.ahead", reference, sizeof reference);
     assert_ok(lk_events_open("names", &first));
     assert_ok(lk_events_open("names", &second));
     assert_non_null(strstr(lk_events_path(first), "/events.out.tfevents.9000000001."));
@@ -198,7 +174,7 @@ static void test_names(void **state)
     assert_null(first);
 }
 
-static void test_cannot_write(void **state)
+static void a_record_that_does_not_fit_comes_later(void **state)
 {
     (void)state;
     lk_events *events;
@@ -225,7 +201,7 @@ static void test_cannot_write(void **state)
 }
 
 /* A run that stops and is resumed from step 2: every step once. */
-static void test_resumed(void **state)
+static void a_resumed_run_has_every_step_once(void **state)
 {
     (void)state;
     lk_events *events;
@@ -249,9 +225,13 @@ static void test_resumed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_crc),     cmocka_unit_test(test_written_bytes), cmocka_unit_test(test_cut_reference),
-        cmocka_unit_test(test_damage),  cmocka_unit_test(test_names),         cmocka_unit_test(test_cannot_write),
-        cmocka_unit_test(test_resumed),
+        cmocka_unit_test(crc_is_castagnoli),
+        cmocka_unit_test(writes_the_bytes_of_tensorboard),
+        cmocka_unit_test(a_cut_leaves_what_is_not_later),
+        cmocka_unit_test(a_cut_leaves_the_whole_records_before_damage),
+        cmocka_unit_test(names_order_files_by_time),
+        cmocka_unit_test(a_record_that_does_not_fit_comes_later),
+        cmocka_unit_test(a_resumed_run_has_every_step_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

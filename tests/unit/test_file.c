@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/paths.h"
+#include "tests/unit/check.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,21 +17,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-static void assert_ok(lk_status status)
-{
-    if (status != LK_OK)
-        fail_msg("%s", lk_error_text());
-}
-
-static void assert_holds(const char *path, const char *wanted)
-{
-    char *text;
-    size_t size;
-    assert_ok(lk_read_file(path, 100, &text, &size));
-    assert_string_equal(text, wanted);
-    free(text);
-}
 
 /* Out of file descriptors: a file that is there is neither absent nor damaged. */
 static void looking_has_three_answers(void **unused)
@@ -91,20 +76,20 @@ static void temporary_files_meet_nobodys(void **unused)
     fputs("one", one.stream);
     fputs("two", two.stream);
     assert_ok(lk_atomic_commit(&two));
-    assert_holds("out", "two");
+    assert_text("out", "two");
     assert_ok(lk_atomic_commit(&one));
-    assert_holds("out", "one");
-    assert_holds("precious", "precious");
+    assert_text("out", "one");
+    assert_text("precious", "precious");
     unlink(named);
     /* A name that leaves no room for the mark. */
     char longest[256];
     memset(longest, 'n', 255);
     longest[255] = '\0';
     assert_ok(lk_write_file(longest, "x", 1));
-    assert_holds(longest, "x");
+    assert_text(longest, "x");
 }
 
-static void put(const char *path, time_t age)
+static void put_aged(const char *path, time_t age)
 {
     struct timespec times[2] = {{.tv_sec = time(NULL) - age}, {.tv_sec = time(NULL) - age}};
     assert_ok(lk_write_file(path, "x", 1));
@@ -128,12 +113,12 @@ static void leftovers_are_swept(void **unused)
     host += (int)strcspn(living + host, "-");
     snprintf(stale, sizeof stale, "%.*s-%ld%s", host, living, (long)dead, tail);
     snprintf(fresh, sizeof fresh, "%.*s-%ld-00000001", host, living, (long)dead);
-    put(living, 7200);
-    put(stale, 7200);
-    put(fresh, 60);
-    put("sweep/shard-2.h5.tmp-elsewhere-1-00000001", 7200);
-    put("sweep/other.tmp-elsewhere-1-00000001", 7200);
-    put("sweep/shard-3.h5", 7200);
+    put_aged(living, 7200);
+    put_aged(stale, 7200);
+    put_aged(fresh, 60);
+    put_aged("sweep/shard-2.h5.tmp-elsewhere-1-00000001", 7200);
+    put_aged("sweep/other.tmp-elsewhere-1-00000001", 7200);
+    put_aged("sweep/shard-3.h5", 7200);
     assert_ok(lk_sweep_temporaries("sweep", prefixes, 1, false));
     assert_false(exists(stale));
     assert_true(exists(living) && exists(fresh) && exists("sweep/shard-2.h5.tmp-elsewhere-1-00000001"));
@@ -151,8 +136,8 @@ static void set_aside_overwrites_nothing(void **unused)
     assert_ok(lk_set_aside("aside"));
     assert_ok(lk_write_file("aside", "2", 1));
     assert_ok(lk_set_aside("aside"));
-    assert_holds("aside.aside-1", "1");
-    assert_holds("aside.aside-2", "2");
+    assert_text("aside.aside-1", "1");
+    assert_text("aside.aside-2", "2");
     assert_false(exists("aside"));
     assert_int_equal(lk_set_aside("aside"), LK_IO);
 }

@@ -19,32 +19,12 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/paths.h"
+#include "tests/unit/check.h"
 
 #define WRITE(metrics, ...)                                                                                                      \
     lk_metrics_write(metrics, (lk_metric[]){__VA_ARGS__}, sizeof((lk_metric[]){__VA_ARGS__}) / sizeof(lk_metric))
 
-static void assert_ok(lk_status status)
-{
-    if (status != LK_OK)
-        fail_msg("%s", lk_error_text());
-}
-
-static void assert_text(const char *path, const char *want)
-{
-    char *text;
-    size_t size;
-    assert_ok(lk_read_file(path, 1 << 24, &text, &size));
-    assert_string_equal(text, want);
-    free(text);
-}
-
-static void put(const char *path, const char *text)
-{
-    assert_ok(lk_write_file(path, text, strlen(text)));
-}
-
-static void test_lines(void **state)
+static void lines_are_json_in_the_order_given(void **state)
 {
     (void)state;
     lk_metrics *metrics;
@@ -67,7 +47,7 @@ static void test_lines(void **state)
 }
 
 /* Every digit comes back. */
-static void test_numbers_round_trip(void **state)
+static void every_digit_comes_back(void **state)
 {
     (void)state;
     static const double doubles[] = {0.1, -0.0,     1.0 / 3,  DBL_MIN, DBL_TRUE_MIN, DBL_MAX, 123456789012345678.0,
@@ -104,7 +84,7 @@ static void test_numbers_round_trip(void **state)
 #define LINE(step) "{\"kind\":\"train\",\"step\":" #step ",\"F\":1.5}\n"
 #define NOTE "{\"kind\":\"note\",\"text\":\"no step\"}\n"
 
-static void test_truncate(void **state)
+static void a_cut_leaves_what_is_not_later(void **state)
 {
     (void)state;
     static const struct {
@@ -131,7 +111,7 @@ static void test_truncate(void **state)
     assert_int_not_equal(lk_metrics_truncate_after(".", 1, NULL), LK_OK);
 }
 
-static void test_truncate_leaves_whole_files(void **state)
+static void a_file_with_nothing_to_cut_is_not_rewritten(void **state)
 {
     (void)state;
     struct stat before, after;
@@ -147,13 +127,12 @@ static void test_truncate_leaves_whole_files(void **state)
     lk_names_free(&names);
 }
 
-static void test_damaged_lines(void **state)
+static void damaged_lines_are_named_and_cut(void **state)
 {
     (void)state;
     lk_series series;
     put("damaged.jsonl", LINE(1) "\n[1]\n{\"a\":1,\"a\":2}\n" LINE(2));
-    assert_int_equal(lk_metrics_series("damaged.jsonl", "train", "F", &series), LK_BAD_DATA);
-    assert_non_null(strstr(lk_error_text(), "damaged.jsonl:2"));
+    assert_fails(lk_metrics_series("damaged.jsonl", "train", "F", &series), LK_BAD_DATA, "damaged.jsonl:2");
     assert_null(series.values);
     assert_ok(lk_metrics_truncate_after("damaged.jsonl", 2, NULL));
     assert_text("damaged.jsonl", LINE(1) LINE(2));
@@ -196,7 +175,7 @@ static void assert_same_line(const char *text, size_t length)
     json_decref(object);
 }
 
-static void test_flat_lines(void **state)
+static void flat_lines_are_read_as_by_a_json_parser(void **state)
 {
     (void)state;
     static const char *const taken[] = {"{\"kind\":\"train\",\"step\":12,\"F\":-1.5e-05,\"G\":\"nan\",\"z\":-0.0}\n",
@@ -269,7 +248,7 @@ static void take(void *context, size_t key, int64_t step, double value)
 }
 
 /* Lines as we write them, as others may write them, and damaged ones in one file. */
-static void test_scan(void **state)
+static void a_scan_finds_all_keys_among_damage(void **state)
 {
     (void)state;
     static const lk_metrics_key keys[] = {{"val", "F"}, {"train", "F"}, {"val", "G"}};
@@ -290,7 +269,7 @@ static void test_scan(void **state)
 }
 
 /* A file size limit stands for the full disk: no half line stays, and none is lost when there is room again. */
-static void test_full_disk(void **state)
+static void a_full_disk_tears_and_loses_no_line(void **state)
 {
     (void)state;
     lk_metrics *metrics;
@@ -314,10 +293,10 @@ static void test_full_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lines),         cmocka_unit_test(test_numbers_round_trip),
-        cmocka_unit_test(test_truncate),      cmocka_unit_test(test_truncate_leaves_whole_files),
-        cmocka_unit_test(test_flat_lines),    cmocka_unit_test(test_scan),
-        cmocka_unit_test(test_damaged_lines), cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(lines_are_json_in_the_order_given),       cmocka_unit_test(every_digit_comes_back),
+        cmocka_unit_test(a_cut_leaves_what_is_not_later),          cmocka_unit_test(a_file_with_nothing_to_cut_is_not_rewritten),
+        cmocka_unit_test(flat_lines_are_read_as_by_a_json_parser), cmocka_unit_test(a_scan_finds_all_keys_among_damage),
+        cmocka_unit_test(damaged_lines_are_named_and_cut),         cmocka_unit_test(a_full_disk_tears_and_loses_no_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/paths.h"
+#include "tests/unit/check.h"
 
 #include "tests/unit/small_shards.h"
 
@@ -122,8 +122,7 @@ static void links_and_devices(void **state)
     assert_int_equal(symlink("/etc/passwd", "odd/link.jpg"), 0);
     assert_int_equal(symlink("..", "odd/loop"), 0);
     assert_int_equal(mkfifo("odd/pipe.jpg", 0600), 0);
-    if (pack_with("odd", "out-odd", NULL) != LK_OK)
-        fail_msg("%s", lk_error_text());
+    assert_ok(pack_with("odd", "out-odd", NULL));
     assert_int_equal(report_reason("out-odd", "link"), 2);
     assert_int_equal(report_reason("out-odd", "not a regular file"), 1);
     captures_free(&c);
@@ -150,8 +149,7 @@ static void zeros_in_a_small_zip(void **state)
     for (int i = 0; i < 2; i++) {
         char out[32];
         snprintf(out, sizeof out, "out-bomb-%d", i);
-        if (pack_with(archives[i], out, NULL) != LK_OK)
-            fail_msg("%s", lk_error_text());
+        assert_ok(pack_with(archives[i], out, NULL));
         assert_int_equal(report_number(out, "taken"), 1);
         assert_int_equal(report_reason(out, "too large"), 1);
     }
@@ -330,8 +328,7 @@ static void rows_of_tables(void **state)
     memcpy(strstr((char *)table->data, "six"), "si\0", 3); /* a row is not cut where it holds a zero */
     capture_picture(&c, "t/one.jpg", 1, EDGE);
     captures_archive(&c, "rows.tar", NULL, NULL);
-    if (pack_with("rows.tar", "out-rows", NULL) != LK_OK)
-        fail_msg("%s", lk_error_text());
+    assert_ok(pack_with("rows.tar", "out-rows", NULL));
     assert_int_equal(report_number("out-rows", "taken"), 1);
     assert_int_equal(report_reason("out-rows", "bad parameters"), 7);
     assert_int_equal(report_reason("out-rows", "duplicate parameters"), 1);
@@ -530,8 +527,7 @@ static void encrypted_and_nested(void **state)
     o.schema = "schema.yaml";
     o.alignment.size = 32;
     o.quiet = true;
-    if (lk_pack(&o) != LK_OK)
-        fail_msg("%s", lk_error_text());
+    assert_ok(lk_pack(&o));
     assert_int_equal(report_reason("out-secret", "encrypted"), 8);
     assert_int_equal(report_number("out-secret", "taken"), 1);
 

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/paths.h"
+#include "tests/unit/check.h"
 
 static const char schema_text[] = "name: small\n"
                                   "continuous:\n"

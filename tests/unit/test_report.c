@@ -18,18 +18,14 @@
 
 #include <cmocka.h>
 
-static void assert_ok(lk_status status)
-{
-    if (status != LK_OK)
-        fail_msg("%s", lk_error_text());
-}
+#include "tests/unit/check.h"
 
-static void put(const char *folder, const char *name, const char *text)
+static void put_in(const char *folder, const char *name, const char *text)
 {
     char path[LK_PATH_SIZE];
     assert_ok(lk_make_folder(folder));
     assert_ok(lk_path_join(path, folder, name));
-    assert_ok(lk_write_file(path, text, strlen(text)));
+    put(path, text);
 }
 
 static void put_config(const char *folder, const char *lambda, int seed, const char *extra)
@@ -39,7 +35,7 @@ static void put_config(const char *folder, const char *lambda, int seed, const c
              "run: {dir: %s, seed: %d}\ndata: {train: [t], val: v}\nmodel: {decoder: {weights: d}}\n"
              "loss: {lambda: %s}\ntrain: {steps: 9}\nstall: {abort_s: 100}\n%s",
              folder, seed, lambda, extra);
-    put(folder, "config.yaml", text);
+    put_in(folder, "config.yaml", text);
 }
 
 static void put_run(const char *folder, const char *lambda, int seed, double f1, double f2, const char *extra)
@@ -47,7 +43,7 @@ static void put_run(const char *folder, const char *lambda, int seed, double f1,
     char text[512];
     put_config(folder, lambda, seed, extra);
     snprintf(text, sizeof text, "{\"kind\":\"val\",\"step\":3,\"F\":5,\"F1\":%g,\"F2\":%g}\n", f1, f2);
-    put(folder, "metrics.jsonl", text);
+    put_in(folder, "metrics.jsonl", text);
 }
 
 /* Accuracy, majority, ratio of the 20 strongest, F2 over its baseline of 2. */
@@ -60,8 +56,8 @@ static void put_evaluation(const char *run, double accuracy, double majority, do
              "\"F2\":%g,\"baseline_F2\":2,\"mae_ratio_20\":%g,\"accuracy\":{\"hair\":%g},"
              "\"majority\":{\"hair\":%g},\"continuous\":[{\"name\":\"jaw\",\"mae_ratio\":0.5}]}",
              2 * pixels, ratio, accuracy, majority);
-    put(folder, "evaluation.json", text);
-    put(run, "DONE", "");
+    put_in(folder, "evaluation.json", text);
+    put_in(run, "DONE", "");
 }
 
 static void reads_a_run(void **state)
@@ -69,14 +65,14 @@ static void reads_a_run(void **state)
     (void)state;
     lk_report_run run;
     put_config("whole", "2", 1, "");
-    put("whole", "metrics.jsonl",
-        "{\"kind\":\"train\",\"step\":1,\"epoch\":1,\"F\":9,\"F1\":1,\"F2\":4,\"lr\":0.1,\"samples_per_s\":50}\n"
-        "{\"kind\":\"val\",\"step\":1,\"epoch\":1,\"F\":8,\"F1\":2,\"F2\":3}\n"
-        "{\"kind\":\"val\",\"step\":2,\"epoch\":2,\"F\":4,\"F1\":1,\"F2\":1.5}\n"
-        "{\"kind\":\"val\",\"step\":3,\"epoch\":2,\"F\":\"nan\",\"F1\":1,\"F2\":\"nan\"}\n"
-        "{\"kind\":\"val\",\"step\":4,\"epoch\":2,\"F\":6,\"F1\":5,\"F2\":0.5}\n");
-    put("whole/samples", "step-000000001.png", "x");
-    put("whole/samples", "step-000000002.png", "x");
+    put_in("whole", "metrics.jsonl",
+           "{\"kind\":\"train\",\"step\":1,\"epoch\":1,\"F\":9,\"F1\":1,\"F2\":4,\"lr\":0.1,\"samples_per_s\":50}\n"
+           "{\"kind\":\"val\",\"step\":1,\"epoch\":1,\"F\":8,\"F1\":2,\"F2\":3}\n"
+           "{\"kind\":\"val\",\"step\":2,\"epoch\":2,\"F\":4,\"F1\":1,\"F2\":1.5}\n"
+           "{\"kind\":\"val\",\"step\":3,\"epoch\":2,\"F\":\"nan\",\"F1\":1,\"F2\":\"nan\"}\n"
+           "{\"kind\":\"val\",\"step\":4,\"epoch\":2,\"F\":6,\"F1\":5,\"F2\":0.5}\n");
+    put_in("whole/samples", "step-000000001.png", "x");
+    put_in("whole/samples", "step-000000002.png", "x");
     assert_ok(lk_report_run_read("whole", "a name", time(NULL), &run));
     assert_null(run.note);
     assert_true(lk_is_encoder_run(&run));
@@ -110,7 +106,7 @@ static void tells_states_apart(void **state)
     assert_true(isnan(run.f1) && isnan(run.f2) && isnan(run.best) && isnan(run.curves[LK_TRAIN_SPEED].mean) && run.step == 0);
     assert_null(run.note);
     lk_report_run_free(&run);
-    put("states", "DONE", "");
+    put_in("states", "DONE", "");
     assert_ok(lk_report_run_read("states", "n", 1000101, &run));
     assert_int_equal(run.state, LK_STATE_DONE);
     lk_report_run_free(&run);
@@ -121,11 +117,11 @@ static void says_which_build_finished(void **state)
     (void)state;
     lk_report_run run;
     put_run("built", "2", 1, 1, 1, "");
-    put("built", "DONE", "steps 3, weights 0123456789abcdef on every rank, likeness 1.2-3-gabc-dirty\n");
+    put_in("built", "DONE", "steps 3, weights 0123456789abcdef on every rank, likeness 1.2-3-gabc-dirty\n");
     assert_ok(lk_report_run_read("built", "n", 1000101, &run));
     assert_string_equal(run.program, "likeness 1.2-3-gabc-dirty");
     lk_report_run_free(&run);
-    put("built", "DONE", "steps 3, weights 0123456789abcdef on every rank\n"); /* an older one */
+    put_in("built", "DONE", "steps 3, weights 0123456789abcdef on every rank\n"); /* an older one */
     assert_ok(lk_report_run_read("built", "n", 1000101, &run));
     assert_null(run.program);
     lk_report_run_free(&run);
@@ -135,10 +131,10 @@ static void survives_damage(void **state)
 {
     (void)state;
     lk_report_run run;
-    put("broken", "config.yaml", "loss: {lambda: [oops\n");
-    put("broken", "metrics.jsonl",
-        "not json\n[1]\n{\"kind\":\"val\",\"step\":7,\"F\":2}\n\n{\"kind\":3,\"step\":8}\n{\"kind\":\"val\",\"st");
-    put("broken/report", "evaluation.json", "{\"F\":");
+    put_in("broken", "config.yaml", "loss: {lambda: [oops\n");
+    put_in("broken", "metrics.jsonl",
+           "not json\n[1]\n{\"kind\":\"val\",\"step\":7,\"F\":2}\n\n{\"kind\":3,\"step\":8}\n{\"kind\":\"val\",\"st");
+    put_in("broken/report", "evaluation.json", "{\"F\":");
     assert_ok(lk_report_run_read("broken", "n", time(NULL), &run));
     assert_null(run.config);
     assert_int_equal(run.damaged_lines, 3);
@@ -175,7 +171,7 @@ static void finds_runs_in_order(void **state)
     put_run("found/lambda-16", "16", 1, 1, 1, "");
     put_run("found/lambda-2", "2", 1, 1, 1, "");
     put_run("found/lambda-2/checkpoints/inner", "2", 1, 1, 1, ""); /* a run is not searched */
-    put("found/no-run", "metrics.jsonl", "");
+    put_in("found/no-run", "metrics.jsonl", "");
     assert_int_equal(symlink("..", "found/no-run/circle"), 0);
     assert_ok(lk_report_add(&report, "found//"));
     assert_int_equal(report.count, 2);
@@ -200,8 +196,8 @@ static void compares(void **state)
     put_run("sweep/c", "8", 1, 2, 2, "");
     put_run("sweep/d", "8", 3, 100, 100, ""); /* in training */
     put_run("sweep/e", "1", 1, 7, 6, "");
-    put("sweep/f", "config.yaml", "run: {dir: x}\ndata: {train: [t], val: v}\ntrain: {stage: decoder, steps: 5}\n");
-    put("sweep/f", "metrics.jsonl", "{\"kind\":\"val\",\"step\":4,\"L1\":0.25}\n");
+    put_in("sweep/f", "config.yaml", "run: {dir: x}\ndata: {train: [t], val: v}\ntrain: {stage: decoder, steps: 5}\n");
+    put_in("sweep/f", "metrics.jsonl", "{\"kind\":\"val\",\"step\":4,\"L1\":0.25}\n");
     put_evaluation("sweep/a", 0.8, 0.5, 0.5, 0.5);
     put_evaluation("sweep/c", 0.9, 0.5, 0.7, 0.9);
     put_evaluation("sweep/b", 0.9, 0.5, 0.6, 0.9);

@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/paths.h"
+#include "tests/unit/check.h"
 
 static const float floats[6] = {0.0f, -0.0f, 1.5f, -2.25f, 3e38f, 1e-40f};
 static const double doubles[2] = {0.1, -1e300};
@@ -37,12 +37,6 @@ static const lk_safetensor written[] = {
 enum { WRITTEN = sizeof written / sizeof *written };
 static const lk_safetensors_note notes[] = {{"format", "pt"}, {"schema", "{\"a\": 1}\n"}};
 
-static void assert_ok(lk_status status)
-{
-    if (status != LK_OK)
-        fail_msg("%s", lk_error_text());
-}
-
 static void assert_holds(const lk_safetensors *file, const lk_safetensor *want)
 {
     const lk_safetensor *have = lk_safetensors_find(file, want->name);
@@ -57,7 +51,7 @@ static void assert_holds(const lk_safetensors *file, const lk_safetensor *want)
         assert_memory_equal(data, want->data, lk_safetensor_bytes(have));
 }
 
-static void test_round_trip(void **state)
+static void tensors_and_notes_come_back(void **state)
 {
     (void)state;
     uint64_t hash = 0, again = 1;
@@ -89,7 +83,7 @@ static void test_round_trip(void **state)
     lk_safetensors_close(file);
 }
 
-static void test_large(void **state)
+static void a_file_cut_after_opening_is_an_error(void **state)
 {
     (void)state;
     enum { ELEMENTS = 3 << 20 }; /* more than one block of the hash */
@@ -113,7 +107,7 @@ static void test_large(void **state)
     free(back);
 }
 
-static void test_python_file(void **state)
+static void a_file_of_python_is_read(void **state)
 {
     (void)state;
     const char *root = getenv("LIKENESS_ROOT");
@@ -201,7 +195,7 @@ static void git_lfs_pointers_are_told(void **state)
     assert_non_null(strstr(lk_error_text(), "lfs.safetensors: is a Git LFS pointer"));
 }
 
-static void test_hostile_headers(void **state)
+static void hostile_headers_are_refused(void **state)
 {
     (void)state;
     lk_safetensors *file;
@@ -222,7 +216,7 @@ static void test_hostile_headers(void **state)
     lk_safetensors_close(file);
 }
 
-static void test_hostile_lengths(void **state)
+static void hostile_lengths_are_refused(void **state)
 {
     (void)state;
     lk_safetensors *file;
@@ -241,7 +235,7 @@ static void test_hostile_lengths(void **state)
 }
 
 /* Truncation anywhere is found by opening; a flipped bit anywhere by opening or by the hash. */
-static void test_damage(void **state)
+static void all_damage_is_found(void **state)
 {
     (void)state;
     uint64_t hash, damaged;
@@ -250,19 +244,14 @@ static void test_damage(void **state)
     lk_safetensors *file;
     assert_ok(lk_safetensors_write("whole.safetensors", written, WRITTEN, notes, 2, &hash));
     assert_ok(lk_read_file("whole.safetensors", 1 << 20, &data, &size));
-    FILE *stream;
     for (size_t cut = 0; cut < size; cut++) {
-        stream = fopen("cut.safetensors", "wb");
-        fwrite(data, 1, cut, stream);
-        fclose(stream);
+        put_bytes("cut.safetensors", data, cut);
         assert_int_equal(lk_safetensors_open("cut.safetensors", &file), LK_BAD_DATA);
     }
     int opened = 0;
     for (size_t bit = 0; bit < 8 * size; bit++) {
         data[bit / 8] ^= (char)(1 << bit % 8);
-        stream = fopen("flip.safetensors", "wb");
-        fwrite(data, 1, size, stream);
-        fclose(stream);
+        put_bytes("flip.safetensors", data, size);
         data[bit / 8] ^= (char)(1 << bit % 8);
         lk_status status = lk_safetensors_open("flip.safetensors", &file);
         if (status != LK_OK) {
@@ -279,7 +268,7 @@ static void test_damage(void **state)
 }
 
 /* Random edits of a good header: nothing but LK_OK and LK_BAD_DATA, and no crash under the sanitizers. */
-static void test_random_edits(void **state)
+static void edited_headers_do_no_harm(void **state)
 {
     (void)state;
     lk_random random = lk_random_make(7, 0);
@@ -293,9 +282,7 @@ static void test_random_edits(void **state)
         memcpy(edited, data, size);
         for (uint32_t edits = 1 + lk_random_below(&random, 4); edits > 0; edits--)
             edited[8 + lk_random_below(&random, (uint32_t)size - 8)] = alphabet[lk_random_below(&random, sizeof alphabet - 1)];
-        FILE *stream = fopen("edit.safetensors", "wb");
-        fwrite(edited, 1, size, stream);
-        fclose(stream);
+        put_bytes("edit.safetensors", edited, size);
         lk_safetensors *file;
         lk_status status = lk_safetensors_open("edit.safetensors", &file);
         assert_true(status == LK_OK || status == LK_BAD_DATA);
@@ -305,7 +292,7 @@ static void test_random_edits(void **state)
     free(data);
 }
 
-static void test_writer_refuses(void **state)
+static void the_writer_refuses_what_no_reader_takes(void **state)
 {
     (void)state;
     lk_safetensor bad[2] = {written[0], written[0]};
@@ -322,7 +309,7 @@ static void test_writer_refuses(void **state)
 }
 
 /* A file size limit stands for the full disk: the old file stays, no part of the new one is left. */
-static void test_cannot_write(void **state)
+static void a_full_disk_leaves_the_old_file(void **state)
 {
     (void)state;
     enum { ELEMENTS = 1 << 18 };
@@ -354,16 +341,16 @@ static void test_cannot_write(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_large),
-        cmocka_unit_test(test_python_file),
-        cmocka_unit_test(test_hostile_headers),
+        cmocka_unit_test(tensors_and_notes_come_back),
+        cmocka_unit_test(a_file_cut_after_opening_is_an_error),
+        cmocka_unit_test(a_file_of_python_is_read),
+        cmocka_unit_test(hostile_headers_are_refused),
         cmocka_unit_test(git_lfs_pointers_are_told),
-        cmocka_unit_test(test_hostile_lengths),
-        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_random_edits),
-        cmocka_unit_test(test_writer_refuses),
-        cmocka_unit_test(test_cannot_write),
+        cmocka_unit_test(hostile_lengths_are_refused),
+        cmocka_unit_test(all_damage_is_found),
+        cmocka_unit_test(edited_headers_do_no_harm),
+        cmocka_unit_test(the_writer_refuses_what_no_reader_takes),
+        cmocka_unit_test(a_full_disk_leaves_the_old_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

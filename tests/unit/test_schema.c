@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/paths.h"
+#include "tests/unit/check.h"
 
 static const char good[] = "# a comment\n"
                            "name: demo face\n"

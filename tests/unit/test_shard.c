@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/paths.h"
+#include "tests/unit/check.h"
 
 #include "tests/unit/small_shards.h"
 

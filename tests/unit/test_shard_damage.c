@@ -28,14 +28,6 @@ typedef struct bytes {
     size_t size;
 } bytes;
 
-static void put_bytes(const char *path, const char *data, size_t size)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, data, size), size);
-    close(fd);
-}
-
 static void put_at(int fd, const void *data, size_t size, off_t at)
 {
     assert_int_equal(pwrite(fd, data, size, at), size);

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/check.h"
+
 #include "trainer/model/decoder.h"
 #include "trainer/model/encoder.h"
 #include "trainer/optimizer.h"
@@ -14,12 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define assert_ok(call)                                                                                                          \
-    do {                                                                                                                         \
-        if ((call) != LK_OK)                                                                                                     \
-            fail_msg("%s: %s", #call, lk_error_text());                                                                          \
-    } while (0)
 
 /* ---- who is told what ---- */
 
