@@ -1,4 +1,4 @@
-# What the tests of training share; source it: . "$LIKENESS_ROOT/tests/run/lib.bash"
+# What the tests of the program share; source it: . "$LIKENESS_ROOT/tests/run/lib.bash"
 # Everything lands in the current folder: out.log and err.log are those of the last command.
 
 fail() {
@@ -15,37 +15,36 @@ likeness_on() { # N ARGUMENTS...: by itself on one rank, under mpirun on several
   if [ "$n" = 1 ]; then "$LIKENESS" "$@" >out.log 2>err.log; else on "$n" "$LIKENESS" "$@" >out.log 2>err.log; fi
 }
 works() { likeness_on "$@" || fail "exit $?: $*"; } # N ARGUMENTS...
+runs() { "$@" >out.log 2>err.log || fail "exit $?: $*"; } # COMMAND...: any other program
+says() { grep -Eq -- "$1" out.log err.log || fail "no line like: $1"; } # REGULAR-EXPRESSION: the last command
 
-none_left() {
+none_left() { # [PROGRAM]
   local environment process
   for environment in /proc/[0-9]*/environ; do
     process=${environment%/environ}
-    [ "$(readlink "$process/exe" 2>/dev/null)" = "$(realpath "$LIKENESS")" ] || continue
+    [ "$(readlink "$process/exe" 2>/dev/null)" = "$(realpath "${1:-$LIKENESS}")" ] || continue
     ! { tr '\0' '\n' <"$environment"; } 2>/dev/null | grep -qx "LIKENESS_TEST_MARK=$LIKENESS_TEST_MARK" ||
       fail "process ${process#/proc/} is left"
   done
 }
 
-# The command must end with the exit code and exactly one line of error, which holds the text; on one and on three ranks.
-refuses() { # CODE TEXT ARGUMENTS...: RUN in the arguments stands for a fresh run folder
-  local code=$1 text=$2 ranks got; shift 2
+# The command must end with the exit code and exactly one line of error, which holds the text.
+fails() { # CODE TEXT COMMAND...
+  local code=$1 text=$2 got=0; shift 2
+  "$@" >out.log 2>err.log || got=$?
+  [ $got = "$code" ] || fail "exit $got, not $code: $*"
+  [ "$(grep -c 'error: ' err.log)" = 1 ] || fail "not one line of error: $*"
+  grep 'error: ' err.log | grep -qF -- "$text" || fail "no '$text': $*"
+}
+refused() { fails "$1" "$2" "$LIKENESS" "${@:3}"; } # CODE TEXT ARGUMENTS...
+refuses() { # CODE TEXT ARGUMENTS...: a training, on one and on three ranks; RUN stands for a fresh run folder
+  local code=$1 text=$2 ranks; shift 2
   for ranks in 1 3; do
     rm -rf refused
-    likeness_on $ranks "${@//RUN/refused}"
-    got=$?
-    [ "$got" = "$code" ] || fail "exit $got, not $code, on $ranks ranks: $*"
-    [ "$(grep -c 'error: ' err.log)" = 1 ] || fail "not one line of error on $ranks ranks: $*"
-    grep -qF -- "$text" <(grep 'error: ' err.log) || fail "no '$text' on $ranks ranks: $*"
+    fails "$code" "$text" likeness_on $ranks "${@//RUN/refused}"
     [ ! -e refused/DONE ] && [ ! -e refused/model.safetensors ] || fail "a model in spite of the error on $ranks ranks: $*"
     none_left
   done
-}
-
-refused() { # CODE TEXT ARGUMENTS...: the same for commands that are not started on several ranks
-  likeness_on 1 "${@:3}"
-  local got=$?
-  [ $got = "$1" ] || fail "exit $got, not $1: ${*:3}"
-  [ "$(grep -c 'error: ' err.log)" = 1 ] && grep -qF -- "$2" err.log || fail "not one line of error with '$2': ${*:3}"
 }
 
 # ---- data and configurations of a model that learns in seconds: 32 px, an eighth of the channels ----

@@ -1,16 +1,7 @@
 #!/bin/bash
 # likeness pack, inspect on the command line: real tar, gzip, zstd, xz, zip as users make them; exit codes; reports.
 set -eu
-work=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-say() { echo "pack.sh: $*" >&2; exit 1; }
-expect() { # CODE TEXT COMMAND...: exit code, and a piece of what it says
-  local code=0; local want=$1 text=$2; shift 2
-  "$@" >out.txt 2>&1 || code=$?
-  [ "$code" = "$want" ] || { cat out.txt >&2; say "exit $code instead of $want: $*"; }
-  grep -qF -- "$text" out.txt || { cat out.txt >&2; say "does not say '$text': $*"; }
-}
+. "$LIKENESS_ROOT/tests/run/lib.bash"
 
 # Faces of the client as a studio would export them: pictures and parameter files.
 schema=$LIKENESS_ROOT/configs/client-schema.yaml
@@ -46,41 +37,39 @@ jsons() { # parameter files of random faces: the schema's names with values insi
 }
 jsons
 for file in studio/a/*.json; do
-  "$LIKENESS" render "$file" -o "${file%.json}.png" --size 64 >/dev/null
+  works 1 render "$file" -o "${file%.json}.png" --size 64
 done
 
 tar -C studio --sort=name -cf plain.tar .
 gzip -k plain.tar && zstd -q plain.tar -o plain.tar.zst && xz -k -1 plain.tar
 hash_of() { "$LIKENESS" inspect "$1" | sed -n 's/^content hash: //p'; }
-pack() { "$LIKENESS" pack "$@" --schema "$schema" --size 64 >report.txt 2>log.txt || { cat log.txt >&2; say "pack $*"; }; }
+pack() { works 1 pack "$@" --schema "$schema" --size 64; }
 pack studio -o from-folder
 wanted=$(hash_of from-folder)
-grep -q "^taken: $count$" report.txt || { cat report.txt >&2; say "the report"; }
-grep -qF "content hash: $wanted" report.txt || say "the report's hash"
+says "^taken: $count$"
+says "content hash: $wanted"
 for source in plain.tar plain.tar.gz plain.tar.zst plain.tar.xz; do
   for threads in 1 2; do
     pack $source -o from-$source-$threads --threads $threads
-    [ "$(hash_of from-$source-$threads)" = "$wanted" ] || say "$source on $threads threads differs from the folder"
+    [ "$(hash_of from-$source-$threads)" = "$wanted" ] || fail "$source on $threads threads differs from the folder"
   done
 done
 if command -v zip >/dev/null; then
   (cd studio && find . -type f | LC_ALL=C sort | zip -q -@ ../made.zip)
   pack made.zip -o from-zip
-  [ "$(hash_of from-zip)" = "$wanted" ] || say "zip differs from the folder"
+  [ "$(hash_of from-zip)" = "$wanted" ] || fail "zip differs from the folder"
 else
   echo "SKIPPED: zip as people make it: no zip"
 fi
-"$LIKENESS" pack - -o from-pipe --schema "$schema" --size 64 <plain.tar.gz >report.txt 2>log.txt ||
-  { cat log.txt >&2; say "pack -"; }
-[ "$(hash_of from-pipe)" = "$wanted" ] || say "standard input differs from the folder"
+pack - -o from-pipe <plain.tar.gz
+[ "$(hash_of from-pipe)" = "$wanted" ] || fail "standard input differs from the folder"
 
 # Splits, the data set is what it was.
 pack plain.tar.zst -o split --split 0.7/0.3 --expect "$count"
-"$LIKENESS" inspect split/train split/val --verify --values --contact-sheet sheet.png >inspect.txt 2>log.txt ||
-  { cat log.txt >&2; say inspect; }
-grep -q "^samples: $count$" inspect.txt || { cat inspect.txt >&2; say "inspect counts"; }
-grep -q "^verified: all $count samples are whole$" inspect.txt || say "inspect verifies"
-[ "$(head -c 8 sheet.png | od -An -tx1 | tr -d ' \n')" = 89504e470d0a1a0a ] || say "the contact sheet is no PNG"
+works 1 inspect split/train split/val --verify --values --contact-sheet sheet.png
+says "^samples: $count$"
+says "^verified: all $count samples are whole$"
+[ "$(head -c 8 sheet.png | od -An -tx1 | tr -d ' \n')" = 89504e470d0a1a0a ] || fail "the contact sheet is no PNG"
 [ -z "${LIKENESS_KEEP:-}" ] || cp sheet.png "$LIKENESS_KEEP/"
 
 # Damage is told, at whatever place.
@@ -88,26 +77,27 @@ shard=$(ls from-folder/*.h5 | head -n 1)
 size=$(stat -c %s "$shard")
 cp "$shard" damaged.h5
 printf '\125' | dd of=damaged.h5 bs=1 seek=$((size / 2)) conv=notrunc status=none
-expect 65 damaged "$LIKENESS" inspect damaged.h5 --verify
+refused 65 damaged inspect damaged.h5 --verify
 
 # The command line.
-expect 64 "needs a source" "$LIKENESS" pack -o x --schema "$schema"
-expect 64 "needs --schema FILE" "$LIKENESS" pack studio -o x
-expect 64 "--split takes" "$LIKENESS" pack studio -o x --schema "$schema" --split 0.7/0.7
-expect 64 "there is no option --sise" "$LIKENESS" pack studio -o x --schema "$schema" --sise 3
-expect 64 "--size takes a whole number" "$LIKENESS" pack studio -o x --schema "$schema" --size big
-expect 64 "packed into already" "$LIKENESS" pack studio -o from-folder --schema "$schema" --size 64
-expect 0 "is complete" "$LIKENESS" pack studio -o from-folder --schema "$schema" --size 64 --resume
-expect 64 "begun with size" "$LIKENESS" pack studio -o from-folder --schema "$schema" --size 32 --resume
-expect 65 "$((count + 1)) were expected" "$LIKENESS" pack studio -o short --schema "$schema" --size 64 --expect $((count + 1))
-expect 65 "gone.zip: cannot open" "$LIKENESS" pack gone.zip -o x --schema "$schema"
-expect 78 "gone.yaml" "$LIKENESS" pack studio -o x2 --schema gone.yaml
-expect 64 "needs a folder" "$LIKENESS" inspect
-expect 65 "nowhere" "$LIKENESS" inspect nowhere
+refused 64 "needs a source" pack -o x --schema "$schema"
+refused 64 "needs --schema FILE" pack studio -o x
+refused 64 "--split takes" pack studio -o x --schema "$schema" --split 0.7/0.7
+refused 64 "there is no option --sise" pack studio -o x --schema "$schema" --sise 3
+refused 64 "--size takes a whole number" pack studio -o x --schema "$schema" --size big
+refused 64 "packed into already" pack studio -o from-folder --schema "$schema" --size 64
+pack studio -o from-folder --resume
+says "is complete"
+refused 64 "begun with size" pack studio -o from-folder --schema "$schema" --size 32 --resume
+refused 65 "$((count + 1)) were expected" pack studio -o short --schema "$schema" --size 64 --expect $((count + 1))
+refused 65 "gone.zip: cannot open" pack gone.zip -o x --schema "$schema"
+refused 78 "gone.yaml" pack studio -o x2 --schema gone.yaml
+refused 64 "needs a folder" inspect
+refused 65 "nowhere" inspect nowhere
 head -c $(($(stat -c %s plain.tar.gz) / 2)) plain.tar.gz >half.tar.gz
-expect 65 "half.tar.gz" "$LIKENESS" pack half.tar.gz -o half --schema "$schema" --size 64
-[ -z "$(ls half/*.h5 2>/dev/null)" ] || say "a part of a shard was written"
+refused 65 "half.tar.gz" pack half.tar.gz -o half --schema "$schema" --size 64
+[ -z "$(ls half/*.h5 2>/dev/null)" ] || fail "a part of a shard was written"
 # ... and with the whole archive it goes on.
 pack plain.tar.gz -o half --resume
-[ "$(hash_of half)" = "$wanted" ] || say "going on after a damaged archive"
+[ "$(hash_of half)" = "$wanted" ] || fail "going on after a damaged archive"
 echo "pack.sh: $count faces out of seven kinds of source are the same"

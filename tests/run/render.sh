@@ -1,18 +1,7 @@
 #!/bin/bash
 # likeness render: one picture, shards that do not depend on ranks or threads, and its errors.
 set -u
-fail() { echo "FAIL: $*" >&2; exit 1; }
-on() { local n=$1; shift; mpirun -n "$n" "$@"; }
-
-# Runs a command that must exit with a code and print exactly one line of error that holds a text.
-refuses() { # CODE TEXT COMMAND...
-  local code=$1 text=$2; shift 2
-  "$@" >out.log 2>err.log
-  local got=$?
-  [ "$got" = "$code" ] || { cat err.log >&2; fail "exit $got, not $code: $*"; }
-  [ "$(grep -c 'likeness: ' err.log)" = 1 ] || { cat err.log >&2; fail "not one line of error: $*"; }
-  grep -qF -- "$text" err.log || { cat err.log >&2; fail "no '$text': $*"; }
-}
+. "$LIKENESS_ROOT/tests/run/lib.bash"
 
 # ---- one picture, from the schema's default face ----
 schema=$LIKENESS_ROOT/configs/client-schema.yaml
@@ -27,27 +16,27 @@ awk '
     printf "%s\"%s\": %s", comma, name, value; comma = ", "
   }
   END { printf "}}\n" }' "$schema" >face.json
-"$LIKENESS" render face.json -o a.png --size 96 || fail "one face"
-"$LIKENESS" render face.json -o b.png --size 96 --schema "$schema" || fail "one face with its schema named"
+works 1 render face.json -o a.png --size 96
+works 1 render face.json -o b.png --size 96 --schema "$schema"
 cmp a.png b.png || fail "the default schema is another"
 [ "$(od -An -tx1 -j16 -N8 a.png | tr -d ' \n')" = 0000006000000060 ] || fail "not a PNG of 96 x 96"
-"$LIKENESS" render face.json -o c.png --size 96 --varied --seed 4 || fail "a varied face"
-"$LIKENESS" render face.json -o d.png --size 96 --view varied --seed 5 || fail "a varied face"
+works 1 render face.json -o c.png --size 96 --varied --seed 4
+works 1 render face.json -o d.png --size 96 --view varied --seed 5
 cmp -s a.png c.png && fail "the varied view is the canonical one"
 cmp -s c.png d.png && fail "the seed changes nothing"
-"$LIKENESS" render --sheet 5 -o sheet.png --size 32 || fail "a sheet"
+works 1 render --sheet 5 -o sheet.png --size 32
 [ "$(od -An -tx1 -j16 -N8 sheet.png | tr -d ' \n')" = 0000008000000060 ] || fail "not a sheet of 4 x 3 pictures"
 
 # ---- shards: the same bytes for any number of ranks and threads ----
 common="--random 90 --size 48 --shard-size 20 --seed 3"
-"$LIKENESS" render $common -o one --threads 1 >one.log || fail "one rank"
-grep -q '90 faces of 48 x 48 pixels in 5 shards' one.log || fail "no result line"
+works 1 render $common -o one --threads 1
+says '90 faces of 48 x 48 pixels in 5 shards'
 [ "$(cd one && echo *)" = "shard-00000.h5 shard-00001.h5 shard-00002.h5 shard-00003.h5 shard-00004.h5" ] || fail "names of shards"
-"$LIKENESS" render $common -o threads --threads 4 >/dev/null || fail "four threads"
-on 4 "$LIKENESS" render $common -o ranks --threads 1 >/dev/null 2>ranks.log || { cat ranks.log; fail "four ranks"; }
+works 1 render $common -o threads --threads 4
+works 4 render $common -o ranks --threads 1
 diff -r one threads || fail "threads change the shards"
 diff -r one ranks || fail "ranks change the shards"
-"$LIKENESS" render $common -o varied --view varied --jpeg 90 >/dev/null || fail "varied JPEG shards"
+works 1 render $common -o varied --view varied --jpeg 90
 cmp -s one/shard-00000.h5 varied/shard-00000.h5 && fail "the view changes nothing"
 
 # ---- the photo view: natural faces, backgrounds of one's own, the same bytes for any number of ranks and threads ----
@@ -55,41 +44,41 @@ mkdir pictures
 cp a.png c.png pictures/
 echo "no picture" >pictures/note.txt
 photo="--random 60 --size 48 --shard-size 20 --view photo --prior natural"
-"$LIKENESS" render $photo -o photo --threads 1 >/dev/null || fail "view photo"
-on 3 "$LIKENESS" render $photo -o photo-ranks --threads 2 >/dev/null || fail "view photo on three ranks"
+works 1 render $photo -o photo --threads 1
+works 3 render $photo -o photo-ranks --threads 2
 diff -r photo photo-ranks || fail "ranks or threads change view photo"
-"$LIKENESS" render $photo -o behind --backgrounds pictures >/dev/null || fail "--backgrounds FOLDER"
+works 1 render $photo -o behind --backgrounds pictures
 tar cf pictures.tar pictures
-on 2 "$LIKENESS" render $photo -o behind-tar --backgrounds pictures.tar >/dev/null || fail "--backgrounds ARCHIVE"
+works 2 render $photo -o behind-tar --backgrounds pictures.tar
 diff -r behind behind-tar || fail "a folder and its archive give different backgrounds"
 diff -rq photo behind >/dev/null && fail "--backgrounds changes nothing"
-"$LIKENESS" render $photo -o uniform --prior uniform >/dev/null || fail "--prior uniform"
+works 1 render $photo -o uniform --prior uniform
 diff -rq photo uniform >/dev/null && fail "--prior changes nothing"
 cp "$LIKENESS_ROOT/configs/client-prior.yaml" own.yaml
-"$LIKENESS" render $photo -o own --prior own.yaml >/dev/null || fail "--prior FILE"
-"$LIKENESS" render --sheet 3 --view photo -o sheet-photo.png --size 32 || fail "a sheet of photos"
+works 1 render $photo -o own --prior own.yaml
+works 1 render --sheet 3 --view photo -o sheet-photo.png --size 32
 cmp -s sheet.png sheet-photo.png && fail "the sheet does not show the view"
 mkdir empty
-refuses 65 "holds no picture" "$LIKENESS" render --random 3 --view photo --backgrounds empty -o x
+refused 65 "holds no picture" render --random 3 --view photo --backgrounds empty -o x
 sed -i 's/stubble/whiskers/' own.yaml
-refuses 78 "no choice 'whiskers'" "$LIKENESS" render --random 3 --prior own.yaml -o x
+refused 78 "no choice 'whiskers'" render --random 3 --prior own.yaml -o x
 
 # ---- errors ----
-refuses 64 "already holds shards" "$LIKENESS" render $common -o one
+refused 64 "already holds shards" render $common -o one
 cp one/shard-00004.h5 kept.h5
-"$LIKENESS" render --random 20 --size 48 --shard-size 20 --seed 3 -o one --force >/dev/null || fail "--force"
+works 1 render --random 20 --size 48 --shard-size 20 --seed 3 -o one --force
 [ "$(cd one && echo *)" = shard-00000.h5 ] || fail "--force left shards of another run"
-refuses 64 "either one parameter file" "$LIKENESS" render -o x
-refuses 64 "either one parameter file" "$LIKENESS" render face.json --random 3 -o x
-refuses 64 "needs --output PATH" "$LIKENESS" render --random 3
-refuses 64 "--size takes a whole number from 32 to 1024" "$LIKENESS" render face.json -o x.png --size 31
-refuses 64 "--random takes a whole number" "$LIKENESS" render --random 3x -o x
-refuses 64 "canonical, varied or photo" "$LIKENESS" render face.json -o x.png --view both
-refuses 64 "no option --rendom" "$LIKENESS" render --rendom 3 -o x
-refuses 64 "--seed needs a value" "$LIKENESS" render face.json -o x.png --seed
-refuses 65 "missing.json" "$LIKENESS" render missing.json -o x.png
+refused 64 "either one parameter file" render -o x
+refused 64 "either one parameter file" render face.json --random 3 -o x
+refused 64 "needs --output PATH" render --random 3
+refused 64 "--size takes a whole number from 32 to 1024" render face.json -o x.png --size 31
+refused 64 "--random takes a whole number" render --random 3x -o x
+refused 64 "canonical, varied or photo" render face.json -o x.png --view both
+refused 64 "no option --rendom" render --rendom 3 -o x
+refused 64 "--seed needs a value" render face.json -o x.png --seed
+refused 65 "missing.json" render missing.json -o x.png
 sed 's/"bald"/"toupee"/' face.json >wrong.json
-refuses 65 "toupee" "$LIKENESS" render wrong.json -o x.png
+refused 65 "toupee" render wrong.json -o x.png
 cat >odd.yaml <<'END'
 name: x
 continuous:
@@ -97,20 +86,21 @@ continuous:
 discrete:
   - {name: hair, choices: [bald, bob]}
 END
-refuses 65 "no modifier \"chin/none-such\"" "$LIKENESS" render --random 3 -o x --schema odd.yaml
+refused 65 "no modifier \"chin/none-such\"" render --random 3 -o x --schema odd.yaml
 echo 'name: [' >broken.yaml
-refuses 78 "broken.yaml" "$LIKENESS" render --random 3 -o x --schema broken.yaml
-refuses 65 "nowhere" env LIKENESS_CLIENT=nowhere "$LIKENESS" render face.json -o x.png
+refused 78 "broken.yaml" render --random 3 -o x --schema broken.yaml
+fails 65 "nowhere" env LIKENESS_CLIENT=nowhere "$LIKENESS" render face.json -o x.png
 [ -e x.png ] && fail "a picture in spite of an error"
-"$LIKENESS" render --help | grep -q 'usage: likeness render' || fail "no help"
+works 1 render --help
+says 'usage: likeness render'
 
 # ---- a full disk, on one and three ranks ----
 mkdir small
 if mount -t tmpfs -o size=600k tmpfs small 2>/dev/null; then
   trap 'umount small' EXIT
-  refuses 70 "the disk is full" "$LIKENESS" render --random 200 --size 64 --shard-size 50 -o small/s
+  refused 70 "the disk is full" render --random 200 --size 64 --shard-size 50 -o small/s
   [ -z "$(ls small/s)" ] || fail "left on the full disk: $(ls small/s)"
-  refuses 70 "the disk is full" on 3 "$LIKENESS" render --random 200 --size 64 --shard-size 50 -o small/t
+  fails 70 "the disk is full" on 3 "$LIKENESS" render --random 200 --size 64 --shard-size 50 -o small/t
   [ -z "$(ls small/t)" ] || fail "left on the full disk: $(ls small/t)"
 else
   echo "SKIPPED: a full disk: no right to mount a tmpfs"

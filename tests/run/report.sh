@@ -1,10 +1,10 @@
 # likeness report and sweep status on real runs: a decoder, encoders of two lambdas and two seeds, one damaged, one in training.
 set -u -o pipefail
-fail() { echo "failed: $1"; exit 1; }
+. "$LIKENESS_ROOT/tests/run/lib.bash"
 export OMP_NUM_THREADS=1
 
-"$LIKENESS" render --random 64 --size 32 --view canonical -o train >/dev/null || fail "training faces"
-"$LIKENESS" render --random 16 --start 1000 --size 32 --view canonical -o val >/dev/null || fail "validation faces"
+works 1 render --random 64 --size 32 --view canonical -o train
+works 1 render --random 16 --start 1000 --size 32 --view canonical -o val
 cat >common.yaml <<'END'
 run: {dir: none}
 data: {train: [train], val: val, threads: 1}
@@ -13,7 +13,7 @@ optimizer: {warmup_steps: 0, lr: 1.0e-3}
 train: {global_batch: 8, micro_batch: 8, steps: 20, precision: f32, threads: 1}
 validate: {samples: 4}
 END
-train() { "$LIKENESS" train common.yaml "$@" >train.log 2>&1 || { cat train.log; fail "train $*"; }; }
+train() { works 1 train common.yaml "$@"; }
 train --set train.stage=decoder --set model.decoder.weights=none --set run.dir=decoder
 for lambda in 0.5 2; do
   for seed in 1 2; do
@@ -21,7 +21,7 @@ for lambda in 0.5 2; do
     mkdir -p "$(dirname "$run")"
     train --set loss.lambda=$lambda --set run.seed=$seed --set "run.dir=run"
     mv run "$run"
-    "$LIKENESS" evaluate "$run" >/dev/null 2>&1 || fail "evaluate $run"
+    works 1 evaluate "$run"
   done
 done
 damaged="sweep/lambda-2 <&' \"/seed-2"
@@ -35,13 +35,13 @@ touch sweep/now/metrics.jsonl
 mkdir sweep/waits # planned
 sed 's/seed: 2/seed: 3/' sweep/now/config.yaml >sweep/waits/config.yaml
 
-"$LIKENESS" sweep status sweep >status.txt 2>status.log || { cat status.log; fail "sweep status"; }
-cat status.txt
-grep -q '^6 points: 3 done, 1 running, 1 unfinished, 1 not begun$' status.txt || fail "the counts of the states"
+works 1 sweep status sweep
+cat out.log
+says '^6 points: 3 done, 1 running, 1 unfinished, 1 not begun$'
 "$LIKENESS" report sweep decoder >report.log 2>&1 || { cat report.log; fail "report"; }
 grep -qx 'sweep/report.html' report.log || fail "the page is not named"
 [ "$(grep -c 'left out 1 damaged line' report.log)" = 2 ] || fail "the damaged lines are not named"
-"$LIKENESS" report "sweep/lambda-0.5 <&' \"/seed-1" -o one.html >/dev/null 2>one.log || fail "report of one run"
+works 1 report "sweep/lambda-0.5 <&' \"/seed-1" -o one.html
 
 cat >check.py <<'END'
 import glob, json, re, sys
@@ -118,10 +118,11 @@ print("the pages stand on their own, parse, and hold the numbers")
 END
 python3 check.py || fail "the pages"
 
-"$LIKENESS" report nowhere 2>err.log; [ $? = 65 ] || fail "a missing folder"
-"$LIKENESS" report train -o x.html 2>err.log; [ $? = 65 ] && [ ! -e x.html ] || fail "a folder without runs"
-"$LIKENESS" report 2>err.log; [ $? = 64 ] || fail "no folder"
-"$LIKENESS" sweep state sweep 2>err.log; [ $? = 64 ] || fail "an unknown subcommand"
+refused 65 nowhere report nowhere
+refused 65 train report train -o x.html
+[ ! -e x.html ] || fail "a page of a folder without runs"
+refused 64 report report
+refused 64 state sweep state sweep
 
 # Many runs: what is too much for one file lies beside it, named relative to the page; a picture that is none is one warning.
 first="sweep/lambda-0.5 <&' \"/seed-1"
