@@ -43,7 +43,7 @@ refuses() { # CODE TEXT ARGUMENTS...: a training, on one and on three ranks; RUN
     rm -rf refused
     fails "$code" "$text" likeness_on $ranks "${@//RUN/refused}"
     [ ! -e refused/DONE ] && [ ! -e refused/model.safetensors ] || fail "a model in spite of the error on $ranks ranks: $*"
-    none_left
+    none_left "$LIKENESS"
   done
 }
 

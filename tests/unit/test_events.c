@@ -1,6 +1,7 @@
 /* TensorBoard's files: framing, CRC and messages against bytes that TensorBoard 2.21 itself wrote, cutting for resume, damage.
  *
- * a_resumed_run_has_every_step_once leaves the folder `tensorboard`, which tests/run/events.sh loads with the real TensorBoard; by hand:
+ * a_resumed_run_has_every_step_once leaves the folder `tensorboard`, which tests/run/events.sh loads with the real TensorBoard;
+ * by hand:
  *     python3 -m venv /tmp/tb && /tmp/tb/bin/pip install tensorboard
  *     /tmp/tb/bin/tensorboard --logdir tensorboard      # a curve train/F of 3 points, a picture of a red and a blue pixel
  */
