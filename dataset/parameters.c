@@ -327,8 +327,7 @@ static lk_status save_mhm(const lk_schema *schema, const char *path, const float
     return lk_atomic_commit(&file);
 }
 
-/* NULL if memory is out. */
-static json_t *make_json(const lk_schema *schema, const float *continuous, const uint8_t *discrete)
+json_t *lk_parameters_to_json(const lk_schema *schema, const float *continuous, const uint8_t *discrete)
 {
     json_t *values = json_object(), *choices = json_object();
     int failed = 0;
@@ -349,7 +348,7 @@ static json_t *make_json(const lk_schema *schema, const float *continuous, const
 
 static lk_status save_json(const lk_schema *schema, const char *path, const float *continuous, const uint8_t *discrete)
 {
-    json_t *root = make_json(schema, continuous, discrete);
+    json_t *root = lk_parameters_to_json(schema, continuous, discrete);
     char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(root);
     if (!text)

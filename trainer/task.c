@@ -2,7 +2,6 @@
 
 #include "trainer/model/weights_file.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 lk_status lk_task_create(const lk_config *config, const lk_schema *schema, const double *mean, lk_task **out)
@@ -20,27 +19,6 @@ lk_status lk_task_create(const lk_config *config, const lk_schema *schema, const
         return lk_fail_in(status, "model.init");
     }
     return LK_OK;
-}
-
-float *lk_decoder_input(const lk_schema *schema, int n, const float *continuous, const uint8_t *discrete)
-{
-    int nc = schema->continuous_count;
-    int width = nc + schema->choice_count;
-    float *input = calloc((size_t)n * (size_t)width, sizeof *input);
-    if (!input) {
-        lk_tensor_fail(LK_INTERNAL, "out of memory for the decoder's input");
-        return NULL;
-    }
-    for (int i = 0; i < n; i++) {
-        float *row = input + (size_t)i * (size_t)width;
-        memcpy(row, continuous + (size_t)i * (size_t)nc, (size_t)nc * sizeof *row);
-        float *group = row + nc;
-        for (int g = 0; g < schema->group_count; g++) {
-            group[discrete[(size_t)i * (size_t)schema->group_count + (size_t)g]] = 1;
-            group += schema->groups[g].count;
-        }
-    }
-    return input;
 }
 
 lk_status lk_draw_columns(int n, int rows, int size, const uint8_t *const *pixels, lk_image *out)

@@ -47,10 +47,6 @@ lk_status lk_task_create(const lk_config *config, const lk_schema *schema, const
 lk_status lk_encoder_task_create(const lk_config *config, const lk_schema *schema, const double *mean, lk_task **out);
 lk_status lk_decoder_task_create(const lk_config *config, const lk_schema *schema, lk_task **out);
 
-/* The decoder's input [n, continuous + one-hot] on the host from n labels; the caller frees. NULL: out of memory, which
- * lk_tensor_check will report. */
-float *lk_decoder_input(const lk_schema *schema, int n, const float *continuous, const uint8_t *discrete);
-
 /* Puts columns of pictures (each [n,S,S,3], from top to bottom of a column) side by side: n columns, `rows` rows. */
 lk_status lk_draw_columns(int n, int rows, int size, const uint8_t *const *pixels, lk_image *out);
 

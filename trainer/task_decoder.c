@@ -1,7 +1,9 @@
 /* The decoder's stage: parameters drawn uniformly at random, the client's canonical pictures, L1 (task.h). */
 #include "trainer/model/decoder.h"
+#include "trainer/model/inference.h"
 #include "trainer/model/loss.h"
 #include "trainer/task.h"
+
 #include "trainer/model/weights_file.h"
 
 #include <stdlib.h>

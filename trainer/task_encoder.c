@@ -1,5 +1,6 @@
 #include "trainer/task_encoder.h"
 
+#include "trainer/model/inference.h"
 #include "trainer/model/loss.h"
 #include "trainer/model/weights_file.h"
 
@@ -44,45 +45,6 @@ lk_status lk_configured_encoder(const lk_config *config, const lk_schema *schema
                               .continuous_count = schema->continuous_count,
                               .choice_count = schema->choice_count};
     return lk_encoder_create(&shape, LK_DTYPE_F32, compute_dtype(config), out);
-}
-
-lk_tensor *lk_decode(lk_decoder *decoder, const lk_schema *schema, int n, const float *continuous, const uint8_t *discrete)
-{
-    float *input = lk_decoder_input(schema, n, continuous, discrete);
-    if (!input)
-        return NULL;
-    lk_tensor *p = lk_tensor_from_floats(input, LK_DTYPE_F32, 2, (int64_t[]){n, decoder->shape.inputs});
-    lk_tensor *y = lk_decoder_forward(decoder, p, false);
-    lk_tensor_free(&p);
-    free(input);
-    return y;
-}
-
-void lk_most_probable(const lk_schema *schema, int n, const double *logits, uint8_t *discrete)
-{
-    for (int i = 0; i < n; i++)
-        for (int g = 0; g < schema->group_count; g++) {
-            int best = 0;
-            for (int k = 1; k < schema->groups[g].count; k++)
-                if (logits[k] > logits[best])
-                    best = k;
-            *discrete++ = (uint8_t)best;
-            logits += schema->groups[g].count;
-        }
-}
-
-lk_status lk_encode(lk_encoder *encoder, const uint8_t *images, int n, float *continuous, double *logits)
-{
-    lk_tensor *x = lk_normalized_pictures(images, n, encoder->shape.size, encoder->weights.compute_dtype);
-    lk_tensor *pc = NULL;
-    lk_tensor *pd = NULL;
-    lk_encoder_forward(encoder, x, false, &pc, &pd);
-    lk_tensor_to_floats(pc, continuous);
-    lk_tensor_to_doubles(pd, logits);
-    lk_tensor_free(&x);
-    lk_tensor_free(&pc);
-    lk_tensor_free(&pd);
-    return lk_tensor_check();
 }
 
 /* ---- F = F1 + lambda F2 ---- */
@@ -220,7 +182,7 @@ static lk_status draw(lk_task *task, const lk_batch *batch, lk_image *out)
     if (status == LK_OK)
         status = lk_encode(&t->encoder, batch->images, n, o.continuous, o.logits);
     if (status == LK_OK) {
-        lk_most_probable(t->schema, n, o.logits, discrete);
+        lk_most_probable(t->schema, n, o.logits, discrete, NULL);
         lk_tensor *ours = lk_decode(&t->decoder, t->schema, n, o.continuous, discrete);
         lk_tensor *label = lk_decode(&t->decoder, t->schema, n, batch->continuous, batch->discrete);
         lk_pictures_to_pixels(ours, pixels);

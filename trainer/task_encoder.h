@@ -12,13 +12,4 @@ lk_status lk_load_frozen_decoder(const lk_config *config, const lk_schema *schem
 /* The encoder of the configuration, its weights zero. */
 lk_status lk_configured_encoder(const lk_config *config, const lk_schema *schema, lk_encoder *out);
 
-/* Parameters of a batch's pictures as the encoder sees them, on the host: continuous [n,nc] in [0,1], logits [n,choices]. */
-lk_status lk_encode(lk_encoder *encoder, const uint8_t *images, int n, float *continuous, double *logits);
-
-/* The most probable choice of each group. */
-void lk_most_probable(const lk_schema *schema, int n, const double *logits, uint8_t *discrete);
-
-/* D(continuous, discrete) as pictures [n,3,S,S]. */
-lk_tensor *lk_decode(lk_decoder *decoder, const lk_schema *schema, int n, const float *continuous, const uint8_t *discrete);
-
 #endif

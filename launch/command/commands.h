@@ -11,6 +11,7 @@
     X(align)                                                                                                                     \
     X(inspect)                                                                                                                   \
     X(train)                                                                                                                     \
+    X(predict)                                                                                                                   \
     X(export)                                                                                                                    \
     X(evaluate)                                                                                                                  \
     X(report)                                                                                                                    \

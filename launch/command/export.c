@@ -2,9 +2,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "launch/command/commands.h"
-#include "trainer/record/checkpoint.h"
-#include "trainer/record/run.h"
 #include "trainer/model/weights_file.h"
+#include "trainer/record/find_model.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,44 +16,6 @@ typedef struct export_values {
 
 static const lk_option option_table[] = {
     {LK_OPTION_PATH, "output", "FILE", "where to", LK_TARGET(export_values, output), .letter = 'o', .required = true}, {0}};
-
-/* What is exported and where it comes from. */
-typedef struct source {
-    char path[LK_PATH_SIZE]; /* of the safetensors file */
-    char *schema;            /* NULL: as the file's own note says */
-    int64_t step;            /* -1: unknown */
-} source;
-
-static lk_status take_checkpoint(const char *path, lk_checkpoint_info *info, source *out)
-{
-    out->schema = info->schema;
-    out->step = info->state.step;
-    info->schema = NULL;
-    lk_checkpoint_info_free(info);
-    return lk_path_join(out->path, path, "model.safetensors");
-}
-
-static lk_status find_source(const char *path, source *out)
-{
-    char found[LK_PATH_SIZE];
-    lk_checkpoint_info info = {0};
-    *out = (source){.step = -1};
-    lk_path_kind kind;
-    bool done;
-    LK_TRY(lk_path_join(found, path, "state.json"));
-    LK_TRY(lk_path_look(found, &kind));
-    if (kind != LK_ABSENT) {
-        LK_TRY(lk_checkpoint_verify(path, &info));
-        return take_checkpoint(path, &info, out);
-    }
-    LK_TRY(lk_run_is_done(path, &done));
-    if (done)
-        return lk_path_join(out->path, path, "model.safetensors");
-    LK_TRY(lk_checkpoint_find(path, found, &info));
-    if (!found[0])
-        return lk_fail(LK_BAD_DATA, "%s: is neither a checkpoint nor a run that has one", path);
-    return take_checkpoint(found, &info, out);
-}
 
 /* Reads all tensors; *tensors and what they point to is the caller's. */
 static lk_status read_tensors(const lk_safetensors *file, lk_safetensor **tensors, char **data)
@@ -76,7 +37,7 @@ static lk_status read_tensors(const lk_safetensors *file, lk_safetensor **tensor
     return LK_OK;
 }
 
-static lk_status write_export(const source *from, const char *output)
+static lk_status write_export(const lk_found_model *from, const char *output)
 {
     lk_safetensors *file = NULL;
     lk_safetensor *tensors = NULL;
@@ -108,11 +69,11 @@ static lk_status run(void *values, char **arguments, int count)
 {
     (void)count;
     const export_values *v = values;
-    source from;
-    lk_status status = find_source(arguments[0], &from);
+    lk_found_model from;
+    lk_status status = lk_find_model(arguments[0], &from);
     if (status == LK_OK)
         status = write_export(&from, v->output);
-    free(from.schema);
+    lk_found_model_free(&from);
     return status;
 }
 

@@ -3,10 +3,11 @@
 #include "base/file.h"
 #include "base/thread.h"
 #include "dataset/labels.h"
+#include "trainer/model/inference.h"
 #include "trainer/model/loss.h"
+#include "trainer/model/weights_file.h"
 #include "trainer/order.h"
 #include "trainer/task_encoder.h"
-#include "trainer/model/weights_file.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -219,7 +220,7 @@ static void free_sums(encoder_sums *s)
 static void score_labels(const lk_evaluator *e, const lk_batch *batch, encoder_sums *s)
 {
     const lk_schema *schema = lk_dataset_schema(e->set);
-    lk_most_probable(schema, batch->count, s->logits, s->discrete);
+    lk_most_probable(schema, batch->count, s->logits, s->discrete, NULL);
     for (int i = 0; i < batch->count; i++) {
         for (int g = 0; g < schema->group_count; g++)
             s->hits[g] += s->discrete[i * schema->group_count + g] == batch->discrete[i * schema->group_count + g];
@@ -387,7 +388,7 @@ static lk_status predict_batch(lk_evaluator *e, const lk_batch *batch, void *con
         if (!logits)
             return lk_fail(LK_INTERNAL, "out of memory");
         lk_status status = lk_encode(&e->encoder, batch->images, n, continuous, logits);
-        lk_most_probable(schema, n, logits, discrete);
+        lk_most_probable(schema, n, logits, discrete, NULL);
         free(logits);
         LK_TRY(status);
     }

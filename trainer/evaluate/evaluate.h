@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "configs/config.h"
+#include "dataset/image.h"
 #include "dataset/schema.h"
 #include "dataset/shard.h"
 
@@ -59,5 +60,7 @@ void lk_faces_free(lk_faces *faces);
  * LK_TRIPTYCH_GAP white pixels; likeness evaluate writes LK_TRIPTYCH_COLUMNS. */
 enum { LK_TRIPTYCH_GAP = 8, LK_TRIPTYCH_COLUMNS = 4 };
 lk_status lk_draw_triptych(const lk_schema *schema, const lk_faces *faces, int columns, const char *path);
+/* The page alone: picture i of part k is the i-th of pictures[k] [count,S,S,3]; `parts` of them lie side by side. */
+lk_status lk_lay_triptychs(int size, int count, int parts, const uint8_t *const *pictures, int columns, lk_image *out);
 
 #endif

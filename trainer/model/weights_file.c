@@ -72,6 +72,18 @@ static void format_shape(char *out, size_t size, int dims, const int64_t *shape)
         used += (size_t)snprintf(out + used, size - used, "%s%lld", i ? "x" : "", (long long)shape[i]);
 }
 
+/* bfloat16 is the upper half of a float32. The numbers lie in the second half of the buffer and are spread from its front. */
+static void widen(float *values, size_t count)
+{
+    const char *halves = (const char *)values + count * sizeof(uint16_t);
+    for (size_t i = 0; i < count; i++) {
+        uint16_t half;
+        memcpy(&half, halves + i * sizeof half, sizeof half);
+        uint32_t bits = (uint32_t)half << 16;
+        memcpy(&values[i], &bits, sizeof bits);
+    }
+}
+
 static lk_status load_one(lk_weight *w, const lk_safetensors *file, const char *name)
 {
     const char *path = lk_safetensors_path(file);
@@ -95,13 +107,16 @@ static lk_status load_one(lk_weight *w, const lk_safetensors *file, const char *
         return lk_fail(LK_BAD_DATA, "%s: the tensor %s is %s, the model needs %s; check model.size, the widths and the schema",
                        path, name, theirs, ours);
     }
-    if (tensor->dtype != LK_DTYPE_F32)
-        return lk_fail(LK_BAD_DATA, "%s: the tensor %s is %s, but weights are kept as F32", path, name,
-                       lk_dtype_name(tensor->dtype));
+    bool narrow = tensor->dtype == LK_DTYPE_BF16;
+    if (tensor->dtype != LK_DTYPE_F32 && !narrow)
+        return lk_fail(LK_BAD_DATA, "%s: the tensor %s is %s; weights are F32 or BF16", path, name, lk_dtype_name(tensor->dtype));
     float *values = malloc(w->count * sizeof *values);
     if (!values)
         return lk_fail(LK_INTERNAL, "%s: out of memory for the tensor %s", path, name);
-    lk_status status = lk_safetensors_read(file, tensor, values);
+    char *read = (char *)values + (narrow ? w->count * sizeof(uint16_t) : 0);
+    lk_status status = lk_safetensors_read(file, tensor, read);
+    if (status == LK_OK && narrow)
+        widen(values, w->count);
     for (size_t i = 0; status == LK_OK && i < w->count; i++)
         if (!isfinite(values[i]))
             status = lk_fail(LK_BAD_DATA, "%s: the tensor %s holds %g at position %zu; these weights cannot be used", path, name,

@@ -1,0 +1,232 @@
+#include "launch/command/photos.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "dataset/align/exif.h"
+#include "dataset/pack/pairing.h"
+#include "dataset/pack/pipeline.h"
+#include "dataset/pack/source.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_PHOTO_BYTES = 256 << 20, MAX_PHOTO_PIXELS = 200000000 };
+/* Photos at once, and what they may take together; a single one may take more. */
+enum { DEPTH = 32, MEMORY_INSIDE = 1 << 30 };
+
+/* One call of lk_photos_run. */
+typedef struct walk {
+    lk_photos *photos;
+    int threads;
+    lk_face_model *model;
+    lk_aligner **aligners;
+    lk_pipeline *pipeline;
+    lk_pairing *stems; /* those that are taken */
+    int64_t inside, inside_bytes;
+    int64_t others; /* files in folders and archives that are no photos */
+} walk;
+
+static void free_photo(const walk *w, lk_photo *p)
+{
+    if (p->made)
+        w->photos->forget(p->made);
+    free(p->origin);
+    free(p->data);
+    free(p->unread);
+    free(p);
+}
+
+lk_status lk_photo_decode(const lk_photo *p, lk_image *out)
+{
+    LK_TRY(lk_image_decode(p->data, p->size, MAX_PHOTO_PIXELS, p->origin, out));
+    lk_status status = lk_exif_apply(lk_exif_orientation(p->data, p->size), out);
+    if (status != LK_OK)
+        lk_image_free(out);
+    return status;
+}
+
+/* ---- through the pipeline ---- */
+
+static void work(void *context, void *job, int worker)
+{
+    const walk *w = context;
+    lk_photo *p = job;
+    if (p->data)
+        w->photos->work(w->photos->context, p, w->aligners ? w->aligners[worker] : NULL);
+}
+
+static lk_status take_oldest(walk *w)
+{
+    lk_photo *p = lk_pipeline_take(w->pipeline);
+    w->inside--;
+    w->inside_bytes -= p->cost;
+    lk_status status = w->photos->take(w->photos->context, p);
+    if (p->error.status != LK_OK)
+        status = lk_error_put(&p->error);
+    free_photo(w, p);
+    return status;
+}
+
+/* Takes `data` over; where it is NULL `why` is kept instead. `key` is what the outputs are called, slashes become "_": no name out
+ * of an archive is a path. */
+static lk_status add_photo(walk *w, const char *key, const char *origin, uint8_t *data, size_t size, const char *why)
+{
+    lk_photo *p = calloc(1, sizeof *p);
+    char shown[LK_PHOTO_NAME];
+    lk_name_show(origin, shown, sizeof shown);
+    char *kept = strdup(shown), *unread = data ? NULL : strdup(why);
+    if (!p || !kept || (!data && !unread)) {
+        free(data);
+        free(kept);
+        free(unread);
+        free(p);
+        return lk_fail(LK_INTERNAL, "out of memory for %s", shown);
+    }
+    snprintf(p->stem, sizeof p->stem, "%s", key);
+    for (char *c = p->stem; *c; c++)
+        if (*c == '/')
+            *c = '_';
+    p->origin = kept;
+    p->unread = unread;
+    p->data = data;
+    p->size = size;
+    p->cost = (int64_t)size + LK_ALIGNING_COST * lk_image_pixels(data, size);
+    w->photos->count++;
+    lk_pairing_state state = LK_WANTED;
+    lk_status status = key[0] ? lk_pairing_see(w->stems, p->stem, true, &state) : LK_OK;
+    if (state == LK_DUPLICATE)
+        status = lk_fail(LK_USAGE, "%s: %s would become %s%s, as another photo has already; %s them into two folders",
+                         w->photos->command, shown, p->stem, w->photos->output, w->photos->command);
+    while (status == LK_OK && w->inside > 0 && (lk_pipeline_full(w->pipeline) || w->inside_bytes + p->cost > MEMORY_INSIDE))
+        status = take_oldest(w);
+    if (status != LK_OK) {
+        free_photo(w, p);
+        return status;
+    }
+    w->inside++;
+    w->inside_bytes += p->cost;
+    lk_pipeline_give(w->pipeline, p);
+    return LK_OK;
+}
+
+/* ---- where photos come from ---- */
+
+static lk_status add_file(walk *w, const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *dot = strrchr(name, '.');
+    char stem[LK_STEM_SIZE], *data = NULL;
+    size_t length = dot && dot > name ? (size_t)(dot - name) : strlen(name), size = 0;
+    if (length == 0 || length >= LK_STEM_SIZE)
+        return lk_fail(LK_USAGE, "%s: '%.80s' is no photo, or its name is longer than %d bytes", w->photos->command, path,
+                       LK_STEM_SIZE - 1);
+    snprintf(stem, sizeof stem, "%.*s", (int)length, name);
+    lk_status status = lk_read_file(path, MAX_PHOTO_BYTES, &data, &size);
+    if (status != LK_OK && status != LK_BAD_DATA)
+        return status;
+    char why[LK_ERROR_SIZE] = "";
+    if (status != LK_OK)
+        snprintf(why, sizeof why, "%s", lk_error_text());
+    return add_photo(w, stem, path, (uint8_t *)data, size, why);
+}
+
+static lk_status add_entry(walk *w, lk_source *source, const lk_entry *entry)
+{
+    lk_name_kind kind;
+    char key[LK_KEY_SIZE], why[LK_ERROR_SIZE];
+    const char *refused = lk_name_read(entry->name, &kind, key);
+    uint8_t *data = NULL;
+    size_t size = 0;
+    if (!refused && kind != LK_NAME_PICTURE) {
+        w->others++;
+        return LK_OK;
+    }
+    if (!refused)
+        refused = strlen(key) < LK_STEM_SIZE ? entry->refused : "name too long";
+    if (refused)
+        return add_photo(w, "", entry->name, NULL, 0, refused);
+    LK_TRY(lk_source_read(source, MAX_PHOTO_BYTES, &data, &size, &refused));
+    if (refused)
+        snprintf(why, sizeof why, "%s: %s", refused, lk_error_text());
+    return add_photo(w, key, entry->name, data, size, why);
+}
+
+static lk_status add_source(walk *w, const char *path)
+{
+    static const lk_limits limits = {
+        .entry_bytes = MAX_PHOTO_BYTES, .total_bytes = (int64_t)1 << 40, .entries = (int64_t)1 << 24, .depth = 32};
+    lk_source *source;
+    lk_entry entry;
+    LK_TRY(lk_source_open(path, &limits, &source));
+    lk_status status = LK_OK;
+    while (status == LK_OK && (status = lk_source_next(source, &entry)) == LK_OK && entry.name)
+        status = add_entry(w, source, &entry);
+    lk_source_close(source);
+    return status;
+}
+
+/* Folders, archives by their names, and standard input; all else is a photo, however it is called. */
+static lk_status is_source(const char *path, bool *is)
+{
+    lk_name_kind kind;
+    lk_path_kind on_disk;
+    char key[LK_KEY_SIZE];
+    const char *slash = strrchr(path, '/');
+    lk_name_read(slash ? slash + 1 : path, &kind, key);
+    LK_TRY(lk_path_look(path, &on_disk));
+    *is = on_disk == LK_FOLDER || strcmp(path, "-") == 0 || kind == LK_NAME_ARCHIVE;
+    return LK_OK;
+}
+
+static lk_status walk_all(walk *w, char **paths, int count)
+{
+    const lk_photos *photos = w->photos;
+    if (photos->align) {
+        LK_TRY(lk_face_model_open(photos->landmarks, &w->model));
+        w->aligners = calloc((size_t)w->threads, sizeof *w->aligners);
+        if (!w->aligners)
+            return lk_fail(LK_INTERNAL, "out of memory for %d threads", w->threads);
+        for (int i = 0; i < w->threads; i++)
+            LK_TRY(lk_aligner_create(w->model, photos->align, &w->aligners[i]));
+    }
+    LK_TRY(lk_pairing_create(MEMORY_INSIDE, &w->stems));
+    LK_TRY(lk_pipeline_start(w->threads, DEPTH, work, w, &w->pipeline));
+    lk_status status = LK_OK;
+    for (int i = 0; i < count && status == LK_OK; i++) {
+        bool source = false;
+        status = is_source(paths[i], &source);
+        if (status == LK_OK)
+            status = source ? add_source(w, paths[i]) : add_file(w, paths[i]);
+    }
+    while (w->inside > 0 && status == LK_OK)
+        status = take_oldest(w);
+    if (status == LK_OK && w->others > 0)
+        lk_info("%s: passed over %lld files that are no photos", photos->command, (long long)w->others);
+    return status;
+}
+
+lk_status lk_photos_run(lk_photos *photos, char **paths, int count)
+{
+    walk w = {.photos = photos, .threads = photos->threads ? photos->threads : lk_core_count()};
+    bool files = true;
+    for (int i = 0; i < count; i++) {
+        bool source;
+        LK_TRY(is_source(paths[i], &source));
+        files = files && !source;
+    }
+    if (files && w.threads > count)
+        w.threads = count;
+    lk_status status = walk_all(&w, paths, count);
+    if (w.pipeline)
+        for (lk_photo *p; (p = lk_pipeline_take(w.pipeline)) != NULL;)
+            free_photo(&w, p);
+    lk_pipeline_stop(w.pipeline);
+    for (int i = 0; w.aligners && i < w.threads; i++)
+        lk_aligner_free(w.aligners[i]);
+    free(w.aligners);
+    lk_pairing_free(w.stems);
+    lk_face_model_close(w.model);
+    return status;
+}

@@ -1,0 +1,50 @@
+/* The photos of a command line, for align and predict: files, folders and archives one after the other, each photo worked on by
+ * several threads and taken out again in the order in which it came.
+ *
+ *     lk_photos photos = {.command = "align", .output = ".png", .align = &options, .threads = 2, .work = work, .take = take,
+ *                         .forget = forget, .context = context};
+ *     lk_status status = lk_photos_run(&photos, paths, count);
+ */
+#ifndef LK_LAUNCH_COMMAND_PHOTOS_H
+#define LK_LAUNCH_COMMAND_PHOTOS_H
+
+#include "base/error.h"
+#include "dataset/align/align.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { LK_STEM_SIZE = 200, LK_PHOTO_NAME = 512 };
+
+typedef struct lk_photo {
+    char stem[LK_STEM_SIZE]; /* name of the outputs without ending; "": the entry's own name is no name for a file */
+    char *origin;            /* path, or name in the archive, as it may be shown (lk_name_show): under LK_PHOTO_NAME bytes */
+    uint8_t *data;           /* NULL where it cannot be read */
+    size_t size;
+    char *unread; /* why not */
+    int64_t cost;
+    void *made; /* by `work`, for `take` */
+    lk_error error;
+} lk_photo;
+
+typedef struct lk_photos {
+    const char *command, *output;  /* "align", ".png": for messages */
+    const lk_align_options *align; /* NULL: no face is looked for */
+    const char *landmarks;
+    int threads; /* 0: the cores; lowered where there are fewer photos */
+    /* On a thread, of each photo that has data. What goes wrong is kept in the photo; `error` ends all. */
+    void (*work)(void *context, lk_photo *photo, lk_aligner *aligner);
+    /* On the calling thread, of every photo, in order. */
+    lk_status (*take)(void *context, lk_photo *photo);
+    void (*forget)(void *made); /* frees what `work` made; not called for NULL */
+    void *context;
+
+    int64_t count; /* photos that came */
+} lk_photos;
+
+lk_status lk_photos_run(lk_photos *photos, char **paths, int count);
+
+/* The picture, the right way up. LK_BAD_DATA if it is none. */
+lk_status lk_photo_decode(const lk_photo *photo, lk_image *out);
+
+#endif

@@ -1,0 +1,25 @@
+/* Using a trained encoder and decoder: pictures in, parameters out, and back. All in evaluation mode; nothing is kept for a
+ * backward. One thread at a time per model. */
+#ifndef LK_TRAINER_MODEL_INFERENCE_H
+#define LK_TRAINER_MODEL_INFERENCE_H
+
+#include "base/error.h"
+#include "dataset/schema.h"
+#include "trainer/model/decoder.h"
+#include "trainer/model/encoder.h"
+
+/* Parameters of pictures [n,S,S,3] as the encoder sees them, on the host: continuous [n,nc] in [0,1], logits [n,choices]. */
+lk_status lk_encode(lk_encoder *encoder, const uint8_t *images, int n, float *continuous, double *logits);
+
+/* The most probable choice of each group, [n,groups]. `certainty` [n,groups] (NULL: not asked for) is its probability, by the
+ * softmax of the group's logits. */
+void lk_most_probable(const lk_schema *schema, int n, const double *logits, uint8_t *discrete, float *certainty);
+
+/* The decoder's input [n, continuous + one-hot] on the host from n faces; the caller frees. NULL: out of memory, which
+ * lk_tensor_check will report. */
+float *lk_decoder_input(const lk_schema *schema, int n, const float *continuous, const uint8_t *discrete);
+
+/* D(continuous, discrete) as pictures [n,3,S,S]. */
+lk_tensor *lk_decode(lk_decoder *decoder, const lk_schema *schema, int n, const float *continuous, const uint8_t *discrete);
+
+#endif
