@@ -154,17 +154,22 @@ static lk_status run(void *values, char **arguments, int count)
     lk_photos photos = {.command = "align",
                         .output = ".png",
                         .align = &v->align,
-                        .landmarks = v->landmarks,
                         .threads = v->threads,
                         .work = work,
                         .take = take,
                         .forget = forget,
                         .context = &run};
-    LK_TRY(lk_make_folder(v->folder));
-    LK_TRY(lk_photos_run(&photos, arguments, count));
-    if (run.crops == 0)
-        return lk_fail(LK_BAD_DATA, "no face of %lld photos could be taken", (long long)photos.count);
-    return LK_OK;
+    lk_face_model *model = NULL;
+    lk_status status = lk_make_folder(v->folder);
+    if (status == LK_OK)
+        status = lk_face_model_open(v->landmarks, &model);
+    photos.model = model;
+    if (status == LK_OK)
+        status = lk_photos_run(&photos, arguments, count);
+    if (status == LK_OK && run.crops == 0)
+        status = lk_fail(LK_BAD_DATA, "no face of %lld photos could be taken", (long long)photos.count);
+    lk_face_model_close(model);
+    return status;
 }
 
 const lk_command lk_command_align = {

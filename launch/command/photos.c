@@ -21,7 +21,6 @@ enum { DEPTH = 32, MEMORY_INSIDE = 1 << 30 };
 typedef struct walk {
     lk_photos *photos;
     int threads;
-    lk_face_model *model;
     lk_aligner **aligners;
     lk_pipeline *pipeline;
     lk_pairing *stems; /* those that are taken */
@@ -70,8 +69,8 @@ static lk_status take_oldest(walk *w)
     return status;
 }
 
-/* Takes `data` over; where it is NULL `why` is kept instead. `key` is what the outputs are called, slashes become "_": no name out
- * of an archive is a path. */
+/* Takes `data` over; where it is NULL `why` is kept instead. `key` is what the outputs are called, slashes become "_": no name
+ * out of an archive is a path. */
 static lk_status add_photo(walk *w, const char *key, const char *origin, uint8_t *data, size_t size, const char *why)
 {
     lk_photo *p = calloc(1, sizeof *p);
@@ -184,12 +183,11 @@ static lk_status walk_all(walk *w, char **paths, int count)
 {
     const lk_photos *photos = w->photos;
     if (photos->align) {
-        LK_TRY(lk_face_model_open(photos->landmarks, &w->model));
         w->aligners = calloc((size_t)w->threads, sizeof *w->aligners);
         if (!w->aligners)
             return lk_fail(LK_INTERNAL, "out of memory for %d threads", w->threads);
         for (int i = 0; i < w->threads; i++)
-            LK_TRY(lk_aligner_create(w->model, photos->align, &w->aligners[i]));
+            LK_TRY(lk_aligner_create(photos->model, photos->align, &w->aligners[i]));
     }
     LK_TRY(lk_pairing_create(MEMORY_INSIDE, &w->stems));
     LK_TRY(lk_pipeline_start(w->threads, DEPTH, work, w, &w->pipeline));
@@ -227,6 +225,5 @@ lk_status lk_photos_run(lk_photos *photos, char **paths, int count)
         lk_aligner_free(w.aligners[i]);
     free(w.aligners);
     lk_pairing_free(w.stems);
-    lk_face_model_close(w.model);
     return status;
 }

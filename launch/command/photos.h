@@ -1,8 +1,8 @@
 /* The photos of a command line, for align and predict: files, folders and archives one after the other, each photo worked on by
  * several threads and taken out again in the order in which it came.
  *
- *     lk_photos photos = {.command = "align", .output = ".png", .align = &options, .threads = 2, .work = work, .take = take,
- *                         .forget = forget, .context = context};
+ *     lk_photos photos = {.command = "align", .output = ".png", .align = &options, .model = model, .work = work,
+ *                         .take = take, .forget = forget, .context = context};
  *     lk_status status = lk_photos_run(&photos, paths, count);
  */
 #ifndef LK_LAUNCH_COMMAND_PHOTOS_H
@@ -29,8 +29,8 @@ typedef struct lk_photo {
 
 typedef struct lk_photos {
     const char *command, *output;  /* "align", ".png": for messages */
-    const lk_align_options *align; /* NULL: no face is looked for */
-    const char *landmarks;
+    const lk_align_options *align; /* with `model`, for an aligner a thread; NULL: no face is looked for */
+    const lk_face_model *model;
     int threads; /* 0: the cores; lowered where there are fewer photos */
     /* On a thread, of each photo that has data. What goes wrong is kept in the photo; `error` ends all. */
     void (*work)(void *context, lk_photo *photo, lk_aligner *aligner);

@@ -11,6 +11,7 @@
 #include "launch/command/photos.h"
 #include "trainer/evaluate/evaluate.h"
 #include "trainer/evaluate/predictor.h"
+#include "trainer/tensor/tensor.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -71,6 +72,7 @@ typedef struct predict_run {
     const predict_values *values;
     int threads, size;
     lk_predictor *predictor;
+    lk_face_model *model; /* NULL: not looked for */
     const lk_schema *schema;
     lk_client *client; /* the built-in one; NULL: another, or none */
     lk_renderer **renderers;
@@ -351,6 +353,11 @@ static lk_status take(void *context, lk_photo *p)
 
 static lk_status open_client(predict_run *run)
 {
+    run->mhm = true;
+    for (int g = 0; run->mhm && g < run->schema->group_count; g++)
+        run->mhm = !strpbrk(run->schema->groups[g].name, " \t");
+    if (!run->mhm)
+        lk_info("no .mhm files: a group of the schema '%s' has spaces in its name", run->schema->name);
     if (run->values->client)
         return LK_OK;
     if (lk_client_open(NULL, run->schema, &run->client) != LK_OK) {
@@ -363,6 +370,20 @@ static lk_status open_client(predict_run *run)
     for (int i = 0; i < run->threads; i++)
         LK_TRY(lk_renderer_create(run->client, run->size, &run->renderers[i]));
     return LK_OK;
+}
+
+/* Half of what a single photo takes is waiting for these, so they are opened side by side. */
+static lk_status open_part(void *context, int64_t part, int worker)
+{
+    predict_run *run = context;
+    const predict_values *v = run->values;
+    (void)worker;
+    if (part == 1)
+        return v->aligned ? LK_OK : lk_face_model_open(v->landmarks, &run->model);
+    LK_TRY(lk_predictor_open(v->model, v->decoder, run->threads, &run->predictor));
+    run->schema = lk_predictor_schema(run->predictor);
+    run->size = lk_predictor_size(run->predictor);
+    return open_client(run);
 }
 
 static lk_status allocate_batch(predict_run *run)
@@ -404,22 +425,15 @@ static lk_status predict_all(predict_run *run, char **arguments, int count)
     if (v->client)
         LK_TRY(lk_other_client_check(v->client));
     LK_TRY(lk_make_folder(v->folder));
-    LK_TRY(lk_predictor_open(v->model, v->decoder, run->threads, &run->predictor));
-    run->schema = lk_predictor_schema(run->predictor);
-    run->size = lk_predictor_size(run->predictor);
-    run->mhm = true;
-    for (int g = 0; run->mhm && g < run->schema->group_count; g++)
-        run->mhm = !strpbrk(run->schema->groups[g].name, " \t");
-    if (!run->mhm)
-        lk_info("no .mhm files: a group of the schema '%s' has spaces in its name", run->schema->name);
-    LK_TRY(open_client(run));
+    LK_TRY(lk_parallel_for(2, 2, open_part, run));
+    LK_TRY(lk_tensor_start(run->threads)); /* this thread computes, whichever opened the predictor */
     LK_TRY(allocate_batch(run));
     lk_align_options align = v->align;
     align.size = run->size;
     lk_photos photos = {.command = "predict",
                         .output = ".png",
                         .align = v->aligned ? NULL : &align,
-                        .landmarks = v->landmarks,
+                        .model = run->model,
                         .threads = run->threads,
                         .work = work,
                         .take = take,
@@ -452,6 +466,7 @@ static lk_status run(void *values, char **arguments, int count)
     free(run->renderers);
     lk_client_close(run->client);
     lk_predictor_close(run->predictor);
+    lk_face_model_close(run->model);
     void *const all[] = {run->crops,    run->decoded,  run->rendered, run->continuous, run->certainty,
                          run->discrete, run->sheet[0], run->sheet[1], run->sheet[2]};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -466,10 +481,10 @@ const lk_command lk_command_predict = {
     .usage = "PHOTO|FOLDER|ARCHIVE... --model RUN|CHECKPOINT|FILE -o FOLDER [OPTIONS]",
     .about =
         "Finds the face of each photo as likeness align does, lets the encoder say its parameters, and writes NAME.json and\n"
-        "NAME.mhm (the parameters), NAME-decoded.png (what the decoder draws of them), NAME-client.png (what the client does) and\n"
-        "NAME.png (photo | decoded | client). Standard output gets a line of JSON for each face, with how certain each choice is,\n"
-        "and one for each photo that is refused, with the reason. The model's weights are all that is needed. A client's COMMAND\n"
-        "that fails ends it all; a face whose line was printed is complete.",
+        "NAME.mhm (the parameters), NAME-decoded.png (what the decoder draws of them), NAME-client.png (what the client\n"
+        "draws) and NAME.png (photo | decoded | client). Standard output gets a line of JSON for each face, with how certain\n"
+        "each choice is, and one for each photo that is refused, with the reason. The model's weights are all that is needed.\n"
+        "A client's COMMAND that fails ends it all; a face whose line was printed is complete.",
     .options = option_table,
     .size = sizeof(predict_values),
     .defaults = &(predict_values){.align = LK_ALIGN_DEFAULTS, .client_seconds = 30},

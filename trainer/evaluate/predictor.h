@@ -1,10 +1,11 @@
-/* Prediction: an aligned face in, its parameters out. Everything that is needed is in the weights' file: the shape of the model is
- * read from its tensors (docs/load_encoder.py does the same), the schema from its note. No data set, no run folder.
+/* Prediction: an aligned face in, its parameters out. Everything that is needed is in the weights' file: the shape of the model
+ * is read from its tensors (docs/load_encoder.py does the same), the schema from its note. No data set, no run folder.
  *
  *     LK_TRY(lk_predictor_open("encoder.safetensors", NULL, threads, &predictor));
  *     LK_TRY_OR(done, lk_predict(predictor, n, pixels, continuous, discrete, certainty));
  *
- * Computed in float32, whatever precision the training had. One thread at a time. Throughout, n faces are [n,...] row by row, nc
+ * Computed in float32, whatever precision the training had. One thread at a time; another than the one that opened it calls
+ * lk_tensor_start first. Throughout, n faces are [n,...] row by row, nc
  * and groups are the schema's counts, S is lk_predictor_size.
  */
 #ifndef LK_TRAINER_EVALUATE_PREDICTOR_H

@@ -18,8 +18,8 @@ lk_status lk_weights_require_finite(const char *origin, const lk_safetensor *ten
 lk_status lk_weights_save(const char *path, const lk_weights *weights, const lk_safetensors_note *notes, size_t note_count,
                           uint64_t *hash);
 
-/* Loads every weight by its name, from float32 or bfloat16. A missing tensor, another shape (both are named), a NaN or infinity is LK_BAD_DATA. Extra
- * tensors in the file are fine: one file may hold encoder and decoder. */
+/* Loads every weight by its name, from float32 or bfloat16. A missing tensor, another shape (both are named), a NaN or infinity
+ * is LK_BAD_DATA. Extra tensors in the file are fine: one file may hold encoder and decoder. */
 lk_status lk_weights_load(lk_weights *weights, const char *path);
 
 /* The same, and in addition takes torchvision's VGG19: a file with features.N.* and no encoder.* loads the features and leaves
