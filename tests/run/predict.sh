@@ -99,7 +99,8 @@ assert lines[0]["continuous"] != lines[1]["continuous"]
 PYTHON
 
 # ---- without a decoder, without the run's decoder, without a client that knows the schema ----
-(cd alone && "$LIKENESS" predict ../crops/face0.png --aligned --model e.safetensors -o out) >out.log 2>err.log || fail "no decoder"
+(cd alone && "$LIKENESS" predict ../crops/face0.png --aligned --model e.safetensors -o out) >out.log 2>err.log ||
+  fail "no decoder"
 grep -q 'no decoder is known for e.safetensors' err.log || fail "no decoder is not told"
 [ "$(ls alone/out | tr '\n' ' ')" = "face0-client.png face0.json face0.mhm face0.png " ] || fail "files without a decoder"
 python3 -c 'from png import *; assert len(read("alone/out/face0.png")[0]) == 3 * 64' || fail "a triptych without a decoder"
