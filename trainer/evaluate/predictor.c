@@ -80,6 +80,12 @@ static lk_status read_schema(const lk_safetensors *file, const lk_found_model *f
     return lk_schema_parse(text, found->path, out);
 }
 
+/* A shape that no model can have is no configuration's fault here, but the file's. */
+static lk_status fault_of(const char *path, lk_status status)
+{
+    return status == LK_BAD_CONFIG ? lk_fail_in(LK_BAD_DATA, "%s", path) : status;
+}
+
 static lk_status open_encoder(lk_predictor *p, const lk_safetensors *file, const lk_found_model *found)
 {
     lk_encoder_shape shape;
@@ -93,7 +99,7 @@ static lk_status open_encoder(lk_predictor *p, const lk_safetensors *file, const
                        "%s: its heads have %d and %d outputs, its schema '%s' %d continuous parameters and %d choices",
                        found->path, shape.continuous_count, shape.choice_count, p->schema->name, p->schema->continuous_count,
                        p->schema->choice_count);
-    LK_TRY(lk_encoder_create(&shape, LK_DTYPE_F32, LK_DTYPE_F32, &p->encoder));
+    LK_TRY(fault_of(found->path, lk_encoder_create(&shape, LK_DTYPE_F32, LK_DTYPE_F32, &p->encoder)));
     return lk_weights_load(&p->encoder.weights, found->path);
 }
 
@@ -112,7 +118,7 @@ static lk_status load_decoder(lk_predictor *p, const char *path)
         status = lk_fail(LK_BAD_DATA, "%s: was trained for another schema than the encoder", resolved);
         goto done;
     }
-    LK_TRY_OR(done, lk_decoder_create(&shape, LK_DTYPE_F32, LK_DTYPE_F32, &trained));
+    LK_TRY_OR(done, fault_of(resolved, lk_decoder_create(&shape, LK_DTYPE_F32, LK_DTYPE_F32, &trained)));
     LK_TRY_OR(done, lk_weights_load(&trained.weights, resolved));
     LK_TRY_OR(done, lk_decoder_fold(&trained, LK_DTYPE_F32, &p->decoder));
     p->can_draw = true;
