@@ -13,6 +13,7 @@
 #include "trainer/evaluate/predictor.h"
 #include "trainer/tensor/tensor.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -308,7 +309,8 @@ static lk_status finish_batch(predict_run *run)
     }
     for (int i = 0; i < run->line_count; i++)
         LK_TRY_OR(done, print_line(run, &run->lines[i]));
-    fflush(stdout);
+    if (fflush(stdout) != 0)
+        status = lk_fail_io("write", "standard output", errno, 0);
     run->faces += n;
 done:
     free_lines(run);

@@ -146,6 +146,8 @@ client_fails "was not done after 1 s" 'sleep 98765 & sleep 98765; : {params} {pi
 refused 64 "has no {picture}" predict crops/face0.png --aligned --model encoder -o bad --client 'draw {params}'
 
 # ---- what is refused ----
+"$LIKENESS" predict crops/face0.png --aligned --model encoder -o full >/dev/full 2>err.log
+[ $? = 70 ] && grep -q 'error: .*standard output' err.log || fail "lines that cannot be written"
 echo words >crops/words.png
 head -c 300 crops/face0.png >crops/short.png
 python3 -c 'from png import *; write("crops/wide.png", cut(read("run/face0.png"), 0, 0, 96, 32))' || fail "a wide picture"
