@@ -4,6 +4,7 @@
 set -u
 . "$LIKENESS_ROOT/tests/run/lib.bash"
 sanitized && { echo "builds anew, without sanitizers"; exit 77; }
+unset WERROR ARCH MAKEFLAGS CFLAGS CPPFLAGS LDFLAGS # of whoever runs the suite
 tree="$PWD/my source" deps="$PWD/my dependencies"
 mkdir "$tree"
 tar -C "$LIKENESS_ROOT" --exclude=./{.git,build,.deps,runs,data} -cf - . | tar -C "$tree" -xf -
