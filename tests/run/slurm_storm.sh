@@ -30,6 +30,8 @@ nudge() {
     *JobState=PENDING*)
       pending=$((pending + 1))
       [ $((pending % 4)) != 0 ] || on_login scontrol update "jobid=$job" StartTime=now 2>/dev/null
+      # A node was left out of this start while three were up, and another is out by now: two make no pair.
+      [ $pending != 100 ] || [ -z "$out_node" ] || { say "the job waits for $out_node"; repair; }
       ;;
     *) pending=0 ;;
   esac
@@ -46,14 +48,15 @@ wait_until() { # SECONDS WHAT COMMAND...: while the job is nudged
 }
 is_up() { [[ $(on_login sinfo --noheader --nodes="$1" --format=%T 2>/dev/null) =~ ^(idle|mixed|allocated|completing)$ ]]; }
 repair() { # the node that is out, so that two are always well
-  [ -n "$out_node" ] || return 0
-  case $out_how in
-    cut) "$cluster" heal "$here/cluster" "$out_node" ;;
-    power) "$cluster" boot "$here/cluster" "$out_node" ;;
-    unable) on_node "$out_node" umount "$here/cluster/tmp/$out_node" ;;
-  esac
-  wait_until 60 "$out_node comes back" is_up "$out_node"
+  local node=$out_node
+  [ -n "$node" ] || return 0
   out_node=''
+  case $out_how in
+    cut) "$cluster" heal "$here/cluster" "$node" ;;
+    power) "$cluster" boot "$here/cluster" "$node" ;;
+    unable) on_node "$node" umount "$here/cluster/tmp/$node" ;;
+  esac
+  wait_until 60 "$node comes back" is_up "$node"
 }
 lose_power() { # NODE
   "$cluster" kill "$here/cluster" "$1"
