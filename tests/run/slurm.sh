@@ -1,6 +1,6 @@
 #!/bin/bash
 # Trainings on a real SLURM cluster: over two hosts, and through everything that can end a job early.
-# runs alone: a SLURM cluster of its own takes nodes for lost where the machine has no time for them
+# runs early: minutes, of which most are spent waiting for the cluster
 set -u
 . "$LIKENESS_ROOT/tests/slurm/setup.sh"
 say() { echo "$SECONDS s: $*"; }

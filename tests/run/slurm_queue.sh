@@ -1,6 +1,7 @@
 #!/bin/bash
 # On the SLURM cluster: names that sbatch reads in its own way, preemptions before the first step, nodes that cannot start a
 # program, and who may submit a run.
+# runs early: minutes, of which most are spent waiting for the cluster
 set -u
 . "$LIKENESS_ROOT/tests/slurm/setup.sh"
 say() { echo "$SECONDS s: $*"; }

@@ -3,6 +3,7 @@
 # a program, in random order and spacing, each at a random step or before the first one. Whatever gets through is as the calm
 # run, digit for digit, and no rank is left. A run that is done is judged, and the next one begins. The suite has a short one;
 # EVENTS=20 is a long one (15 minutes), SEED=N repeats one.
+# runs early: minutes, of which most are spent waiting for the cluster
 set -u
 . "$LIKENESS_ROOT/tests/slurm/setup.sh"
 events=${EVENTS:-5} seed=${SEED:-$RANDOM}

@@ -1,6 +1,6 @@
 #!/bin/bash
 # A sweep as a job array on the SLURM cluster, through the loss of a node; and without SLURM.
-# runs alone: a SLURM cluster of its own takes nodes for lost where the machine has no time for them
+# runs early: minutes, of which most are spent waiting for the cluster
 set -u
 . "$LIKENESS_ROOT/tests/slurm/setup.sh"
 say() { echo "$SECONDS s: $*"; }
