@@ -272,20 +272,45 @@ static lk_status read_jpeg(jpeg_reader *r, const void *data, size_t size)
     return LK_OK;
 }
 
+static void prepare_jpeg(jpeg_reader *r)
+{
+    r->decoder.err = jpeg_std_error(&r->errors);
+    r->decoder.client_data = r;
+    r->errors.error_exit = on_jpeg_error;
+    r->errors.emit_message = on_jpeg_message;
+    r->progress.progress_monitor = on_jpeg_progress;
+}
+
 static lk_status decode_jpeg(const void *data, size_t size, int64_t max_pixels, const char *origin, lk_image *out)
 {
     jpeg_reader r = {.origin = origin, .max_pixels = max_pixels, .out = out};
-    r.decoder.err = jpeg_std_error(&r.errors);
-    r.decoder.client_data = &r;
-    r.errors.error_exit = on_jpeg_error;
-    r.errors.emit_message = on_jpeg_message;
-    r.progress.progress_monitor = on_jpeg_progress;
+    prepare_jpeg(&r);
     lk_status status = read_jpeg(&r, data, size);
     jpeg_destroy_decompress(&r.decoder);
     free(r.row);
     if (status != LK_OK)
         lk_image_free(out);
     return status;
+}
+
+/* By the library itself, which finds headers behind bytes that no marker announces. */
+static bool read_jpeg_header(jpeg_reader *r, const void *data, size_t size)
+{
+    if (setjmp(r->failed))
+        return false;
+    jpeg_create_decompress(&r->decoder);
+    jpeg_mem_src(&r->decoder, data, size);
+    jpeg_read_header(&r->decoder, TRUE);
+    return true;
+}
+
+static int64_t jpeg_pixels(const void *data, size_t size)
+{
+    jpeg_reader r = {.origin = ""};
+    prepare_jpeg(&r);
+    int64_t pixels = read_jpeg_header(&r, data, size) ? (int64_t)r.decoder.image_width * r.decoder.image_height : 0;
+    jpeg_destroy_decompress(&r.decoder);
+    return pixels;
 }
 
 /* ---- either ---- */
@@ -298,24 +323,6 @@ static bool is_png(const uint8_t *data, size_t size)
 static bool is_jpeg(const uint8_t *data, size_t size)
 {
     return size >= 3 && memcmp(data, "\xff\xd8\xff", 3) == 0;
-}
-
-/* The size stands in the first frame header, SOF0 to SOF15 without the three that are something else. */
-static int64_t jpeg_pixels(const uint8_t *data, size_t size)
-{
-    size_t at = 2;
-    while (at + 9 <= size && data[at] == 0xff) {
-        uint8_t marker = data[at + 1];
-        bool bare = marker == 0x01 || (marker >= 0xd0 && marker <= 0xd7);
-        if (marker == 0xff || bare) {
-            at += bare ? 2 : 1;
-            continue;
-        }
-        if (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc)
-            return (int64_t)(data[at + 5] << 8 | data[at + 6]) * (data[at + 7] << 8 | data[at + 8]);
-        at += 2 + (size_t)(data[at + 2] << 8 | data[at + 3]);
-    }
-    return 0;
 }
 
 int64_t lk_image_pixels(const void *data, size_t size)
