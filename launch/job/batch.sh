@@ -122,13 +122,14 @@ batch_file_text() { # FOLDER LOG-NAME run|sweep: a job that trains that run, or 
   echo run_job
 }
 
-write_batch_file() { # TEXT-FUNCTION ARGUMENTS... FILE: whole or not at all
-  local file=${!#}
-  ("${@:1:$#-1}") >"$file.new" || exit
-  mv "$file.new" "$file"
-}
-
 submit_batch() { # FILE [SBATCH-OPTIONS...]: sets `id`
   id=$(sbatch --parsable "${@:2}" "$1") || die 70 "sbatch refused $1"
   id=${id%%;*}
+}
+
+# By which a second job on the same folder is refused: a job that cannot be remembered must not be there.
+remember_job() { # ID FOLDER
+  (write_file "$2/job/id" "$1") 2>/dev/null && return
+  scancel "${1%%_*}"
+  die 70 "$2: job $1 is cancelled again, since its number could not be kept; submit once more"
 }

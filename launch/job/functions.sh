@@ -44,6 +44,21 @@ outlive_readers() {
 
 # ---- who works on a run ----
 
+first_line() { # FILE: nothing where there is none; fails, and has said why, where it cannot be looked at for some seconds
+  local text pause
+  for pause in 1 2 4 ''; do
+    text=$(LC_ALL=C head -n 1 -- "$1" 2>&1) && { echo "$text"; return; }
+    case $text in *": No such file or directory" | *": Not a directory") return 0 ;; esac
+    [ -z "$pause" ] || sleep "$pause"
+  done
+  say "warning: $text" >&2
+  return 1
+}
+
+write_file() { # FILE TEXT: whole or not at all
+  { printf '%s\n' "$2" >"$1.new" && mv -- "$1.new" "$1"; } 2>/dev/null || die 70 "$1: cannot be written"
+}
+
 plain_folder() { # PATH: "-x" would be an option
   case $1 in -*) echo "./$1" ;; *) echo "$1" ;; esac
 }
@@ -74,8 +89,8 @@ refuse_if_queued() { # FOLDER...: two jobs on one run would be in each other's w
   local folder id answer query=''
   declare -A folder_of=()
   for folder; do
-    id=''
-    { read -r id <"$folder/job/id"; } 2>/dev/null
+    id=$(first_line "$folder/job/id") ||
+      die 70 "$folder/job/id: cannot be read, so a job that works on the run may be overlooked; try again"
     [ -n "$id" ] || continue
     folder_of[$id]=$folder
     [[ ,$query, = *,${id%%_*},* ]] || query+=${query:+,}${id%%_*}
@@ -97,10 +112,10 @@ refuse_if_queued() { # FOLDER...: two jobs on one run would be in each other's w
 
 # The configuration that ranks are started with. One that does not fit what the run was begun with is refused.
 ask_for() { # CONFIG [--set K=V ...], for `run`, whose lock is ours
-  local begun=()
+  local text begun=()
   [ ! -e "$run/metrics.jsonl" ] || [ ! -e "$run/config.yaml" ] || begun=(--resumes "$run/config.yaml")
-  "$program" config "$@" "${begun[@]}" >"$run/job/config.yaml.new" || exit
-  mv "$run/job/config.yaml.new" "$run/job/config.yaml"
+  text=$("$program" config "$@" "${begun[@]}") || exit
+  write_file "$run/job/config.yaml" "$text"
 }
 
 # ---- the record of a run ----
@@ -151,11 +166,17 @@ stuck_reason() { # RUN
     "look into the log, then start it again"
 }
 
-generation() { # RUN: how often a trainer has taken it over
-  local number=0
-  { read -r number <"$1/generation"; } 2>/dev/null
-  number=${number%%[!0-9]*}
+generation() { # RUN: how often a trainer has taken it over; "unknown" where that cannot be read
+  local number
+  number=$(first_line "$1/generation") || number=unknown
+  [ "$number" = unknown ] || number=${number%%[!0-9]*}
   echo "${number:-0}"
+}
+
+taken_over() { # RUN GENERATION-BEFORE: by another trainer than the one that was started since
+  local now
+  now=$(generation "$1")
+  [ "$now" != unknown ] && [ "$2" != unknown ] && [ "$now" -gt $(($2 + 1)) ]
 }
 
 # ---- one attempt ----
@@ -228,7 +249,7 @@ decide() { # RUN GENERATION-BEFORE: sets `verdict`
     verdict='done'
   elif [ -e "$1/STOPPED" ]; then
     verdict=halved
-  elif [ "$(generation "$1")" -gt $(($2 + 1)) ]; then
+  elif taken_over "$@"; then
     verdict=taken
   elif [ "$code" = 64 ] || [ "$code" = 65 ] || [ "$code" = 78 ]; then
     verdict=failed

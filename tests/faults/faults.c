@@ -168,6 +168,8 @@ FAULTY(struct dirent64 *, NULL, "readdir", dirfd(stream), NULL, readdir64, (DIR 
 FAULTY(int, -1, "rename", AT_FDCWD, from, rename, (const char *from, const char *to), (from, to))
 FAULTY(int, -1, "rename", folder, from, renameat, (int folder, const char *from, int other, const char *to),
        (folder, from, other, to))
+FAULTY(int, -1, "rename", folder, from, renameat2, (int folder, const char *from, int other, const char *to, unsigned flags),
+       (folder, from, other, to, flags))
 FAULTY(int, -1, "link", AT_FDCWD, to, link, (const char *from, const char *to), (from, to))
 FAULTY(int, -1, "link", AT_FDCWD, to, symlink, (const char *from, const char *to), (from, to))
 FAULTY(int, -1, "unlink", AT_FDCWD, path, unlink, (const char *path), (path))
