@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/version.h"
+#include "collectives/same.h"
 #include "trainer/model/weights_file.h"
 #include "trainer/save.h"
 #include "trainer/step.h"
@@ -179,28 +180,15 @@ static lk_status save_model(lk_training *t)
     return lk_weights_save(path, t->task->weights, notes, 1, NULL);
 }
 
-/* Ranks that drifted apart would mean a broken sum: worth one comparison at the end. */
-static lk_status compare_weights(lk_training *t, char hex[LK_HEX_SIZE])
-{
-    uint64_t mine = lk_weights_hash(t->task->weights);
-    uint64_t *all = calloc((size_t)t->group->size, sizeof *all);
-    if (!all)
-        return lk_fail(LK_INTERNAL, "out of memory");
-    lk_group_gather(t->group, &mine, sizeof mine, all);
-    lk_status status = LK_OK;
-    for (int r = 0; status == LK_OK && r < t->group->size; r++)
-        if (all[r] != all[0])
-            status = lk_fail(LK_INTERNAL, "rank %d ended with other weights than rank 0", r);
-    free(all);
-    lk_hash_hex(mine, hex);
-    return status;
-}
-
 static lk_status finish(lk_training *t)
 {
     char hex[LK_HEX_SIZE], line[256];
-    LK_TRY(compare_weights(t, hex));
+    uint64_t hash = lk_weights_hash(t->task->weights);
+    /* Ranks that drifted apart would mean a broken sum: worth one comparison at the end. */
+    const lk_same weights = {"ended with other weights", hash, LK_INTERNAL, "the sum of gradients was broken on the way"};
+    LK_TRY(lk_require_same(t->group, &weights, 1));
     LK_TRY(lk_save_now(t));
+    lk_hash_hex(hash, hex);
     snprintf(line, sizeof line, "steps %" PRId64 ", weights %s on every rank, %s", t->state.step, hex, lk_program());
     lk_status status = save_model(t);
     if (status == LK_OK)

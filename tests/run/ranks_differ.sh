@@ -10,6 +10,17 @@ for view in canonical varied; do
 done
 works 1 train decoder.yaml --set train.epochs=1
 works 1 train decoder.yaml --set train.epochs=1 --set run.dir=other-decoder --set run.seed=9
+for seed in 1 2; do
+  works 1 train encoder.yaml --set run.dir=init-$seed --set run.seed=$seed --set train.steps=1 --set validate.samples=0
+done
+
+# Another build is one that says so: a copy with one letter of its version changed.
+version=$("$LIKENESS" --version | head -n 1)
+version=${version#likeness } other=${version%?}~
+sed "s/$version/$other/g" "$LIKENESS" >other-build
+chmod +x other-build
+LIKENESS_CLIENT=$(realpath "$LIKENESS_ROOT/build/client" 2>/dev/null) "$PWD/other-build" --version | grep -qF "$other" ||
+  fail "no other build"
 
 # Each node has its own copies, reached by the same relative paths: a folder for each rank to start in.
 nodes() { # COUNT
@@ -17,12 +28,14 @@ nodes() { # COUNT
   for ((n = 0; n < $1; n++)); do
     mkdir "node-$n"
     cp -r faces decoder decoder.yaml encoder.yaml "node-$n/"
+    cp init-1/model.safetensors "node-$n/init.safetensors"
   done
 }
-each_from_its_node() { # COUNT COMMAND...: one program a rank, of which each begins in its own folder
+each_from_its_node() { # COUNT COMMAND...: one program a rank, of which each begins in its own folder; on the last `its_build`
   local count=$1 line=() n; shift
   for ((n = 0; n < count; n++)); do
     [ "$n" = 0 ] || line+=(:)
+    [ "$n" != $((count - 1)) ] || set -- "${its_build:-$1}" "${@:2}"
     line+=(-n 1 --wdir "$PWD/node-$n" "$@")
   done
   timeout 120 mpirun "${line[@]}"
@@ -48,6 +61,12 @@ for ranks in 2 4; do
   nodes $ranks
   sed -i 's/lambda: .*/lambda: 3.5}/' "$last/encoder.yaml"
   refused_on $ranks 78 "has another configuration"
+  nodes $ranks
+  its_build=$PWD/other-build refused_on $ranks 78 "is another build of likeness"
+  cp init-2/model.safetensors "$last/init.safetensors"
+  program+=(--set model.init=init.safetensors)
+  refused_on $ranks 65 "the weights begin otherwise (model.init)"
+  program=("${program[@]:0:${#program[@]}-2}")
 done
 
 # A node without the file takes rank 0's configuration.
