@@ -40,13 +40,12 @@ static size_t byte_count(const lk_image *image)
     return (size_t)image->width * (size_t)image->height * CHANNELS;
 }
 
-lk_status lk_image_save_png(const char *path, const lk_image *image)
+lk_status lk_image_encode_png(const lk_image *image, uint8_t **data, size_t *size)
 {
-    lk_status status = LK_OK;
-    void *data = NULL;
+    *data = NULL;
     spng_ctx *encoder = spng_ctx_new(SPNG_CTX_ENCODER);
     if (!encoder)
-        return lk_fail(LK_INTERNAL, "%s: out of memory writing a PNG", path);
+        return lk_fail(LK_INTERNAL, "out of memory writing a PNG");
     struct spng_ihdr header = {.width = (uint32_t)image->width,
                                .height = (uint32_t)image->height,
                                .bit_depth = 8,
@@ -56,16 +55,23 @@ lk_status lk_image_save_png(const char *path, const lk_image *image)
         failed = spng_set_ihdr(encoder, &header);
     if (!failed)
         failed = spng_encode_image(encoder, image->pixels, byte_count(image), SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE);
-    size_t size = 0;
     if (!failed)
-        data = spng_get_png_buffer(encoder, &size, &failed);
-    if (failed)
-        status = lk_fail(LK_INTERNAL, "%s: cannot encode a PNG of %d x %d: %s", path, image->width, image->height,
-                         spng_strerror(failed));
-    else
-        status = lk_write_file(path, data, size);
-    free(data);
+        *data = spng_get_png_buffer(encoder, size, &failed);
     spng_ctx_free(encoder);
+    if (failed)
+        return lk_fail(LK_INTERNAL, "cannot encode a PNG of %d x %d: %s", image->width, image->height, spng_strerror(failed));
+    return LK_OK;
+}
+
+lk_status lk_image_save_png(const char *path, const lk_image *image)
+{
+    uint8_t *data;
+    size_t size;
+    lk_status status = lk_image_encode_png(image, &data, &size);
+    if (status != LK_OK)
+        return lk_fail_in(status, "%s", path);
+    status = lk_write_file(path, data, size);
+    free(data);
     return status;
 }
 

@@ -18,6 +18,8 @@ void lk_image_free(lk_image *image);
 
 /* Written atomically; equal pixels give equal bytes. */
 lk_status lk_image_save_png(const char *path, const lk_image *image);
+/* The same bytes in memory; *data is freed by the caller with free(). */
+lk_status lk_image_encode_png(const lk_image *image, uint8_t **data, size_t *size);
 
 /* Width times height as the header of a PNG or JPEG says; 0 where it is none. Nothing is decoded. */
 int64_t lk_image_pixels(const void *data, size_t size);

@@ -212,3 +212,12 @@ lk_status lk_exif_apply(int orientation, lk_image *image)
     *image = turned;
     return LK_OK;
 }
+
+lk_status lk_photo_decode(const void *data, size_t size, int64_t max_pixels, const char *origin, lk_image *out)
+{
+    LK_TRY(lk_image_decode(data, size, max_pixels, origin, out));
+    lk_status status = lk_exif_apply(lk_exif_orientation(data, size), out);
+    if (status != LK_OK)
+        lk_image_free(out);
+    return status;
+}

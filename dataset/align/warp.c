@@ -202,6 +202,13 @@ lk_status lk_resize(const lk_image *picture, int size, uint8_t *out)
     return lk_warp(picture, &map, size, out);
 }
 
+lk_status lk_take_crop(const lk_image *picture, int size, const char *origin, uint8_t *out)
+{
+    if (picture->width != picture->height)
+        return lk_fail(LK_BAD_DATA, "%s: has %d x %d pixels; an aligned crop is square", origin, picture->width, picture->height);
+    return lk_resize(picture, size, out);
+}
+
 void lk_luma(const uint8_t *rgb, size_t count, uint8_t *grey)
 {
     for (size_t i = 0; i < count; i++, rgb += CHANNELS)

@@ -37,6 +37,9 @@ static inline int64_t lk_warp_cost(int64_t size)
 /* The whole picture stretched to size x size with the same filters; for pictures that are square already. */
 lk_status lk_resize(const lk_image *picture, int size, uint8_t *out);
 
+/* The same of a picture that is an aligned crop already, pixel for pixel if it has that size: LK_BAD_DATA if it is not square. */
+lk_status lk_take_crop(const lk_image *picture, int size, const char *origin, uint8_t *out);
+
 /* Luma (BT.601) of count RGB pixels. */
 void lk_luma(const uint8_t *rgb, size_t count, uint8_t *grey);
 

@@ -170,13 +170,11 @@ static lk_status prepare(const lk_prepare_options *options, lk_aligner *aligner,
         return LK_OK;
     }
     lk_image image;
-    LK_TRY(refuse(job, lk_image_decode(picture->data, picture->size, options->max_pixels, picture->name, &image),
+    LK_TRY(refuse(job, lk_photo_decode(picture->data, picture->size, options->max_pixels, picture->name, &image),
                   "unreadable picture"));
     if (job->refused)
         return LK_OK;
-    lk_status status = lk_exif_apply(lk_exif_orientation(picture->data, picture->size), &image);
-    if (status == LK_OK)
-        status = options->align ? align(options, aligner, &image, job) : resize(options, &image, job);
+    lk_status status = options->align ? align(options, aligner, &image, job) : resize(options, &image, job);
     lk_image_free(&image);
     return status;
 }

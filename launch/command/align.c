@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "dataset/align/align.h"
 #include "dataset/align/draw.h"
+#include "dataset/align/exif.h"
 #include "dataset/pack/names.h"
 #include "launch/command/align.h"
 #include "launch/command/commands.h"
@@ -85,7 +86,7 @@ static lk_status align_photo(const align_run *run, const lk_photo *p, lk_aligner
     int count = 0;
     const char *rejected = NULL;
     lk_status status;
-    LK_TRY_OR(done, lk_photo_decode(p, &image));
+    LK_TRY_OR(done, lk_photo_decode(p->data, p->size, LK_PHOTO_PIXELS, p->origin, &image));
     status = lk_align(aligner, &image, faces, &count, &rejected);
     if (status != LK_OK) {
         lk_fail_in(status, "%s", p->origin);

@@ -3,7 +3,6 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/thread.h"
-#include "dataset/align/exif.h"
 #include "dataset/pack/pairing.h"
 #include "dataset/pack/pipeline.h"
 #include "dataset/pack/source.h"
@@ -13,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_PHOTO_BYTES = 256 << 20, MAX_PHOTO_PIXELS = 200000000 };
+enum { MAX_PHOTO_BYTES = 256 << 20 };
 /* Photos at once, and what they may take together; a single one may take more. */
 enum { DEPTH = 32, MEMORY_INSIDE = 1 << 30 };
 
@@ -36,15 +35,6 @@ static void free_photo(const walk *w, lk_photo *p)
     free(p->data);
     free(p->unread);
     free(p);
-}
-
-lk_status lk_photo_decode(const lk_photo *p, lk_image *out)
-{
-    LK_TRY(lk_image_decode(p->data, p->size, MAX_PHOTO_PIXELS, p->origin, out));
-    lk_status status = lk_exif_apply(lk_exif_orientation(p->data, p->size), out);
-    if (status != LK_OK)
-        lk_image_free(out);
-    return status;
 }
 
 /* ---- through the pipeline ---- */

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LK_STEM_SIZE = 200, LK_PHOTO_NAME = 512 };
+enum { LK_STEM_SIZE = 200, LK_PHOTO_NAME = 512, LK_PHOTO_PIXELS = 200000000 };
 
 typedef struct lk_photo {
     char stem[LK_STEM_SIZE]; /* name of the outputs without ending; "": the entry's own name is no name for a file */
@@ -43,8 +43,5 @@ typedef struct lk_photos {
 } lk_photos;
 
 lk_status lk_photos_run(lk_photos *photos, char **paths, int count);
-
-/* The picture, the right way up. LK_BAD_DATA if it is none. */
-lk_status lk_photo_decode(const lk_photo *photo, lk_image *out);
 
 #endif

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "dataset/align/exif.h"
 #include "dataset/client/client.h"
 #include "dataset/client/other.h"
 #include "dataset/pack/names.h"
@@ -123,26 +124,20 @@ static void forget(void *made)
     free(f);
 }
 
-/* A crop as it is: pixel for pixel if it has the encoder's size. */
 static lk_status take_crop(const predict_run *run, const lk_photo *p, const lk_image *image, findings *f)
 {
-    if (image->width != image->height)
-        return lk_fail(LK_BAD_DATA, "%s: has %d x %d pixels; an aligned crop is square", p->origin, image->width, image->height);
     f->count = 1;
     f->faces[0].crop = malloc(picture_bytes(run));
     if (!f->faces[0].crop)
         return lk_fail(LK_INTERNAL, "out of memory for a crop");
-    if (image->width != run->size)
-        return lk_resize(image, run->size, f->faces[0].crop);
-    memcpy(f->faces[0].crop, image->pixels, picture_bytes(run));
-    return LK_OK;
+    return lk_take_crop(image, run->size, p->origin, f->faces[0].crop);
 }
 
 static lk_status find_faces(const predict_run *run, const lk_photo *p, lk_aligner *aligner, findings *f)
 {
     lk_image image = {0};
     const char *rejected = NULL;
-    LK_TRY(lk_photo_decode(p, &image));
+    LK_TRY(lk_photo_decode(p->data, p->size, LK_PHOTO_PIXELS, p->origin, &image));
     lk_status status =
         run->values->aligned ? take_crop(run, p, &image, f) : lk_align(aligner, &image, f->faces, &f->count, &rejected);
     lk_image_free(&image);
@@ -231,17 +226,6 @@ static lk_status write_face(void *context, int64_t i, int worker)
 
 /* ---- lines ---- */
 
-static json_t *certainties(const predict_run *run, const float *certainty)
-{
-    json_t *map = json_object();
-    for (int g = 0; g < run->schema->group_count; g++) {
-        char value[LK_FLOAT_TEXT]; /* the short decimal */
-        lk_float_text(certainty[g], value);
-        json_object_set_new(map, run->schema->groups[g].name, json_real(strtod(value, NULL)));
-    }
-    return map;
-}
-
 static lk_status print_line(const predict_run *run, const line *l)
 {
     char name[4 * NAME_SIZE];
@@ -250,11 +234,11 @@ static lk_status print_line(const predict_run *run, const line *l)
     if (l->refused) {
         json_object_set_new(root, "refused", json_string(l->refused));
     } else {
-        json_t *face = lk_parameters_to_json(run->schema, run->continuous + l->face * run->schema->continuous_count,
-                                             run->discrete + l->face * run->schema->group_count);
+        json_t *face = lk_prediction_to_json(run->schema, run->continuous + l->face * run->schema->continuous_count,
+                                             run->discrete + l->face * run->schema->group_count,
+                                             run->certainty + l->face * run->schema->group_count);
         json_object_set_new(root, "face", json_string(name));
         json_object_update(root, face);
-        json_object_set_new(root, "certainty", certainties(run, run->certainty + l->face * run->schema->group_count));
         json_decref(face);
     }
     char *text = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(9));

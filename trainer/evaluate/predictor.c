@@ -2,11 +2,13 @@
 
 #include "base/log.h"
 #include "configs/config.h"
+#include "dataset/parameters.h"
 #include "trainer/model/inference.h"
 #include "trainer/model/safetensors.h"
 #include "trainer/model/weights_file.h"
 #include "trainer/record/find_model.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -227,4 +229,20 @@ lk_status lk_predictor_draw(lk_predictor *p, int n, const float *continuous, con
     lk_pictures_to_pixels(y, pixels);
     lk_tensor_free(&y);
     return lk_tensor_check();
+}
+
+json_t *lk_prediction_to_json(const lk_schema *schema, const float *continuous, const uint8_t *discrete, const float *certainty)
+{
+    json_t *root = lk_parameters_to_json(schema, continuous, discrete), *map = json_object();
+    int failed = 0;
+    for (int g = 0; g < schema->group_count; g++) {
+        char value[LK_FLOAT_TEXT]; /* the short decimal */
+        lk_float_text(certainty[g], value);
+        failed |= json_object_set_new(map, schema->groups[g].name, json_real(strtod(value, NULL)));
+    }
+    failed |= json_object_set_new(root, "certainty", map); /* takes the map, also when it fails */
+    if (!failed)
+        return root;
+    json_decref(root);
+    return NULL;
 }

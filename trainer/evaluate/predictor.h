@@ -38,4 +38,9 @@ lk_status lk_predict(lk_predictor *predictor, int n, const uint8_t *pixels, floa
 /* D(p) of the parameters as pixels [n,S,S,3]. LK_USAGE without a decoder. */
 lk_status lk_predictor_draw(lk_predictor *predictor, int n, const float *continuous, const uint8_t *discrete, uint8_t *pixels);
 
+/* One face as a tree: the keys of lk_parameters_to_json, and "certainty": {group: share}. NULL: out of memory. The caller's. */
+struct json_t;
+struct json_t *lk_prediction_to_json(const lk_schema *schema, const float *continuous, const uint8_t *discrete,
+                                     const float *certainty);
+
 #endif
