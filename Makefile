@@ -29,7 +29,8 @@ build = build/$(variant)
 # build/likeness is the release program; sanitizer builds stay in their own folders.
 program = $(if $(SAN),$(build)/likeness,build/likeness)
 
-libraries = hdf5 zlib libarchive libturbojpeg libjpeg spng jansson yaml-0.1 libxxhash libutf8proc libprotobuf-c
+libraries = hdf5 zlib libarchive libturbojpeg libjpeg spng jansson yaml-0.1 libxxhash libutf8proc libprotobuf-c \
+  libmicrohttpd
 mpi_cflags := $(shell pkg-config --cflags ompi-c 2>/dev/null)
 mpi_libs := $(shell pkg-config --libs ompi-c 2>/dev/null)
 lib_cflags := $(shell pkg-config --cflags $(libraries) 2>/dev/null)
@@ -59,7 +60,7 @@ ld_flags = $(sanitize) -pthread -rdynamic -L'$(deps_path)/lib' -Wl,-rpath,'$$ORI
 ld_libs = -ltorch_cpu -lc10 $(lib_libs) $(mpi_libs) $(dlib_libs) -lstdc++ -lm -ldl
 
 rooms = base configs dataset dataset/client dataset/align dataset/pack collectives \
-  trainer/tensor trainer/model trainer/record trainer/evaluate trainer launch/command launch/report launch/bench
+  trainer/tensor trainer/model trainer/record trainer/evaluate trainer launch/serve launch/command launch/report launch/bench
 sources := $(wildcard $(rooms:=/*.c))
 cxx_sources := $(wildcard dataset/align/*.cc)
 objects = $(sources:%.c=$(build)/%.o) $(cxx_sources:%.cc=$(build)/%.o)
@@ -111,6 +112,9 @@ $(build)/%.pb-c.c $(build)/%.pb-c.h &: %.proto
 
 $(build)/%.pb-c.o: $(build)/%.pb-c.c
 	$(Q)$(CC) $(cpp_flags) $(CPPFLAGS) -std=c11 $(optimize) $(machine) $(sanitize) $(CFLAGS) -c -o $@ $<
+
+# The page stands in the program.
+$(build)/launch/serve/page.o: $(wildcard launch/serve/page.*)
 
 # Looked at by every make, changed only when it says something else.
 $(build)/base/source_version.h: FORCE

@@ -5,21 +5,15 @@
 #include "dataset/align/align.h"
 #include "launch/command/options.h"
 
-/* Rows for the lk_align_options (but its size) and the path of the landmarks' model in a command's struct. */
-#define LK_ALIGN_OPTIONS(type, align, landmarks)                                                                                 \
-    {LK_OPTION_CHOICE,                                                                                                           \
-     "faces",                                                                                                                    \
-     NULL,                                                                                                                       \
-     "of several: central (the largest near the middle), all, one (reject the\nphoto), error (stop)",                            \
-     LK_TARGET(type, align.faces),                                                                                               \
-     .choices = "central|all|one|error"},                                                                                        \
-        {LK_OPTION_REAL,                                                                                                         \
-         "max-enlarge",                                                                                                          \
-         "X",                                                                                                                    \
-         "\"too small\": a face that would be enlarged more than this",                                                          \
-         LK_TARGET(type, align.max_enlarge),                                                                                     \
-         .low = 0.01,                                                                                                            \
-         .high = 1000},                                                                                                          \
+/* Rows for the rules of an lk_align_options and the path of the landmarks' model in a command's struct. */
+#define LK_ALIGN_RULES(type, align, landmarks)                                                                                   \
+    {LK_OPTION_REAL,                                                                                                             \
+     "max-enlarge",                                                                                                              \
+     "X",                                                                                                                        \
+     "\"too small\": a face that would be enlarged more than this",                                                              \
+     LK_TARGET(type, align.max_enlarge),                                                                                         \
+     .low = 0.01,                                                                                                                \
+     .high = 1000},                                                                                                              \
         {LK_OPTION_REAL,                                                                                                         \
          "max-turn",                                                                                                             \
          "DEGREES",                                                                                                              \
@@ -38,5 +32,15 @@
         LK_OPTION_PATH, "landmarks", "FILE", "dlib's model of 68 landmarks, where it is not installed",                          \
             LK_TARGET(type, landmarks)                                                                                           \
     }
+
+/* The same for all of it but its size. */
+#define LK_ALIGN_OPTIONS(type, align, landmarks)                                                                                 \
+    {LK_OPTION_CHOICE,                                                                                                           \
+     "faces",                                                                                                                    \
+     NULL,                                                                                                                       \
+     "of several: central (the largest near the middle), all, one (reject the\nphoto), error (stop)",                            \
+     LK_TARGET(type, align.faces),                                                                                               \
+     .choices = "central|all|one|error"},                                                                                        \
+        LK_ALIGN_RULES(type, align, landmarks)
 
 #endif

@@ -12,6 +12,7 @@
     X(inspect)                                                                                                                   \
     X(train)                                                                                                                     \
     X(predict)                                                                                                                   \
+    X(serve)                                                                                                                     \
     X(export)                                                                                                                    \
     X(evaluate)                                                                                                                  \
     X(report)                                                                                                                    \

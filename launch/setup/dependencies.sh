@@ -11,7 +11,7 @@ here=$(dirname "$(realpath "$0")")
 
 packages=(build-essential pkg-config python3 python3-pip unzip
   libhdf5-dev zlib1g-dev libarchive-dev libturbojpeg0-dev libjpeg62-turbo-dev libspng-dev libjansson-dev libyaml-dev
-  libxxhash-dev libutf8proc-dev
+  libxxhash-dev libutf8proc-dev libmicrohttpd-dev
   libprotobuf-c-dev protobuf-c-compiler libcmocka-dev libdlib-dev libdlib-data
   libopenmpi-dev openmpi-bin)
 # The tests start a SLURM cluster of their own.
