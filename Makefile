@@ -66,8 +66,8 @@ cxx_sources := $(wildcard dataset/align/*.cc)
 objects = $(sources:%.c=$(build)/%.o) $(cxx_sources:%.cc=$(build)/%.o)
 generated = $(patsubst %.proto,$(build)/%.pb-c.o,$(wildcard $(rooms:=/*.proto)))
 archive = $(build)/liblikeness.a
-# test_* are run as they are; mpi_* are run on several ranks by tests/run.
-unit_tests := $(patsubst tests/unit/%.c,$(build)/tests/%,$(wildcard tests/unit/test_*.c tests/unit/mpi_*.c))
+# test_* are run as they are; mpi_* (on several ranks) and print_* by tests/run.
+unit_tests := $(patsubst tests/unit/%.c,$(build)/tests/%,$(wildcard $(addprefix tests/unit/,test_*.c mpi_*.c print_*.c)))
 
 # A compiler or flags other than the last time's build anew.
 compile = $(CC) $(cpp_flags) $(CPPFLAGS) $(c_flags) $(CFLAGS)

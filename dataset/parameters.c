@@ -1,6 +1,7 @@
 #include "dataset/parameters.h"
 
 #include "base/file.h"
+#include "dataset/parameters_parse.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -8,34 +9,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-
-/* One parse: where values go, and which have come already. */
-typedef struct target {
-    const lk_schema *schema;
-    const char *origin;
-    float *continuous;
-    uint8_t *discrete;
-    bool has_continuous[LK_MAX_CONTINUOUS];
-    bool has_group[LK_MAX_GROUPS];
-} target;
 
 /* ---- client units and [0,1] (patent CN109902767B: normalised continuous parameters) ---- */
 
-static float normalize(const lk_continuous *parameter, float value)
+float lk_from_client_units(const lk_continuous *parameter, float value)
 {
     double share = ((double)value - parameter->min) / ((double)parameter->max - parameter->min);
     return (float)(share < 0 ? 0 : share > 1 ? 1 : share);
 }
 
-static float in_client_units(const lk_continuous *parameter, float share)
+float lk_in_client_units(const lk_continuous *parameter, float share)
 {
     return (float)(parameter->min + (double)share * ((double)parameter->max - parameter->min));
 }
 
 /* ---- values by name ---- */
 
-static lk_status set_continuous(target *t, const char *name, double value)
+lk_status lk_parse_continuous(lk_parse *t, const char *name, double value)
 {
     int i = lk_schema_find_continuous(t->schema, name);
     if (i < 0)
@@ -49,12 +39,12 @@ static lk_status set_continuous(target *t, const char *name, double value)
     if (!(rounded >= parameter->min && rounded <= parameter->max))
         return lk_fail(LK_BAD_DATA, "%s: '%s' is %g, outside %g to %g", t->origin, name, value, (double)parameter->min,
                        (double)parameter->max);
-    t->continuous[i] = normalize(parameter, rounded);
+    t->continuous[i] = lk_from_client_units(parameter, rounded);
     t->has_continuous[i] = true;
     return LK_OK;
 }
 
-static lk_status set_choice(target *t, const char *group_name, const char *choice)
+lk_status lk_parse_choice(lk_parse *t, const char *group_name, const char *choice)
 {
     int g = lk_schema_find_group(t->schema, group_name);
     if (g < 0)
@@ -70,7 +60,7 @@ static lk_status set_choice(target *t, const char *group_name, const char *choic
     return LK_OK;
 }
 
-static lk_status require_all_continuous(const target *t)
+static lk_status require_all_continuous(const lk_parse *t)
 {
     for (int i = 0; i < t->schema->continuous_count; i++)
         if (!t->has_continuous[i])
@@ -79,7 +69,7 @@ static lk_status require_all_continuous(const target *t)
     return LK_OK;
 }
 
-static lk_status require_all_groups(const target *t, const char *how)
+lk_status lk_parse_require_groups(const lk_parse *t, const char *how)
 {
     for (int g = 0; g < t->schema->group_count; g++)
         if (!t->has_group[g])
@@ -103,7 +93,7 @@ lk_status lk_text_begin(const char *origin, const char **text, size_t *size)
     return LK_OK;
 }
 
-static lk_status check_size(const char *origin, size_t size)
+lk_status lk_parse_check_size(const char *origin, size_t size)
 {
     if (size > LK_PARAMETERS_BYTES)
         return lk_fail(LK_BAD_DATA, "%s: has %zu bytes; the parameters of one face take at most %d", origin, size,
@@ -113,7 +103,7 @@ static lk_status check_size(const char *origin, size_t size)
 
 /* ---- JSON ---- */
 
-static lk_status take_continuous(target *t, json_t *map)
+static lk_status take_continuous(lk_parse *t, json_t *map)
 {
     const char *name;
     json_t *value;
@@ -121,12 +111,12 @@ static lk_status take_continuous(target *t, json_t *map)
     {
         if (!json_is_number(value))
             return lk_fail(LK_BAD_DATA, "%s: '%.*s' must be a number", t->origin, LK_MAX_NAME, name);
-        LK_TRY(set_continuous(t, name, json_number_value(value)));
+        LK_TRY(lk_parse_continuous(t, name, json_number_value(value)));
     }
     return require_all_continuous(t);
 }
 
-static lk_status take_discrete(target *t, json_t *map)
+static lk_status take_discrete(lk_parse *t, json_t *map)
 {
     const char *name;
     json_t *value;
@@ -134,12 +124,12 @@ static lk_status take_discrete(target *t, json_t *map)
     {
         if (!json_is_string(value))
             return lk_fail(LK_BAD_DATA, "%s: the choice for '%.*s' must be a text", t->origin, LK_MAX_NAME, name);
-        LK_TRY(set_choice(t, name, json_string_value(value)));
+        LK_TRY(lk_parse_choice(t, name, json_string_value(value)));
     }
-    return require_all_groups(t, "add it under \"discrete\"");
+    return lk_parse_require_groups(t, "add it under \"discrete\"");
 }
 
-static lk_status take_root(target *t, json_t *root)
+static lk_status take_root(lk_parse *t, json_t *root)
 {
     const char *name;
     json_t *value;
@@ -155,7 +145,7 @@ static lk_status take_root(target *t, json_t *root)
 lk_status lk_parameters_from_json(const lk_schema *schema, struct json_t *root, const char *origin, float *continuous,
                                   uint8_t *discrete)
 {
-    target t = {.schema = schema, .origin = origin, .continuous = continuous, .discrete = discrete};
+    lk_parse t = {.schema = schema, .origin = origin, .continuous = continuous, .discrete = discrete};
     return take_root(&t, root);
 }
 
@@ -163,7 +153,7 @@ lk_status lk_parameters_parse_json(const lk_schema *schema, const char *text, si
                                    uint8_t *discrete)
 {
     json_error_t error;
-    LK_TRY(check_size(origin, size));
+    LK_TRY(lk_parse_check_size(origin, size));
     LK_TRY(lk_text_begin(origin, &text, &size));
     /* jansson refuses nesting beyond 2048, numbers that overflow, strings that are not UTF-8 or hold a zero. */
     json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
@@ -172,121 +162,6 @@ lk_status lk_parameters_parse_json(const lk_schema *schema, const char *text, si
     lk_status status = lk_parameters_from_json(schema, root, origin, continuous, discrete);
     json_decref(root);
     return status;
-}
-
-/* ---- .mhm ---- */
-
-/* The bytes of a blank that editors leave: space, tab, no-break space, a byte order mark where files were joined. */
-static size_t blank(const char *s)
-{
-    return *s == ' ' || *s == '\t' ? 1 : strncmp(s, "\xc2\xa0", 2) == 0 ? 2 : strncmp(s, byte_order_mark, 3) == 0 ? 3 : 0;
-}
-
-static char *skip_blanks(char *s)
-{
-    for (size_t length; (length = blank(s)) > 0;)
-        s += length;
-    return s;
-}
-
-/* Cuts the next word off *rest and skips the blanks behind it. */
-static char *take_word(char **rest)
-{
-    char *word = *rest, *end = word;
-    while (*end && !blank(end))
-        end++;
-    *rest = skip_blanks(end);
-    *end = '\0';
-    return word;
-}
-
-/* Cuts "NAME VALUE" in two; false if it is not that. A name may hold spaces, a number does not. */
-static bool split_modifier(char *text, double *value)
-{
-    char *space = strrchr(text, ' '), *tab = strrchr(text, '\t');
-    if (!space || (tab && tab > space))
-        space = tab;
-    char *end = space;
-    *value = space ? strtod(space + 1, &end) : 0;
-    if (!space || end == space + 1 || *end != '\0' || !isfinite(*value))
-        return false;
-    while (space > text && (space[-1] == ' ' || space[-1] == '\t'))
-        space--;
-    *space = '\0';
-    return true;
-}
-
-static lk_status take_modifier(target *t, char *rest)
-{
-    double value;
-    if (!split_modifier(rest, &value))
-        return lk_fail(LK_BAD_DATA, "%s: 'modifier %.*s': expected a name and a finite number", t->origin, LK_MAX_NAME, rest);
-    return set_continuous(t, rest, value);
-}
-
-/* The group whose choice "GROUP CHOICE" names, -1 if it is not that. */
-static int group_of(const lk_schema *schema, char *text)
-{
-    for (int g = 0; g < schema->group_count; g++) {
-        size_t length = strlen(schema->groups[g].name);
-        if (strncmp(text, schema->groups[g].name, length) == 0 && blank(text + length) &&
-            lk_choice_group_find(&schema->groups[g], skip_blanks(text + length)) >= 0)
-            return g;
-    }
-    return -1;
-}
-
-/* version, camera, clothes and the like are not ours; what reads as a setting of ours behind another word was meant as one. */
-static lk_status pass_over(const target *t, const char *word, char *rest)
-{
-    int g = group_of(t->schema, rest);
-    if (g >= 0)
-        return lk_fail(LK_BAD_DATA, "%s: a line that chooses '%s' begins with '%.40s', not with 'likeness', so it is not read",
-                       t->origin, t->schema->groups[g].name, word);
-    double value;
-    if (split_modifier(rest, &value) && lk_schema_find_continuous(t->schema, rest) >= 0)
-        return lk_fail(LK_BAD_DATA, "%s: a line that sets '%s' begins with '%.40s', not with 'modifier', so it is not read",
-                       t->origin, rest, word);
-    return LK_OK;
-}
-
-static lk_status take_line(target *t, char *line)
-{
-    size_t length = strlen(line);
-    while (length > 0 && strchr(" \t", line[length - 1]))
-        line[--length] = '\0';
-    char *rest = skip_blanks(line);
-    const char *word = take_word(&rest);
-    if (strcasecmp(word, "modifier") == 0)
-        return take_modifier(t, rest);
-    if (strcasecmp(word, "likeness") == 0) {
-        const char *group = take_word(&rest);
-        return set_choice(t, group, rest);
-    }
-    return word[0] == '#' ? LK_OK : pass_over(t, word, rest);
-}
-
-lk_status lk_parameters_parse_mhm(const lk_schema *schema, const char *text, size_t size, const char *origin, float *continuous,
-                                  uint8_t *discrete)
-{
-    target t = {.schema = schema, .origin = origin, .continuous = continuous, .discrete = discrete};
-    LK_TRY(check_size(origin, size));
-    LK_TRY(lk_text_begin(origin, &text, &size));
-    if (memchr(text, '\0', size))
-        return lk_fail(LK_BAD_DATA, "%s: holds a zero byte, so it is not a .mhm file", origin);
-    for (int i = 0; i < schema->continuous_count; i++)
-        continuous[i] = normalize(&schema->continuous[i], schema->continuous[i].default_value);
-    char *copy = malloc(size + 1);
-    if (!copy)
-        return lk_fail(LK_INTERNAL, "%s: out of memory", origin);
-    memcpy(copy, text, size);
-    copy[size] = '\0';
-    lk_status status = LK_OK;
-    char *rest = copy, *line;
-    while (status == LK_OK && (line = strsep(&rest, "\r\n")) != NULL)
-        status = take_line(&t, line);
-    free(copy);
-    return status == LK_OK ? require_all_groups(&t, "add a line 'likeness GROUP CHOICE'") : status;
 }
 
 /* ---- files ---- */
@@ -308,32 +183,13 @@ lk_status lk_parameters_load(const lk_schema *schema, const char *path, float *c
     return status;
 }
 
-static lk_status save_mhm(const lk_schema *schema, const char *path, const float *continuous, const uint8_t *discrete)
-{
-    for (int g = 0; g < schema->group_count; g++)
-        if (strpbrk(schema->groups[g].name, " \t"))
-            return lk_fail(LK_USAGE, "%s: group '%s' has spaces in its name, which a .mhm file cannot hold; save as .json", path,
-                           schema->groups[g].name);
-    lk_atomic_file file;
-    LK_TRY(lk_atomic_open(&file, path));
-    fputs("version v1.2.0\n", file.stream);
-    for (int i = 0; i < schema->continuous_count; i++) {
-        char value[LK_FLOAT_TEXT];
-        lk_float_text(in_client_units(&schema->continuous[i], continuous[i]), value);
-        fprintf(file.stream, "modifier %s %s\n", schema->continuous[i].name, value);
-    }
-    for (int g = 0; g < schema->group_count; g++)
-        fprintf(file.stream, "likeness %s %s\n", schema->groups[g].name, schema->groups[g].choices[discrete[g]]);
-    return lk_atomic_commit(&file);
-}
-
 json_t *lk_parameters_to_json(const lk_schema *schema, const float *continuous, const uint8_t *discrete)
 {
     json_t *values = json_object(), *choices = json_object();
     int failed = 0;
     for (int i = 0; i < schema->continuous_count; i++) {
         char value[LK_FLOAT_TEXT]; /* the short decimal, not the digits of the float behind it */
-        lk_float_text(in_client_units(&schema->continuous[i], continuous[i]), value);
+        lk_float_text(lk_in_client_units(&schema->continuous[i], continuous[i]), value);
         failed |= json_object_set_new(values, schema->continuous[i].name, json_real(strtod(value, NULL)));
     }
     for (int g = 0; g < schema->group_count; g++)
@@ -368,5 +224,5 @@ lk_status lk_parameters_save(const lk_schema *schema, const char *path, const fl
     lk_status status = lk_schema_check_face(schema, continuous, discrete);
     if (status != LK_OK)
         return lk_fail_in(status, "%s", path);
-    return is_mhm(path) ? save_mhm(schema, path, continuous, discrete) : save_json(schema, path, continuous, discrete);
+    return is_mhm(path) ? lk_mhm_save(schema, path, continuous, discrete) : save_json(schema, path, continuous, discrete);
 }

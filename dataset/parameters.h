@@ -2,7 +2,8 @@
  *
  * JSON: {"continuous": {name: value in client units}, "discrete": {group: choice}}; names every parameter of the schema once.
  * MakeHuman's .mhm: text lines, of which two kinds count: "modifier NAME VALUE" (a modifier that is absent has the schema's
- * default, as MakeHuman leaves it out) and "likeness GROUP CHOICE" (every group once; MakeHuman passes over such lines). Blanks
+ * default, as MakeHuman leaves it out) and "likeness GROUP CHOICE" (every group once; MakeHuman passes over such lines). Names
+ * are MakeHuman's, which has two modifiers for some parameters of a schema; the schema's own names are read, too. Blanks
  * before the first word and its capitals do not matter. A line that sets something of the schema behind any other first word is
  * refused: passed over, it would leave the default as the label.
  * A missing or unknown name, one that stands there twice, a value that is not finite or outside min..max, an unknown choice is

@@ -178,7 +178,11 @@ static void wrong_mhm_is_named(void **state)
         {"likeness hair wig\n", "group 'hair' has no choice 'wig'"},
         {"likeness hat none\n", "has no discrete group 'hat'"},
         {"likeness hair bald\nlikeness hair bald\n", "group 'hair' stands there twice"},
-        {"modifier macrodetails/Age 0.5\n", "has no continuous parameter 'macrodetails/Age'"},
+        {"modifier macrodetails/Age 0.7\n",
+         "'macrodetails/Age' is 0.7; the schema 'small' has no such parameter, its faces all have 0.5"},
+        {"modifier macrodetails/African 1\n",
+         "'macrodetails/African' is 1 and 'macrodetails/Asian' is 0.333333; the schema 'small' has neither"},
+        {"modifier chin/chin-triangle 0.5\n", "has no continuous parameter 'chin/chin-triangle'"},
         {"modifier\n", "expected a name and a finite number"},
         {"modifier nose/nose-width-decr|incr\n", "expected a name and a finite number"},
         {"modifier nose/nose-width-decr|incr 0.1x\n", "expected a name and a finite number"},
@@ -234,6 +238,112 @@ static void mhm_of_any_editor_is_read(void **state)
     uint8_t discrete[2];
     if (lk_parameters_parse_mhm(schema, foreign, strlen(foreign), "face.mhm", continuous, discrete) != LK_OK)
         fail_msg("%s", lk_error_text());
+}
+
+/* ---- MakeHuman's names ---- */
+
+static const char makehuman_text[] = "name: makehuman\n"
+                                     "continuous:\n"
+                                     "  - {name: macrodetails/Age, min: 0.5, max: 0.9, default: 0.5}\n"
+                                     "  - {name: macrodetails/African, min: 0, max: 1, default: 0.33}\n"
+                                     "  - {name: macrodetails/Asian, min: 0, max: 1, default: 0.33}\n"
+                                     "  - {name: eyes/eye-scale-decr|incr, min: -0.5, max: 0.5, default: 0}\n"
+                                     "  - {name: ears/l-ear-lobe-decr|incr, min: -1, max: 1, default: 0}\n"
+                                     "  - {name: head/head-square|round, min: -0.5, max: 0.5, default: 0}\n"
+                                     "  - {name: head/head-triangular, min: 0, max: 0.5, default: 0}\n"
+                                     "  - {name: asym/asym-eye-2, min: -0.25, max: 0.25, default: 0}\n"
+                                     "discrete: [{name: hair, choices: [bald, short]}]\n";
+enum { MAKEHUMAN_COUNT = 8 };
+
+static void mhm_has_the_names_of_makehuman(void **state)
+{
+    (void)state;
+    const char expected[] = "version v1.2.0\n"
+                            "modifier macrodetails/African 0.6\n"
+                            "modifier macrodetails/Asian 0\n"
+                            "modifier macrodetails/Caucasian 0.4\n"
+                            "modifier macrodetails/Gender 0.5\n"
+                            "modifier macrodetails/Age 0.9\n"
+                            "modifier macrodetails-universal/Muscle 0.5\n"
+                            "modifier macrodetails-universal/Weight 0.5\n"
+                            "modifier macrodetails-height/Height 0.5\n"
+                            "modifier macrodetails-proportions/BodyProportions 0.5\n"
+                            "modifier breast/BreastSize 0.5\n"
+                            "modifier breast/BreastFirmness 0.5\n"
+                            "modifier eyes/l-eye-scale-decr|incr 0.25\n"
+                            "modifier eyes/r-eye-scale-decr|incr 0.25\n"
+                            "modifier ears/l-ear-lobe-decr|incr -1\n"
+                            "modifier head/head-square 0.25\n"
+                            "modifier head/head-triangular 0.5\n"
+                            "likeness asym/asym-eye-2 -0.25\n"
+                            "likeness hair short\n";
+    lk_schema *makehuman;
+    float continuous[MAKEHUMAN_COUNT] = {1, 0.5f, 0, 0.75f, 0, 0.25f, 1, 0}, back[MAKEHUMAN_COUNT];
+    uint8_t discrete[1] = {1}, choice[1];
+    char *text;
+    size_t size;
+    assert_ok(lk_schema_parse(makehuman_text, "makehuman", &makehuman));
+    assert_ok(lk_parameters_save(makehuman, "face.mhm", continuous, discrete));
+    assert_ok(lk_read_file("face.mhm", 4096, &text, &size));
+    assert_string_equal(text, expected);
+    free(text);
+    assert_ok(lk_parameters_load(makehuman, "face.mhm", back, choice));
+    for (int i = 0; i < MAKEHUMAN_COUNT; i++)
+        assert_true(fabsf(back[i] - continuous[i]) < 1e-6f);
+    /* All ends come back, however the digits round. */
+    for (int ends = 0; ends < 1 << MAKEHUMAN_COUNT; ends++) {
+        for (int i = 0; i < MAKEHUMAN_COUNT; i++)
+            continuous[i] = (float)(ends >> i & 1);
+        assert_ok(lk_parameters_save(makehuman, "face.mhm", continuous, discrete));
+        assert_ok(lk_parameters_load(makehuman, "face.mhm", back, choice));
+        for (int i = 0; i < MAKEHUMAN_COUNT; i++)
+            assert_true(fabsf(back[i] - continuous[i]) < 1e-6f);
+    }
+    lk_schema_free(makehuman);
+}
+
+/* As MakeHuman saves: six digits, nothing that is 0. And as this program saved before: the schema's own names. */
+static void mhm_of_makehuman_and_of_old_is_read(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "modifier head/head-round 0.250000\nmodifier eyes/r-eye-scale-decr|incr -0.5\n"
+        "modifier eyes/l-eye-scale-decr|incr -0.500000\n"
+        "modifier macrodetails/Gender 0.500000\nmodifier macrodetails/Age 0.700000\nmodifier macrodetails/African 0.600000\n"
+        "modifier macrodetails/Asian 0.000000\nmodifier macrodetails/Caucasian 0.400000\nlikeness hair bald\n",
+        "modifier head/head-square|round 0.25\nmodifier eyes/eye-scale-decr|incr -0.5\nmodifier macrodetails/Age 0.7\n"
+        "modifier macrodetails/African 0.5\nmodifier macrodetails/Asian 0\nlikeness hair bald\n"};
+    static const float expected[MAKEHUMAN_COUNT] = {0.5f, 0.5f, 0, 0, 0.5f, 0.75f, 0, 0.5f};
+    lk_schema *makehuman;
+    float continuous[MAKEHUMAN_COUNT];
+    uint8_t choice[1];
+    assert_ok(lk_schema_parse(makehuman_text, "makehuman", &makehuman));
+    for (int t = 0; t < 2; t++) {
+        assert_ok(lk_parameters_parse_mhm(makehuman, texts[t], strlen(texts[t]), "face.mhm", continuous, choice));
+        for (int i = 0; i < MAKEHUMAN_COUNT; i++)
+            assert_true(fabsf(continuous[i] - expected[i]) < 1e-6f);
+    }
+    static const struct {
+        const char *text, *sentence;
+    } wrong[] = {
+        {"modifier eyes/l-eye-scale-decr|incr 0.1\n",
+         "'eyes/l-eye-scale-decr|incr' is 0.1 and 'eyes/r-eye-scale-decr|incr' is 0; the schema has one parameter for both sides"},
+        {"modifier eyes/l-eye-scale-decr|incr 0.1\nmodifier eyes/l-eye-scale-decr|incr 0.1\n", "stands there twice"},
+        {"modifier eyes/l-eye-scale-decr|incr 0\nmodifier eyes/eye-scale-decr|incr 0.1\n", "stands there twice"},
+        {"modifier eyes/l-eye-scale-decr|incr 0.6\nmodifier eyes/r-eye-scale-decr|incr 0.6\n", "is 0.6, outside -0.5 to 0.5"},
+        {"modifer eyes/l-eye-scale-decr|incr 0.1\n", "a line that sets 'eyes/l-eye-scale-decr|incr' begins with 'modifer'"},
+        {"modifier head/head-square 0.1\nmodifier head/head-round 0.1\n", "for 'head/head-square|round' of the schema one is 0"},
+        {"modifier head/head-square -0.1\n", "one is 0 and none is below"},
+        {"modifier macrodetails/Caucasian 0\n", "its faces all have some of it"},
+        {"modifier macrodetails/African 0.9\nmodifier macrodetails/Caucasian 0.1\n", "is 3, outside 0 to 1"},
+        {"modifier macrodetails-universal/Weight 0.8\n", "is 0.8; the schema 'makehuman' has no such parameter"},
+        {"modifier ears/r-ear-lobe-decr|incr 0.1\n", "has no continuous parameter 'ears/r-ear-lobe-decr|incr'"},
+        {"likeness asym/asym-eye-3 0.1\n", "has no continuous parameter 'asym/asym-eye-3'"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_fails(lk_parameters_parse_mhm(makehuman, wrong[i].text, strlen(wrong[i].text), "face.mhm", continuous, choice),
+                     LK_BAD_DATA, wrong[i].sentence);
+    lk_schema_free(makehuman);
 }
 
 static void byte_order_marks_and_utf16(void **state)
@@ -302,11 +412,18 @@ static void files_that_cannot_be_read_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json_in_client_units_is_read), cmocka_unit_test(mhm_is_read_with_defaults),
-        cmocka_unit_test(what_is_saved_comes_back),     cmocka_unit_test(nothing_out_of_range_is_saved),
-        cmocka_unit_test(wrong_json_is_named),          cmocka_unit_test(wrong_mhm_is_named),
-        cmocka_unit_test(mhm_of_any_editor_is_read),    cmocka_unit_test(byte_order_marks_and_utf16),
-        cmocka_unit_test(files_too_large_are_refused),  cmocka_unit_test(files_that_cannot_be_read_are_named),
+        cmocka_unit_test(json_in_client_units_is_read),
+        cmocka_unit_test(mhm_is_read_with_defaults),
+        cmocka_unit_test(what_is_saved_comes_back),
+        cmocka_unit_test(nothing_out_of_range_is_saved),
+        cmocka_unit_test(wrong_json_is_named),
+        cmocka_unit_test(wrong_mhm_is_named),
+        cmocka_unit_test(mhm_of_any_editor_is_read),
+        cmocka_unit_test(mhm_has_the_names_of_makehuman),
+        cmocka_unit_test(mhm_of_makehuman_and_of_old_is_read),
+        cmocka_unit_test(byte_order_marks_and_utf16),
+        cmocka_unit_test(files_too_large_are_refused),
+        cmocka_unit_test(files_that_cannot_be_read_are_named),
     };
     return cmocka_run_group_tests(tests, open_schema, close_schema);
 }
