@@ -327,7 +327,7 @@ static void mhm_of_makehuman_and_of_old_is_read(void **state)
         const char *text, *sentence;
     } wrong[] = {
         {"modifier eyes/l-eye-scale-decr|incr 0.1\n",
-         "'eyes/l-eye-scale-decr|incr' is 0.1 and 'eyes/r-eye-scale-decr|incr' is 0; the schema has one parameter for both sides"},
+         "'eyes/l-eye-scale-decr|incr' is 0.1 and 'eyes/r-eye-scale-decr|incr' is 0; the schema has one parameter for both"},
         {"modifier eyes/l-eye-scale-decr|incr 0.1\nmodifier eyes/l-eye-scale-decr|incr 0.1\n", "stands there twice"},
         {"modifier eyes/l-eye-scale-decr|incr 0\nmodifier eyes/eye-scale-decr|incr 0.1\n", "stands there twice"},
         {"modifier eyes/l-eye-scale-decr|incr 0.6\nmodifier eyes/r-eye-scale-decr|incr 0.6\n", "is 0.6, outside -0.5 to 0.5"},
