@@ -379,8 +379,12 @@ static void write_parameter(FILE *out, const char *name, float value)
     }
 }
 
-lk_status lk_mhm_save(const lk_schema *schema, const char *path, const float *continuous, const uint8_t *discrete)
+lk_status lk_parameters_save_mhm(const lk_schema *schema, const char *path, const float *continuous, const uint8_t *discrete,
+                                 const char *more)
 {
+    lk_status status = lk_schema_check_face(schema, continuous, discrete);
+    if (status != LK_OK)
+        return lk_fail_in(status, "%s", path);
     for (int g = 0; g < schema->group_count; g++)
         if (strpbrk(schema->groups[g].name, " \t"))
             return lk_fail(LK_USAGE, "%s: group '%s' has spaces in its name, which a .mhm file cannot hold; save as .json", path,
@@ -394,5 +398,6 @@ lk_status lk_mhm_save(const lk_schema *schema, const char *path, const float *co
             write_parameter(file.stream, schema->continuous[i].name, lk_in_client_units(&schema->continuous[i], continuous[i]));
     for (int g = 0; g < schema->group_count; g++)
         fprintf(file.stream, "likeness %s %s\n", schema->groups[g].name, schema->groups[g].choices[discrete[g]]);
+    fputs(more, file.stream);
     return lk_atomic_commit(&file);
 }

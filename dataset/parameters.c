@@ -221,8 +221,10 @@ static lk_status save_json(const lk_schema *schema, const char *path, const floa
 
 lk_status lk_parameters_save(const lk_schema *schema, const char *path, const float *continuous, const uint8_t *discrete)
 {
+    if (is_mhm(path))
+        return lk_parameters_save_mhm(schema, path, continuous, discrete, "");
     lk_status status = lk_schema_check_face(schema, continuous, discrete);
     if (status != LK_OK)
         return lk_fail_in(status, "%s", path);
-    return is_mhm(path) ? lk_mhm_save(schema, path, continuous, discrete) : save_json(schema, path, continuous, discrete);
+    return save_json(schema, path, continuous, discrete);
 }

@@ -43,5 +43,8 @@ lk_status lk_parameters_load(const lk_schema *schema, const char *path, float *c
 /* Values in client units, in schema order, written atomically; .mhm by the name of the path, JSON otherwise. A group whose name
  * has spaces cannot stand in a .mhm: LK_USAGE. What is loaded again differs by rounding to client units alone (1e-6). */
 lk_status lk_parameters_save(const lk_schema *schema, const char *path, const float *continuous, const uint8_t *discrete);
+/* A .mhm with `more` lines at its end, as lk_client_describe_assets writes them. */
+lk_status lk_parameters_save_mhm(const lk_schema *schema, const char *path, const float *continuous, const uint8_t *discrete,
+                                 const char *more);
 
 #endif

@@ -30,7 +30,4 @@ lk_status lk_parse_require_groups(const lk_parse *parse, const char *how);
 /* LK_BAD_DATA for more than LK_PARAMETERS_BYTES. */
 lk_status lk_parse_check_size(const char *origin, size_t size);
 
-/* Of a face that lk_schema_check_face knows as good (mhm.c). */
-lk_status lk_mhm_save(const lk_schema *schema, const char *path, const float *continuous, const uint8_t *discrete);
-
 #endif

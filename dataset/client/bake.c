@@ -63,7 +63,7 @@ static lk_status look_from(void *context, int64_t number, int worker)
                           lk_vec3_dot(p, toward) + nearness);
     }
     for (int part = LK_PART_SKIN; part <= LK_PART_RIGHT_EYE; part++)
-        lk_raster_triangles(raster, &o->mesh->parts[part], (lk_part)part, screen);
+        lk_raster_triangles(raster, &o->mesh->parts[part], (lk_part)part, NULL, screen);
     for (int i = 0; i < o->mesh->count; i++) {
         float facing = lk_vec3_dot(o->normals[i], toward);
         if (facing <= 0.05f)

@@ -24,8 +24,21 @@ struct lk_client {
     lk_strand_set hair[LK_HAIR_STYLES], brows[LK_BROW_STYLES], beards[LK_BEARD_STYLES];
     /* The schema's groups and choices in the client's numbers; group_of is -1 where the schema lacks one. */
     int group_of[LK_GROUP_IDS];
-    int choice_of[LK_GROUP_IDS][LK_MOST_CHOICES];
+    int choice_of[LK_GROUP_IDS][LK_MAX_CHOICES];
+    /* MakeHuman's assets, if there are any, and which of them a choice is; NULL: the client's own. */
+    lk_assets *assets;
+    const lk_asset *asset_of[LK_ASSET_KINDS][LK_MAX_CHOICES];
 };
+
+/* The groups of the kinds of assets, and what the client draws below them. */
+static const struct {
+    lk_group_id group;
+    int below;
+} ASSET_GROUPS[LK_ASSET_KINDS] = {[LK_ASSET_HAIR] = {LK_HAIR, LK_HAIR_BALD},
+                                  [LK_ASSET_BROWS] = {LK_BROWS, 0},
+                                  [LK_ASSET_LASHES] = {LK_LASHES, 0},
+                                  [LK_ASSET_EYES] = {LK_EYES, 0},
+                                  [LK_ASSET_SKIN] = {LK_SKIN, 0}};
 
 /* ---- where the data is ---- */
 
@@ -97,6 +110,24 @@ static int find_choice(lk_group_id id, const char *name)
     return -1;
 }
 
+static lk_status match_choice(lk_client *client, lk_group_id id, const lk_choice_group *wanted, int c)
+{
+    int choice = find_choice(id, wanted->choices[c]);
+    for (int kind = 0; choice < 0 && kind < LK_ASSET_KINDS; kind++) {
+        const lk_asset *asset = lk_assets_choice(client->assets, (lk_asset_kind)kind, wanted->choices[c]);
+        if (!asset || ASSET_GROUPS[kind].group != id)
+            continue;
+        client->asset_of[kind][c] = asset;
+        choice = ASSET_GROUPS[kind].below;
+    }
+    if (choice < 0)
+        return lk_fail(LK_BAD_DATA, "the client knows no choice \"%s\" of the group \"%s\"; %s", wanted->choices[c], wanted->name,
+                       strchr(wanted->choices[c], '/') ? "--assets names the folder that has it"
+                                                       : "configs/client-schema.yaml lists them");
+    client->choice_of[id][c] = choice;
+    return LK_OK;
+}
+
 static lk_status match_group(lk_client *client, int group)
 {
     const lk_choice_group *wanted = &client->schema->groups[group];
@@ -104,14 +135,8 @@ static lk_status match_group(lk_client *client, int group)
         if (strcmp(LK_GROUPS[id].group, wanted->name) != 0)
             continue;
         client->group_of[id] = group;
-        for (int c = 0; c < wanted->count; c++) {
-            int choice = find_choice((lk_group_id)id, wanted->choices[c]);
-            if (choice < 0 || c >= LK_MOST_CHOICES)
-                return lk_fail(LK_BAD_DATA,
-                               "the client knows no choice \"%s\" of the group \"%s\"; configs/client-schema.yaml lists them",
-                               wanted->choices[c], wanted->name);
-            client->choice_of[id][c] = choice;
-        }
+        for (int c = 0; c < wanted->count; c++)
+            LK_TRY(match_choice(client, (lk_group_id)id, wanted, c));
         return LK_OK;
     }
     return lk_fail(LK_BAD_DATA, "the client knows no group \"%s\"; configs/client-schema.yaml lists them", wanted->name);
@@ -133,7 +158,28 @@ static lk_status grow_set(void *context, int64_t i, int worker)
 
 lk_status lk_client_open(const char *folder, const lk_schema *schema, lk_client **out)
 {
+    return lk_client_open_assets(folder, NULL, schema, out);
+}
+
+lk_status lk_client_assets_schema(const char *assets_folder, lk_schema **out)
+{
+    char path[LK_PATH_SIZE];
+    lk_schema *own = NULL;
+    lk_assets *assets = NULL;
+    LK_TRY(lk_client_schema_path(path));
+    LK_TRY(lk_schema_load(path, &own));
+    lk_status status = lk_assets_find(assets_folder, &assets);
+    if (status == LK_OK)
+        status = lk_assets_extend(assets, own, out);
+    lk_assets_free(assets);
+    lk_schema_free(own);
+    return status;
+}
+
+lk_status lk_client_open_assets(const char *folder, const char *assets_folder, const lk_schema *schema, lk_client **out)
+{
     char found[LK_PATH_SIZE];
+    uint8_t wanted[LK_BASE_VERTICES] = {0};
     if (!folder) {
         LK_TRY(find_folder(found));
         folder = found;
@@ -146,11 +192,19 @@ lk_status lk_client_open(const char *folder, const lk_schema *schema, lk_client 
     client->schema = schema;
     for (int id = 0; id < LK_GROUP_IDS; id++)
         client->group_of[id] = -1;
+    if (assets_folder)
+        LK_TRY_OR(failed, lk_assets_find(assets_folder, &client->assets));
     for (int group = 0; group < schema->group_count; group++)
         LK_TRY_OR(failed, match_group(client, group));
-    LK_TRY_OR(failed, lk_mesh_load(folder, &client->mesh));
+    if (client->assets) {
+        LK_TRY_OR(failed, lk_assets_load(client->assets, schema, threads));
+        lk_assets_want(client->assets, wanted);
+    }
+    LK_TRY_OR(failed, lk_mesh_load(folder, client->assets ? wanted : NULL, &client->mesh));
     LK_TRY_OR(failed, lk_morph_open(folder, client->mesh, schema, threads, &client->morph));
     const lk_vec3 *neutral = lk_morph_neutral(client->morph);
+    if (client->assets)
+        LK_TRY_OR(failed, lk_assets_bind(client->assets, client->mesh, neutral));
     LK_TRY_OR(failed, lk_bake_make(client->mesh, neutral, threads, &client->bake));
     LK_TRY_OR(failed, lk_scalp_make(client->mesh, neutral, client->bake.normals, threads, &client->scalp));
     LK_TRY_OR(failed, lk_parallel_for(threads, SET_COUNT, grow_set, client));
@@ -171,6 +225,7 @@ void lk_client_close(lk_client *client)
         lk_strands_free(&client->brows[i]);
     for (int i = 0; i < LK_BEARD_STYLES; i++)
         lk_strands_free(&client->beards[i]);
+    lk_assets_free(client->assets);
     lk_scalp_free(client->scalp);
     lk_bake_free(&client->bake);
     lk_morph_close(client->morph);
@@ -227,6 +282,8 @@ lk_status lk_renderer_create(const lk_client *client, int size, lk_renderer **ou
         status = lk_fail(LK_INTERNAL, "no memory to draw a face");
         goto failed;
     }
+    if (client->assets)
+        LK_TRY_OR(failed, lk_fitting_allocate(client->assets, &face->fitting));
     LK_TRY_OR(failed, lk_raster_allocate(size * samples_per_pixel(size), &face->raster));
     LK_TRY_OR(failed, lk_darkroom_create(size, &renderer->darkroom));
     *out = renderer;
@@ -246,6 +303,7 @@ void lk_renderer_free(lk_renderer *renderer)
     free(renderer->face.screen);
     free(renderer->face.outside);
     free(renderer->face.hat.corners);
+    lk_fitting_free(&renderer->face.fitting);
     lk_raster_free(&renderer->face.raster);
     lk_darkroom_free(renderer->darkroom);
     free(renderer);
@@ -306,12 +364,37 @@ static void draw_background(lk_face *face)
                     lk_scene_background(&face->scene, face->bake, ((float)x + 0.5f) * step, ((float)y + 0.5f) * step);
 }
 
+/* What is worn of assets. */
+static void choose_assets(const lk_client *client, const uint8_t *discrete, const lk_asset *worn[LK_ASSET_KINDS])
+{
+    for (int kind = 0; kind < LK_ASSET_KINDS; kind++) {
+        int group = client->group_of[ASSET_GROUPS[kind].group];
+        worn[kind] = group < 0 ? NULL : client->asset_of[kind][discrete[group]];
+    }
+}
+
+lk_status lk_client_describe_assets(const lk_client *client, const uint8_t *discrete, char **lines)
+{
+    const lk_asset *worn[LK_ASSET_KINDS];
+    size_t size;
+    *lines = NULL;
+    FILE *out = open_memstream(lines, &size);
+    if (!out)
+        return lk_fail(LK_INTERNAL, "out of memory for the names of assets");
+    choose_assets(client, discrete, worn);
+    for (int kind = 0; kind < LK_ASSET_KINDS; kind++)
+        if (worn[kind])
+            lk_asset_describe(worn[kind], out);
+    return fclose(out) == 0 ? LK_OK : lk_fail(LK_INTERNAL, "out of memory for the names of assets");
+}
+
 lk_status lk_render(lk_renderer *renderer, const float *continuous, const uint8_t *discrete, lk_view view, uint64_t seed,
                     uint8_t *image)
 {
     const lk_client *client = renderer->client;
     lk_face *face = &renderer->face;
     int choices[LK_GROUP_IDS];
+    static const lk_strand_set none;
     for (int id = 0; id < LK_GROUP_IDS; id++) {
         int group = client->group_of[id];
         if (group >= 0 && discrete[group] >= client->schema->groups[group].count)
@@ -321,18 +404,26 @@ lk_status lk_render(lk_renderer *renderer, const float *continuous, const uint8_
     face->scene = view == LK_CANONICAL ? lk_scene_canonical()
                   : view == LK_VARIED  ? lk_scene_varied(seed)
                                        : lk_scene_photo(seed, renderer->backgrounds);
-    face->look = lk_look_of(choices);
+    choose_assets(client, discrete, face->assets);
+    const lk_asset *skin = face->assets[LK_ASSET_SKIN], *hair = face->assets[LK_ASSET_HAIR];
+    face->look = lk_look_of(choices, skin ? &skin->mean : NULL);
     pose(face, client->morph, continuous);
     lk_raster_clear(&face->raster);
-    for (int part = LK_PART_SKIN; part <= LK_PART_RIGHT_EYE; part++)
-        lk_raster_triangles(&face->raster, &face->mesh->parts[part], (lk_part)part, face->screen);
+    lk_raster_triangles(&face->raster, &face->mesh->parts[LK_PART_SKIN], LK_PART_SKIN, hair ? hair->hidden : NULL, face->screen);
+    for (int part = LK_PART_LEFT_EYE; !face->assets[LK_ASSET_EYES] && part <= LK_PART_RIGHT_EYE; part++)
+        lk_raster_triangles(&face->raster, &face->mesh->parts[part], (lk_part)part, NULL, face->screen);
     for (int part = LK_PART_UPPER_TEETH; face->scene.mouth_open && part <= LK_PART_TONGUE; part++)
-        lk_raster_triangles(&face->raster, &face->mesh->parts[part], (lk_part)part, face->screen);
+        lk_raster_triangles(&face->raster, &face->mesh->parts[part], (lk_part)part, NULL, face->screen);
     draw_background(face);
     lk_shade(face);
-    lk_draw_lashes(face);
+    lk_draw_asset(face, LK_ASSET_EYES);
+    if (!face->assets[LK_ASSET_LASHES])
+        lk_draw_lashes(face);
+    lk_draw_asset(face, LK_ASSET_LASHES);
+    lk_draw_asset(face, LK_ASSET_BROWS);
     lk_draw_hat(face);
-    lk_draw_strands(face, &client->brows[choices[LK_BROWS]], &client->beards[choices[LK_BEARD]], &client->hair[choices[LK_HAIR]]);
+    lk_draw_strands(face, face->assets[LK_ASSET_BROWS] ? &none : &client->brows[choices[LK_BROWS]],
+                    &client->beards[choices[LK_BEARD]], &client->hair[choices[LK_HAIR]]);
     lk_draw_glasses(face);
     lk_draw_locks(face);
     lk_draw_hand(face);

@@ -25,6 +25,13 @@ typedef struct lk_client lk_client; /* mesh, targets, strands: immutable after o
  * the dependencies. The schema must name only modifiers and choices that the client knows (LK_BAD_DATA names the first that it
  * does not). `schema` must outlive the client. */
 lk_status lk_client_open(const char *folder, const lk_schema *schema, lk_client **out);
+/* With the assets of a MakeHuman data folder (dataset/client/assets.h) as choices that the schema may name; LK_BAD_DATA names
+ * file and line of what is wrong with one that it does name. NULL: none. */
+lk_status lk_client_open_assets(const char *folder, const char *assets_folder, const lk_schema *schema, lk_client **out);
+/* The client's own schema with every asset of the folder as one more choice of its group. */
+lk_status lk_client_assets_schema(const char *assets_folder, lk_schema **out);
+/* The lines with which a .mhm names what a face wears of assets, "" if nothing. The caller's to free. */
+lk_status lk_client_describe_assets(const lk_client *client, const uint8_t *discrete, char **lines);
 void lk_client_close(lk_client *client);
 
 /* Where the client's own schema lies: share/likeness/client-schema.yaml of the program's prefix, or configs/ of its sources. */

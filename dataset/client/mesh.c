@@ -1,6 +1,7 @@
 #include "dataset/client/mesh.h"
 
 #include "base/file.h"
+#include "dataset/client/mhclo.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -162,7 +163,7 @@ static bool in_picture(const obj_file *obj, const obj_face *face, lk_vec3 eyes)
 }
 
 /* Numbers the vertices of the faces in the picture, in base.obj's order, and counts triangles. */
-static lk_status choose_vertices(lk_mesh *mesh, obj_file *obj)
+static lk_status choose_vertices(lk_mesh *mesh, obj_file *obj, const uint8_t *wanted)
 {
     lk_vec3 eyes = eye_centre(obj);
     int faces = 0;
@@ -183,6 +184,9 @@ static lk_status choose_vertices(lk_mesh *mesh, obj_file *obj)
     }
     for (int i = 0; i < obj->vertex_count; i++)
         if (mesh->kept[i] == 0)
+            mesh->kept[i] = mesh->count++;
+    for (int i = 0; wanted && i < obj->vertex_count && i < LK_BASE_VERTICES; i++)
+        if (wanted[i] && mesh->kept[i] < 0)
             mesh->kept[i] = mesh->count++;
     for (int part = 0; part < LK_PART_COUNT; part++)
         if (mesh->parts[part].count == 0)
@@ -362,7 +366,7 @@ float lk_mesh_lip(const lk_mesh *mesh, float u, float v)
            255;
 }
 
-lk_status lk_mesh_load(const char *folder, lk_mesh **out)
+lk_status lk_mesh_load(const char *folder, const uint8_t *wanted, lk_mesh **out)
 {
     char path[LK_PATH_SIZE];
     LK_TRY(lk_path_join(path, folder, "3dobjs/base.obj"));
@@ -374,7 +378,7 @@ lk_status lk_mesh_load(const char *folder, lk_mesh **out)
         status = lk_fail(LK_INTERNAL, "no memory for the base mesh");
         goto done;
     }
-    LK_TRY_OR(done, choose_vertices(mesh, &obj));
+    LK_TRY_OR(done, choose_vertices(mesh, &obj, wanted));
     LK_TRY_OR(done, copy_geometry(mesh, &obj));
     measure_lashes(mesh);
     LK_TRY_OR(done, load_masks(folder, mesh));

@@ -50,8 +50,9 @@ typedef struct lk_mesh {
     uint16_t eye_landmarks[2][LK_EYE_LANDMARKS]; /* dlib's landmarks 36-41 and 42-47 as vertices */
 } lk_mesh;
 
-/* `folder` as in lk_client_open. A missing or damaged file is LK_BAD_DATA. */
-lk_status lk_mesh_load(const char *folder, lk_mesh **out);
+/* `folder` as in lk_client_open. A missing or damaged file is LK_BAD_DATA. `wanted`, if not NULL, marks vertices of base.obj that
+ * are kept besides (wanted[19158]); they come last, so that all others have their usual numbers. */
+lk_status lk_mesh_load(const char *folder, const uint8_t *wanted, lk_mesh **out);
 void lk_mesh_free(lk_mesh *mesh);
 
 /* The lip mask at a texture position, bilinear, 0..1. */

@@ -92,13 +92,14 @@ static int box_of(lk_vec3 a, lk_vec3 b, lk_vec3 c, int size, int both_sides, spa
     return 1;
 }
 
-void lk_raster_triangles(lk_raster *raster, const lk_triangles *triangles, lk_part part, const lk_vec3 *screen)
+void lk_raster_triangles(lk_raster *raster, const lk_triangles *triangles, lk_part part, const bool *hidden,
+                         const lk_vec3 *screen)
 {
     for (int t = 0; t < triangles->count; t++) {
         const uint16_t *corner = triangles->corners[t];
         lk_vec3 a = screen[corner[0]], b = screen[corner[1]], c = screen[corner[2]];
         span_box box;
-        if (!box_of(a, b, c, raster->size, 0, &box))
+        if ((hidden && hidden[t]) || !box_of(a, b, c, raster->size, 0, &box))
             continue;
         uint32_t fragment = (uint32_t)(part + 1) << LK_FRAGMENT_PART_SHIFT | (uint32_t)t;
         for (int y = box.y0; y <= box.y1; y++)
@@ -141,6 +142,29 @@ void lk_raster_overlay(lk_raster *raster, const lk_triangles *triangles, const l
                     paint(context, t, w, &raster->colour[at]);
             }
     }
+}
+
+void lk_raster_cover(lk_raster *raster, const lk_vec3 screen[3], int both_sides, float tolerance, uint32_t flags,
+                     lk_cover_function *paint, void *context)
+{
+    lk_vec3 a = screen[0], b = screen[1], c = screen[2];
+    span_box box;
+    if (!box_of(a, b, c, raster->size, both_sides, &box))
+        return;
+    for (int y = box.y0; y <= box.y1; y++)
+        for (int x = box.x0; x <= box.x1; x++) {
+            float w[3] = {box.a0 + box.a_dx * (float)x + box.a_dy * (float)y, box.b0 + box.b_dx * (float)x + box.b_dy * (float)y,
+                          0};
+            w[2] = 1 - w[0] - w[1];
+            int at = y * raster->size + x;
+            float depth = w[0] * a.z + w[1] * b.z + w[2] * c.z;
+            if (w[0] < 0 || w[1] < 0 || w[2] < 0 || depth < raster->depth[at] - tolerance)
+                continue;
+            if (paint(context, w, &raster->colour[at]) < 0.5f)
+                continue;
+            raster->depth[at] = lk_max(raster->depth[at], depth);
+            raster->fragment[at] |= flags;
+        }
 }
 
 /* ---- strands ---- */

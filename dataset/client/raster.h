@@ -50,13 +50,20 @@ static inline lk_vec3 lk_project(const lk_camera *camera, lk_vec3 p)
                  near);
 }
 
-/* Draws the front-facing triangles of a part; `screen` holds projected vertices. */
-void lk_raster_triangles(lk_raster *raster, const lk_triangles *triangles, lk_part part, const lk_vec3 *screen);
+/* Draws the front-facing triangles of a part but those that are `hidden` (NULL: none); `screen` holds projected vertices. */
+void lk_raster_triangles(lk_raster *raster, const lk_triangles *triangles, lk_part part, const bool *hidden,
+                         const lk_vec3 *screen);
 
 /* Calls `paint` for every sample of the triangles, front or back, that is not behind what is drawn; changes no depth. */
 typedef void lk_overlay_function(void *context, int triangle, const float weights[3], lk_vec3 *colour);
 void lk_raster_overlay(lk_raster *raster, const lk_triangles *triangles, const lk_vec3 *screen, lk_overlay_function *paint,
                        void *context);
+
+/* Calls `paint` for every sample of one triangle that is at most `tolerance` behind what is drawn. It returns how much of the
+ * sample it covers, 0..1; from a half on the sample has the triangle's depth and `flags`. */
+typedef float lk_cover_function(void *context, const float weights[3], lk_vec3 *colour);
+void lk_raster_cover(lk_raster *raster, const lk_vec3 screen[3], int both_sides, float tolerance, uint32_t flags,
+                     lk_cover_function *paint, void *context);
 
 typedef struct lk_strand_end {
     lk_vec3 screen, colour;

@@ -17,10 +17,10 @@ typedef struct surface_paint {
     float occlusion;
 } surface_paint;
 
-lk_look lk_look_of(const int choices[LK_GROUP_IDS])
+lk_look lk_look_of(const int choices[LK_GROUP_IDS], const lk_vec3 *skin)
 {
     lk_look look = {.hair = choices[LK_HAIR], .brows = choices[LK_BROWS], .beard = choices[LK_BEARD]};
-    look.skin = lk_skin_colour(choices[LK_SKIN]);
+    look.skin = skin ? *skin : lk_skin_colour(choices[LK_SKIN]);
     look.iris = lk_eye_colour(choices[LK_EYES]);
     look.hair_colour = lk_hair_colour(choices[LK_HAIR_COLOUR]);
     /* Brows and beards are darker and browner than the hair. */
@@ -79,7 +79,8 @@ static float paint_lips(const lk_face *face, const skin_point *p, float s, float
     float lip = lk_smooth(0.25f, 0.75f, lk_mesh_lip(face->mesh, p->u, p->v));
     if (lip > 0) {
         float grain = 1 + 0.10f * lk_noise(face->bake, s * 3, t * 0.4f);
-        surface->albedo = lk_vec3_mix(surface->albedo, lk_vec3_scale(lip_colour(face), grain), lip);
+        float cover = face->assets[LK_ASSET_SKIN] ? lip * face->look.lip_paint : lip; /* its texture has lips */
+        surface->albedo = lk_vec3_mix(surface->albedo, lk_vec3_scale(lip_colour(face), grain), cover);
         surface->gloss = face->look.lip_gloss * lip;
     }
     return lip;
@@ -88,7 +89,7 @@ static float paint_lips(const lk_face *face, const skin_point *p, float s, float
 /* Brows are painted below their hairs, so that they read as one shape at small sizes. */
 static void paint_brows(const lk_face *face, const skin_point *p, surface_paint *surface)
 {
-    if (p->at.y <= 0.05f || p->at.y >= 0.5f || p->at.z <= -0.4f)
+    if (p->at.y <= 0.05f || p->at.y >= 0.5f || p->at.z <= -0.4f || face->assets[LK_ASSET_BROWS])
         return;
     const lk_brow_style *style = &LK_BROW_TABLE[face->look.brows];
     float along, cover = lk_brow_cover(style, p->at, &along);
@@ -190,9 +191,15 @@ static surface_paint paint_skin(const lk_face *face, const skin_point *p)
     float coarse = lk_noise(face->bake, s * 0.35f, t * 0.35f), fine = lk_noise(face->bake, s * 1.7f, t * 1.7f);
     surface_paint surface = {.occlusion = p->skin.occlusion};
     surface.albedo = lk_vec3_scale(face->look.skin, 1 + 0.035f * coarse + 0.035f * fine);
-    float flush = p->skin.flush;
-    surface.albedo = lk_vec3_multiply(surface.albedo, lk_v3(1 - 0.02f * flush, 1 - 0.26f * flush, 1 - 0.26f * flush));
-    surface.albedo = lk_vec3_scale(surface.albedo, 1 - 0.30f * p->skin.dark);
+    float flush = p->skin.flush, alpha;
+    const lk_asset *skin = face->assets[LK_ASSET_SKIN];
+    if (skin) {
+        surface.albedo = lk_texture_at(&skin->texture, face->skin_level, p->u, p->v, &alpha);
+        surface.albedo = lk_vec3_multiply(surface.albedo, skin->material.colour);
+    } else {
+        surface.albedo = lk_vec3_multiply(surface.albedo, lk_v3(1 - 0.02f * flush, 1 - 0.26f * flush, 1 - 0.26f * flush));
+        surface.albedo = lk_vec3_scale(surface.albedo, 1 - 0.30f * p->skin.dark);
+    }
     surface.shine = 0.10f + 0.05f * lk_clamp01(1 - fabsf(p->at.x) * 3) - 0.03f * fine;
     if (face->scene.lively)
         paint_complexion(face, p, s, t, &surface);
@@ -236,10 +243,27 @@ static lk_vec3 light_skin(const lk_face *face, const skin_point *p, const surfac
 
 /* ---- eyes ---- */
 
+/* An eye's light and reflections; `local` is the place on the eyeball, of its radius. */
+static lk_vec3 light_eye(const lk_face *face, lk_vec3 local, lk_vec3 normal, lk_vec3 colour)
+{
+    const lk_scene *scene = &face->scene;
+    float corner = fabsf(local.x);
+    float shade = (0.45f + 0.55f * lk_smooth(0.62f, 0.05f, local.y)) * (0.75f + 0.25f * lk_smooth(1, 0.5f, corner));
+    float key = wrapped(lk_vec3_dot(normal, scene->key_direction), 0.4f);
+    lk_vec3 light = lk_vec3_add_scaled(lk_ambient(scene, normal), 0.85f * key, scene->key_colour);
+    colour = lk_vec3_scale(lk_vec3_multiply(colour, light), shade);
+    /* Reflections: the main light where it stands, and a faint one opposite. */
+    float hx = local.x - 0.34f * scene->key_direction.x, hy = local.y - 0.40f * scene->key_direction.y;
+    float reflection = lk_smooth(0.11f, 0.06f, sqrtf(hx * hx + hy * hy));
+    hx = local.x + 0.4f * scene->key_direction.x;
+    hy = local.y + 0.42f * scene->key_direction.y;
+    reflection += 0.18f * lk_smooth(0.13f, 0.05f, sqrtf(hx * hx + hy * hy));
+    return lk_vec3_add_scaled(colour, 0.72f * reflection, scene->key_colour);
+}
+
 static lk_vec3 shade_eye(const lk_face *face, const skin_point *p, int eye)
 {
     const float iris_edge = 0.46f, pupil_edge = 0.19f; /* of the eyeball's radius */
-    const lk_scene *scene = &face->scene;
     lk_vec3 iris_colour = face->look.iris;
     lk_vec3 local = lk_vec3_scale(lk_vec3_sub(p->at, face->bake->eye_centre[eye]), 1 / face->bake->eye_radius);
     float radius = sqrtf(local.x * local.x + local.y * local.y), corner = fabsf(local.x);
@@ -252,18 +276,16 @@ static lk_vec3 shade_eye(const lk_face *face, const skin_point *p, int eye)
         colour = lk_vec3_mix(iris, colour, lk_smooth(iris_edge - 0.03f, iris_edge + 0.05f, radius));
         colour = lk_vec3_mix(lk_v3(0.004f, 0.004f, 0.005f), colour, lk_smooth(pupil_edge - 0.025f, pupil_edge + 0.025f, radius));
     }
-    float shade = (0.45f + 0.55f * lk_smooth(0.62f, 0.05f, local.y)) * (0.75f + 0.25f * lk_smooth(1, 0.5f, corner));
     lk_vec3 normal = radius < iris_edge ? lk_vec3_normalize(lk_vec3_add(p->normal, lk_v3(0, 0, 0.6f))) : p->normal;
-    float key = wrapped(lk_vec3_dot(normal, scene->key_direction), 0.4f);
-    lk_vec3 light = lk_vec3_add_scaled(lk_ambient(scene, normal), 0.85f * key, scene->key_colour);
-    colour = lk_vec3_scale(lk_vec3_multiply(colour, light), shade);
-    /* Reflections: the main light where it stands, and a faint one opposite. */
-    float hx = local.x - 0.34f * scene->key_direction.x, hy = local.y - 0.40f * scene->key_direction.y;
-    float reflection = lk_smooth(0.11f, 0.06f, sqrtf(hx * hx + hy * hy));
-    hx = local.x + 0.4f * scene->key_direction.x;
-    hy = local.y + 0.42f * scene->key_direction.y;
-    reflection += 0.18f * lk_smooth(0.13f, 0.05f, sqrtf(hx * hx + hy * hy));
-    return lk_vec3_add_scaled(colour, 0.72f * reflection, scene->key_colour);
+    return light_eye(face, local, normal, colour);
+}
+
+lk_vec3 lk_light_eye(const lk_face *face, lk_vec3 at, lk_vec3 normal, lk_vec3 albedo)
+{
+    const lk_vec3 *centres = face->bake->eye_centre;
+    int eye = fabsf(at.x - centres[1].x) < fabsf(at.x - centres[0].x);
+    lk_vec3 local = lk_vec3_scale(lk_vec3_sub(at, centres[eye]), 1 / face->bake->eye_radius);
+    return light_eye(face, local, normal, albedo);
 }
 
 /* Teeth and tongue: darker the deeper they lie. */
@@ -288,6 +310,10 @@ void lk_shade(lk_face *face)
 {
     lk_raster *raster = &face->raster;
     int samples = raster->size * raster->size;
+    const lk_asset *asset = face->assets[LK_ASSET_SKIN];
+    if (asset)
+        face->skin_level =
+            lk_texture_level(&asset->texture, (float)asset->texture.width[0] * asset->place_scale / face->camera.scale);
     for (int i = 0; i < samples; i++) {
         uint32_t fragment = raster->fragment[i];
         if (fragment == 0)

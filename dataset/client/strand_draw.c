@@ -130,6 +130,7 @@ void lk_draw_strands(lk_face *face, const lk_strand_set *brows, const lk_strand_
     fibre = (strand_look){.colour = face->look.hair_colour, .shine = 0.9f, .hair = true};
     fibre.head_centre = lk_turn_apply(&face->turn, LK_HEAD_CENTRE);
     draw_set(face, &fibre, hair);
-    if (hair->strand_count > 0)
+    lk_draw_asset(face, LK_ASSET_HAIR);
+    if (hair->strand_count > 0 || face->assets[LK_ASSET_HAIR])
         shadow_of_hair(face);
 }

@@ -17,6 +17,7 @@ const lk_group_choices LK_GROUPS[LK_GROUP_IDS] = {
     [LK_LIPS] = {"lips", 5, 0, {"natural", "pale", "pink", "red", "plum"}},
     [LK_SKIN] = {"skin", 6, 1, {"porcelain", "fair", "tan", "brown", "dark", "ebony"}},
     [LK_EYES] = {"eyes", 5, 0, {"brown", "amber", "green", "blue", "grey"}},
+    [LK_LASHES] = {"eyelashes", 1, 0, {"natural"}}, /* assets are the others */
 };
 /* clang-format on */
 

@@ -10,7 +10,17 @@
 
 #include <stdbool.h>
 
-typedef enum lk_group_id { LK_HAIR, LK_HAIR_COLOUR, LK_BROWS, LK_BEARD, LK_LIPS, LK_SKIN, LK_EYES, LK_GROUP_IDS } lk_group_id;
+typedef enum lk_group_id {
+    LK_HAIR,
+    LK_HAIR_COLOUR,
+    LK_BROWS,
+    LK_BEARD,
+    LK_LIPS,
+    LK_SKIN,
+    LK_EYES,
+    LK_LASHES,
+    LK_GROUP_IDS
+} lk_group_id;
 
 typedef enum lk_hair_number {
     LK_HAIR_BALD,

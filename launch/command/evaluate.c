@@ -7,11 +7,13 @@
 #include <stdio.h>
 
 typedef struct evaluate_values {
-    const char *data, *folder;
+    const char *data, *folder, *assets;
 } evaluate_values;
 
 static const lk_option option_table[] = {
     {LK_OPTION_PATH, "data", "FOLDER", "another set of shards of the same schema", LK_TARGET(evaluate_values, data)},
+    {LK_OPTION_PATH, "assets", "FOLDER", "MakeHuman's data folder, if the schema names assets of it (see render)",
+     LK_TARGET(evaluate_values, assets)},
     {LK_OPTION_PATH, "output", "FOLDER", "where the report goes", LK_TARGET(evaluate_values, folder), .letter = 'o'},
     {0}};
 
@@ -43,7 +45,7 @@ static void print_decoder(const lk_evaluation *e)
     printf("%-34s %9.5f %9.5f %7.3f   mean picture\n", "L1", e->f, e->baseline_f, e->f / e->baseline_f);
 }
 
-static lk_status report(lk_evaluator *evaluator, const char *folder)
+static lk_status report(lk_evaluator *evaluator, const char *folder, const char *assets)
 {
     char path[LK_PATH_SIZE];
     lk_evaluation e;
@@ -63,7 +65,7 @@ static lk_status report(lk_evaluator *evaluator, const char *folder)
     LK_TRY(lk_predict_faces(evaluator, 16, &faces));
     status = lk_path_join(path, folder, "triptych.png");
     if (status == LK_OK)
-        status = lk_draw_triptych(schema, &faces, LK_TRIPTYCH_COLUMNS, path);
+        status = lk_draw_triptych(schema, &faces, assets, LK_TRIPTYCH_COLUMNS, path);
     lk_faces_free(&faces);
     if (status == LK_OK)
         printf("\n%s\n", path);
@@ -78,7 +80,7 @@ static lk_status run(void *values, char **arguments, int count)
     LK_TRY(lk_path_join(own, arguments[0], "report"));
     lk_evaluator *evaluator = NULL;
     LK_TRY(lk_evaluator_open(arguments[0], v->data, &evaluator));
-    lk_status status = report(evaluator, v->folder ? v->folder : own);
+    lk_status status = report(evaluator, v->folder ? v->folder : own, v->assets);
     lk_error error;
     lk_error_take(&error, status);
     lk_evaluator_close(evaluator);
@@ -88,7 +90,7 @@ static lk_status run(void *values, char **arguments, int count)
 const lk_command lk_command_evaluate = {
     .name = "evaluate",
     .summary = "judge a trained run on a data set, with pictures",
-    .usage = "RUN [--data FOLDER] [-o FOLDER]",
+    .usage = "RUN [--data FOLDER] [--assets FOLDER] [-o FOLDER]",
     .about = "Judges a finished run on its validation set, against what a guess without looking would reach, and writes\n"
              "evaluation.json and triptych.png (input | D(p) | the client's render of p) into RUN/report.",
     .options = option_table,

@@ -24,7 +24,7 @@
 
 typedef struct predict_values {
     lk_align_options align;
-    const char *folder, *model, *decoder, *landmarks, *client, *sheet;
+    const char *folder, *model, *decoder, *landmarks, *client, *assets, *sheet;
     double client_seconds;
     bool aligned;
     int threads; /* 0: the cores */
@@ -45,6 +45,8 @@ static const lk_option option_table[] = {
      "another game client, run by /bin/sh once a face: {params} becomes the path of\n"
      "NAME.json, {picture} the path where a square PNG or JPEG is expected",
      LK_TARGET(predict_values, client)},
+    {LK_OPTION_PATH, "assets", "FOLDER", "MakeHuman's data folder, if the schema names assets of it (see render)",
+     LK_TARGET(predict_values, assets)},
     {LK_OPTION_REAL, "client-seconds", "S", "what COMMAND may take for one face", LK_TARGET(predict_values, client_seconds),
      .low = 0.01, .high = 86400},
     LK_ALIGN_OPTIONS(predict_values, align, landmarks),
@@ -193,6 +195,20 @@ static lk_status draw_by_other_client(predict_run *run, const char *name, uint8_
     return status;
 }
 
+/* MakeHuman's file names the assets that the client draws. */
+static lk_status write_mhm(const predict_run *run, const char *name, const float *continuous, const uint8_t *discrete)
+{
+    char path[LK_PATH_SIZE], *assets = NULL;
+    LK_TRY(path_of(run, name, ".mhm", path));
+    if (!run->client)
+        return lk_parameters_save(run->schema, path, continuous, discrete);
+    lk_status status = lk_client_describe_assets(run->client, discrete, &assets);
+    if (status == LK_OK)
+        status = lk_parameters_save_mhm(run->schema, path, continuous, discrete, assets);
+    free(assets);
+    return status;
+}
+
 /* Parameters first: they are there for whom the client's picture fails. */
 static lk_status write_face(void *context, int64_t i, int worker)
 {
@@ -204,9 +220,8 @@ static lk_status write_face(void *context, int64_t i, int worker)
     char path[LK_PATH_SIZE];
     LK_TRY(path_of(run, name, ".json", path));
     LK_TRY(lk_parameters_save(run->schema, path, continuous, discrete));
-    LK_TRY(path_of(run, name, ".mhm", path));
     if (run->mhm)
-        LK_TRY(lk_parameters_save(run->schema, path, continuous, discrete));
+        LK_TRY(write_mhm(run, name, continuous, discrete));
     if (lk_predictor_can_draw(run->predictor))
         LK_TRY(save_picture(run, name, "-decoded.png", &(lk_image){run->size, run->size, run->decoded + at}));
     if (run->values->client) {
@@ -346,7 +361,7 @@ static lk_status open_client(predict_run *run)
         lk_info("no .mhm files: a group of the schema '%s' has spaces in its name", run->schema->name);
     if (run->values->client)
         return LK_OK;
-    if (lk_client_open(NULL, run->schema, &run->client) != LK_OK) {
+    if (lk_client_open_assets(NULL, run->values->assets, run->schema, &run->client) != LK_OK) {
         lk_info("no client's faces: %s; --client names another client", lk_error_text());
         return LK_OK;
     }

@@ -21,7 +21,7 @@
 enum { BATCH_PER_THREAD = 32, SHARD_NAME_SIZE = 64 };
 
 typedef struct render_options {
-    const char *parameters, *output, *schema_path, *prior, *backgrounds;
+    const char *parameters, *output, *schema_path, *prior, *backgrounds, *assets;
     int64_t random, start, shard_size, seed; /* random 0: not asked for, as sheet */
     int sheet, size, jpeg, threads;          /* size, threads: 0 where the mode decides */
     lk_view view;
@@ -47,6 +47,10 @@ static const lk_option option_table[] = {
      LK_TARGET(render_options, prior), .choices = "uniform|natural"},
     {LK_OPTION_PATH, "backgrounds", "PLACE", "pictures of your own behind the faces of view photo: a folder or an archive",
      LK_TARGET(render_options, backgrounds)},
+    {LK_OPTION_PATH, "assets", "FOLDER",
+     "hair, brows, lashes, eyes and skins of a MakeHuman data folder: without --schema all\n"
+     "of them are choices beside the client's own, with it those that the schema names",
+     LK_TARGET(render_options, assets)},
     {LK_OPTION_WHOLE, "seed", "K", "decides random faces and all that varies", LK_TARGET(render_options, seed), .high = 0x1p63},
     {LK_OPTION_WHOLE, "start", "I", "number of the first face (0): parts of one data set can be made apart",
      LK_TARGET(render_options, start), .high = 1ll << 48},
@@ -63,6 +67,8 @@ static const lk_option option_table[] = {
 static lk_status load_schema(const render_options *o, lk_schema **schema)
 {
     char path[LK_PATH_SIZE];
+    if (!o->schema_path && o->assets)
+        return lk_client_assets_schema(o->assets, schema);
     if (!o->schema_path)
         LK_TRY(lk_client_schema_path(path));
     return lk_schema_load(o->schema_path ? o->schema_path : path, schema);
@@ -144,7 +150,7 @@ static lk_status render_one(const render_options *o)
     lk_status status;
     LK_TRY_OR(done, load_schema(o, &schema));
     LK_TRY_OR(done, lk_parameters_load(schema, o->parameters, p.continuous, p.discrete));
-    LK_TRY_OR(done, lk_client_open(NULL, schema, &client));
+    LK_TRY_OR(done, lk_client_open_assets(NULL, o->assets, schema, &client));
     LK_TRY_OR(done, lk_renderer_create(client, size, &renderer));
     LK_TRY_OR(done, lk_image_allocate(size, size, &image));
     LK_TRY_OR(done, lk_render(renderer, p.continuous, p.discrete, o->view, (uint64_t)o->seed, image.pixels));
@@ -174,7 +180,7 @@ static lk_status render_sheet(const render_options *o)
     int rows = (faces + columns - 1) / columns;
     lk_status status;
     LK_TRY_OR(done, load_schema(o, &schema));
-    LK_TRY_OR(done, lk_client_open(NULL, schema, &client));
+    LK_TRY_OR(done, lk_client_open_assets(NULL, o->assets, schema, &client));
     LK_TRY_OR(done, lk_renderer_create(client, size, &renderer));
     LK_TRY_OR(done, load_prior(o, schema, &prior));
     LK_TRY_OR(done, load_backgrounds(o->backgrounds, &backgrounds));
@@ -369,7 +375,7 @@ static lk_status render_data_set(const render_options *o)
     if (status == LK_OK)
         status = lk_group_agree(&group, load_backgrounds(o->backgrounds, &p.backgrounds));
     if (status == LK_OK)
-        status = lk_group_agree(&group, lk_client_open(NULL, schema, &p.client));
+        status = lk_group_agree(&group, lk_client_open_assets(NULL, o->assets, schema, &p.client));
     if (status == LK_OK)
         status = produce(&p, &group);
     producer_close(&p);

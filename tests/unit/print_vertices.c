@@ -79,7 +79,7 @@ int main(int argc, char **argv)
     lk_status status;
     LK_TRY_OR(done, lk_client_schema_path(schema));
     LK_TRY_OR(done, lk_schema_load(schema, &p.schema));
-    LK_TRY_OR(done, lk_mesh_load(argv[3], &p.mesh));
+    LK_TRY_OR(done, lk_mesh_load(argv[3], NULL, &p.mesh));
     LK_TRY_OR(done, lk_morph_open(argv[3], p.mesh, p.schema, 1, &p.morph));
     p.positions = malloc((size_t)p.mesh->count * sizeof *p.positions);
     if (!p.positions)

@@ -284,7 +284,7 @@ static void morphs_are_the_targets(void **state)
     lk_mesh *mesh;
     lk_morph *morph;
     assert_ok(lk_schema_parse(ONE_MODIFIER, "test", &one));
-    assert_ok(lk_mesh_load(folder, &mesh));
+    assert_ok(lk_mesh_load(folder, NULL, &mesh));
     assert_ok(lk_morph_open(folder, mesh, one, 2, &morph));
     lk_vec3 *plain = malloc((size_t)mesh->count * sizeof *plain), *moved = malloc((size_t)mesh->count * sizeof *moved);
     lk_vec3 *target = calloc((size_t)mesh->count, sizeof *target);

@@ -36,7 +36,7 @@ lk_status lk_lay_triptychs(int size, int count, int parts, const uint8_t *const 
     return LK_OK;
 }
 
-lk_status lk_draw_triptych(const lk_schema *schema, const lk_faces *faces, int columns, const char *path)
+lk_status lk_draw_triptych(const lk_schema *schema, const lk_faces *faces, const char *assets, int columns, const char *path)
 {
     lk_client *client = NULL;
     lk_image sheet = {0};
@@ -44,7 +44,7 @@ lk_status lk_draw_triptych(const lk_schema *schema, const lk_faces *faces, int c
     lk_status status = rendered ? LK_OK : lk_fail(LK_INTERNAL, "out of memory for %d renders", faces->count);
     if (status != LK_OK)
         goto done;
-    if (lk_client_open(NULL, schema, &client) != LK_OK)
+    if (lk_client_open_assets(NULL, assets, schema, &client) != LK_OK)
         lk_warn("no client renders in the picture: %s", lk_error_text());
     else
         LK_TRY_OR(done, render_faces(client, schema, faces, rendered));
