@@ -56,8 +56,9 @@ lk_status lk_predict_faces(lk_evaluator *evaluator, int count, lk_faces *out);
 void lk_faces_free(lk_faces *faces);
 
 /* The patent's triptych (figure 7) of faces: input | D(p) | the client's render of p, in `columns` columns of triples. Where the
- * built-in client does not know the schema, the renders are left out with a warning; `assets` is the folder that a
- * client's assets may need, or NULL. Between triples, across and down, lie LK_TRIPTYCH_GAP white pixels; likeness evaluate writes LK_TRIPTYCH_COLUMNS. */
+ * built-in client does not know the schema, the renders are left out with a warning; `assets` is the folder of assets that the
+ * client may need for it, or NULL. Between triples, across and down, lie LK_TRIPTYCH_GAP white pixels; likeness evaluate writes
+ * LK_TRIPTYCH_COLUMNS. */
 enum { LK_TRIPTYCH_GAP = 8, LK_TRIPTYCH_COLUMNS = 4 };
 lk_status lk_draw_triptych(const lk_schema *schema, const lk_faces *faces, const char *assets, int columns, const char *path);
 /* The page alone: picture i of part k is the i-th of pictures[k] [count,S,S,3]; `parts` of them lie side by side. */
