@@ -1,6 +1,6 @@
 #!/bin/bash
 # Random faces as .mhm files in MakeHuman's own core: no modifier is unknown, all have the same value, the head the same vertices;
-# and the same parameters come back here.
+# hair, brows, lashes, eyes and skin are found and lie in the same place; and the same parameters come back here.
 . "$LIKENESS_ROOT/tests/run/lib.bash"
 python=${ORACLE_VENV:+$ORACLE_VENV/bin/}python3
 
@@ -8,5 +8,6 @@ python=${ORACLE_VENV:+$ORACLE_VENV/bin/}python3
   { echo "needs MakeHuman's core (tests/python; ORACLE_VENV=build/python)"; exit 77; }
 data=${LIKENESS_CLIENT:-$LIKENESS_ROOT/build/client}
 mkdir faces work
-"$LIKENESS_BUILD/tests/print_vertices" faces 20 "$data" || fail "no faces"
-"$python" "$LIKENESS_ROOT/tests/run/makehuman.py" faces "$data" "$PWD/work"
+runs "$python" "$LIKENESS_ROOT/tests/run/makehuman.py" assets assets
+runs "$LIKENESS_BUILD/tests/print_vertices" faces 20 "$data" assets
+"$python" "$LIKENESS_ROOT/tests/run/makehuman.py" faces "$data" assets "$PWD/work"
