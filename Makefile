@@ -54,13 +54,15 @@ cpp_flags = -D_GNU_SOURCE -I. -I$(build) $(lib_cflags)
 $(build)/trainer/tensor/%.o: room_cflags = -isystem '$(deps_path)/include'
 $(build)/collectives/mpi.o: room_cflags = $(mpi_cflags)
 # Loops for wider vectors, chosen at run time.
-$(build)/trainer/tensor/%_avx512.o: machine = -march=x86-64-v4 -mprefer-vector-width=512 -ffp-contract=off
+$(build)/trainer/tensor/%_avx512.o $(build)/trainer/kernels/%_avx512.o: \
+  machine = -march=x86-64-v4 -mprefer-vector-width=512 -ffp-contract=off
 ld_flags = $(sanitize) -pthread -rdynamic -L'$(deps_path)/lib' -Wl,-rpath,'$$ORIGIN/../lib/likeness' \
   -Xlinker -rpath -Xlinker '$(deps_path)/lib'
 ld_libs = -ltorch_cpu -lc10 $(lib_libs) $(mpi_libs) $(dlib_libs) -lstdc++ -lm -ldl
 
 rooms = base configs dataset dataset/client dataset/align dataset/pack collectives \
-  trainer/tensor trainer/model trainer/record trainer/evaluate trainer launch/serve launch/command launch/report launch/bench
+  trainer/kernels trainer/tensor trainer/model trainer/record trainer/evaluate trainer launch/serve launch/command \
+  launch/report launch/bench
 sources := $(wildcard $(rooms:=/*.c))
 cxx_sources := $(wildcard dataset/align/*.cc)
 objects = $(sources:%.c=$(build)/%.o) $(cxx_sources:%.cc=$(build)/%.o)

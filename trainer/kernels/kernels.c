@@ -1,0 +1,31 @@
+#include "trainer/kernels/kernels.h"
+
+#include "trainer/kernels/winograd.h"
+
+static const lk_kernel *const table[] = {&lk_winograd_avx512, &lk_winograd_avx2};
+
+enum { COUNT = sizeof table / sizeof *table };
+
+unsigned lk_cpu_detect(void)
+{
+    unsigned cpu = 0;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        cpu |= LK_CPU_AVX2;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+        cpu |= LK_CPU_AVX512;
+    return cpu;
+}
+
+const lk_kernel *lk_kernel_at(int index)
+{
+    return index >= 0 && index < COUNT ? table[index] : NULL;
+}
+
+const lk_kernel *lk_kernel_choose(const lk_convolution3 *shape, unsigned cpu)
+{
+    for (int i = 0; i < COUNT; i++)
+        if ((table[i]->needs & cpu) == table[i]->needs && table[i]->suits(shape))
+            return table[i];
+    return NULL;
+}
