@@ -23,6 +23,7 @@ typedef enum lk_schedule { LK_CONSTANT, LK_STEP, LK_COSINE } lk_schedule;
 typedef enum lk_stage { LK_STAGE_DECODER, LK_STAGE_ENCODER } lk_stage;
 typedef enum lk_precision { LK_F32, LK_BF16 } lk_precision;
 typedef enum lk_device_kind { LK_DEVICE_AUTO, LK_DEVICE_CPU, LK_DEVICE_CUDA } lk_device_kind;
+typedef enum lk_kernel_source { LK_KERNELS_AUTO, LK_KERNELS_OURS, LK_KERNELS_TORCH } lk_kernel_source;
 typedef enum lk_nonfinite { LK_NONFINITE_STOP, LK_NONFINITE_SKIP } lk_nonfinite;
 
 typedef struct lk_paths {
@@ -90,6 +91,7 @@ typedef struct lk_config {
         lk_precision precision;
         lk_device_kind device;
         int threads; /* 0: auto, the rank's share of the cores */
+        lk_kernel_source kernels;
         bool shuffle;
         bool reproducible;
         struct {

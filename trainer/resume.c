@@ -29,6 +29,25 @@ static lk_status check_same_run(const lk_training *t, const char *path, const lk
     return LK_OK;
 }
 
+/* With auto a run goes on as it was computed so far: checkpoints from before our kernels, and those of kernels: torch, with
+ * libtorch's. */
+static lk_status take_kernels(const lk_training *t, const char *path, const lk_checkpoint_info *info)
+{
+    lk_weights *w = t->task->weights;
+    const char *before = info->kernels ? info->kernels : "torch";
+    if (t->config->train.kernels == LK_KERNELS_AUTO && strcmp(before, "torch") == 0)
+        w->own_kernels = false;
+    if (strcmp(before, lk_weights_kernels(w)) == 0)
+        return LK_OK;
+    if (t->config->train.reproducible)
+        return lk_fail(LK_BAD_CONFIG,
+                       "%s: was computed with kernels %s, this would go on with %s and other digits, against "
+                       "train.reproducible; resume with the program that began (%s)",
+                       path, before, lk_weights_kernels(w), info->program ? info->program : "an older likeness");
+    lk_warn("%s was computed with kernels %s and goes on with %s: the last digits change", path, before, lk_weights_kernels(w));
+    return LK_OK;
+}
+
 lk_status lk_resume_load(lk_training *t, const char *resume)
 {
     char path[LK_PATH_SIZE] = "";
@@ -46,6 +65,8 @@ lk_status lk_resume_load(lk_training *t, const char *resume)
     t->resumed = true;
     lk_training_buffers live = lk_training_live(t);
     lk_status status = check_same_run(t, path, &info);
+    if (status == LK_OK)
+        status = take_kernels(t, path, &info);
     if (status == LK_OK)
         status = lk_checkpoint_load(path, &live);
     if (status == LK_OK) {
@@ -67,6 +88,7 @@ void lk_resume_share(lk_training *t)
 {
     lk_weights *w = t->task->weights;
     lk_group_broadcast(t->group, &t->state, sizeof t->state, 0);
+    lk_group_broadcast(t->group, &w->own_kernels, sizeof w->own_kernels, 0);
     lk_group_broadcast(t->group, w->values, w->total * sizeof(float), 0);
     for (int i = 0; i < t->optimizer.buffer_count; i++)
         lk_group_broadcast(t->group, t->optimizer.buffers[i], w->total * sizeof(float), 0);

@@ -15,7 +15,8 @@ lk_status lk_save_start(lk_training *t)
                                      .seed = t->config->run.seed,
                                      .sample_count = lk_dataset_count(t->train_set),
                                      .data_hashes = {t->data_hashes[0], t->data_hashes[1]},
-                                     .world = t->group->size};
+                                     .world = t->group->size,
+                                     .kernels = lk_weights_kernels(t->task->weights)};
     lk_training_buffers live = lk_training_live(t);
     char path[LK_PATH_SIZE];
     lk_path_kind kind;

@@ -44,7 +44,9 @@ lk_status lk_configured_encoder(const lk_config *config, const lk_schema *schema
                               .norm = config->model.encoder.norm,
                               .continuous_count = schema->continuous_count,
                               .choice_count = schema->choice_count};
-    return lk_encoder_create(&shape, LK_DTYPE_F32, compute_dtype(config), out);
+    LK_TRY(lk_encoder_create(&shape, LK_DTYPE_F32, compute_dtype(config), out));
+    out->weights.own_kernels = config->train.kernels != LK_KERNELS_TORCH;
+    return LK_OK;
 }
 
 /* ---- F = F1 + lambda F2 ---- */

@@ -71,9 +71,9 @@ static lk_status print_checkpoint(const char *path, const lk_checkpoint_info *in
     if (isfinite(s->best))
         printf("best validation: %.9g at step %" PRId64 ", %" PRId64 " validations without gain\n", s->best, s->best_step,
                s->epochs_without_gain);
-    printf("written by: %s, %d rank%s\ndata: %" PRId64 " samples, seed %" PRId64 "\n",
-           info->program ? info->program : "an older likeness", info->world, info->world == 1 ? "" : "s", info->sample_count,
-           info->seed);
+    printf("written by: %s, %d rank%s, kernels %s\ndata: %" PRId64 " samples, seed %" PRId64 "\n",
+           info->program ? info->program : "an older likeness", info->world, info->world == 1 ? "" : "s",
+           info->kernels ? info->kernels : "torch", info->sample_count, info->seed);
     LK_TRY(print_schema(info->schema, path));
     LK_TRY(print_file(path, "model.safetensors", info->model_hash));
     LK_TRY(print_file(path, "optimizer.safetensors", info->optimizer_hash));

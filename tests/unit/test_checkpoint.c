@@ -23,8 +23,12 @@
 enum { TRUNCATIONS = 20, FLIPS = 500 };
 
 static const char *const file_names[] = {"model.safetensors", "optimizer.safetensors", "state.json"};
-static const lk_checkpoint_texts texts = {
-    .config = "run: {dir: \"a \\\"b\\\" ä\"}\n", .schema = "name: small\n", .seed = 7, .sample_count = 640, .world = 4};
+static const lk_checkpoint_texts texts = {.config = "run: {dir: \"a \\\"b\\\" ä\"}\n",
+                                          .schema = "name: small\n",
+                                          .seed = 7,
+                                          .sample_count = 640,
+                                          .world = 4,
+                                          .kernels = "torch"};
 
 /* ---- a small training ---- */
 

@@ -102,6 +102,7 @@ static lk_status open_encoder(lk_predictor *p, const lk_safetensors *file, const
                        found->path, shape.continuous_count, shape.choice_count, p->schema->name, p->schema->continuous_count,
                        p->schema->choice_count);
     LK_TRY(fault_of(found->path, lk_encoder_create(&shape, LK_DTYPE_F32, LK_DTYPE_F32, &p->encoder)));
+    p->encoder.weights.own_kernels = true;
     return lk_weights_load(&p->encoder.weights, found->path);
 }
 

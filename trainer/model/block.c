@@ -37,6 +37,14 @@ void lk_block_forget(lk_block *b)
     lk_tensor_free(&b->saved[1]);
     lk_tensor_free(&b->y);
     lk_tensor_free(&b->indices);
+    lk_fused_forget(&b->fused);
+    b->is_fused = false;
+}
+
+void lk_block_free(lk_block *b)
+{
+    lk_block_forget(b);
+    lk_fused_free(&b->fused);
 }
 
 /* Norms compute their statistics in float32 and take their scale and shift from the float32 values. */
@@ -49,20 +57,35 @@ static lk_tensor *normalize(lk_block *b, const lk_weights *weights, const lk_ten
     return lk_batch_norm(x, scale, shift, LK_NORM_EPS, b->saved);
 }
 
+/* ReLU and pool are the kernel's too, unless a norm comes first. */
+static bool kernel_has_all(const lk_block *b)
+{
+    return b->is_fused && b->norm == LK_NORM_NONE;
+}
+
+static lk_tensor *convolve(lk_block *b, const lk_weights *weights, const lk_tensor *x)
+{
+    const lk_tensor *w = weights->items[b->weight].compute, *bias = weights->items[b->bias].compute;
+    bool own = weights->own_kernels && b->kernel == 3 && !b->convolution.transposed, bare = b->norm != LK_NORM_NONE;
+    b->is_fused = own && lk_fused_suits(&b->fused, x, b->out, b->relu && !bare, b->pool && !bare);
+    return b->is_fused ? lk_fused_forward(&b->fused, x, w, bias, weights->version) : lk_convolution(x, w, bias, &b->convolution);
+}
+
 lk_tensor *lk_block_forward(lk_block *b, const lk_weights *weights, const lk_tensor *x, bool keep)
 {
     lk_block_forget(b);
     b->x = lk_tensor_share(x);
-    lk_tensor *y = lk_convolution(x, weights->items[b->weight].compute, weights->items[b->bias].compute, &b->convolution);
+    lk_tensor *y = convolve(b, weights, x);
     if (b->norm != LK_NORM_NONE) {
         b->linear = y;
         y = normalize(b, weights, b->linear);
     }
-    if (b->relu)
+    bool done = kernel_has_all(b);
+    if (b->relu && !done)
         lk_relu_(y);
     if (b->relu || b->pool)
         b->y = lk_tensor_share(y);
-    if (b->pool) {
+    if (b->pool && !done) {
         lk_tensor *pooled = lk_max_pool(y, &b->indices);
         lk_tensor_free(&y);
         y = pooled;
@@ -117,12 +140,13 @@ static lk_tensor *normalize_backward(lk_block *b, lk_weights *weights, lk_tensor
 
 lk_tensor *lk_block_backward(lk_block *b, lk_weights *weights, lk_tensor *dy)
 {
-    if (b->pool) {
+    bool done = kernel_has_all(b);
+    if (b->pool && !done) {
         lk_tensor *unpooled = lk_max_pool_backward(dy, b->y, b->indices);
         lk_tensor_free(&dy);
         dy = unpooled;
     }
-    if (b->relu)
+    if (b->relu && !done)
         lk_relu_backward_(dy, b->y);
     if (b->norm != LK_NORM_NONE)
         dy = normalize_backward(b, weights, dy);
@@ -130,8 +154,12 @@ lk_tensor *lk_block_backward(lk_block *b, lk_weights *weights, lk_tensor *dy)
     lk_tensor *dw = NULL;
     lk_tensor *db = NULL;
     bool train = !weights->frozen;
-    lk_convolution_backward(dy, b->x, weights->items[b->weight].compute, &b->convolution, b->first ? NULL : &dx,
-                            train ? &dw : NULL, train ? &db : NULL);
+    const lk_tensor *w = weights->items[b->weight].compute;
+    lk_tensor **wanted[3] = {b->first ? NULL : &dx, train ? &dw : NULL, train ? &db : NULL};
+    if (b->is_fused)
+        lk_fused_backward(&b->fused, dy, b->x, b->y, w, weights->version, wanted[0], wanted[1], wanted[2]);
+    else
+        lk_convolution_backward(dy, b->x, w, &b->convolution, wanted[0], wanted[1], wanted[2]);
     lk_tensor_free(&dy);
     if (train) {
         lk_weights_give_gradient(weights, b->bias, db);

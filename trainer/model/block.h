@@ -1,6 +1,7 @@
 /* A block: convolution + bias, norm, ReLU, and the 2x2 pool that follows; forward and backward side by side.
  *
- * Models are chains of blocks, and nothing else knows how a block computes, so that faster kernels can stand behind it.
+ * Models are chains of blocks, and nothing else knows how a block computes: by libtorch's operators, or, where the weights ask
+ * for it (lk_weights.own_kernels) and one suits, by a kernel of ours, with ReLU and pool in it where no norm stands between.
  * lk_block_forward keeps what lk_block_backward needs until that call (or lk_block_forget).
  */
 #ifndef LK_TRAINER_MODEL_BLOCK_H
@@ -8,6 +9,7 @@
 
 #include "configs/config.h"
 #include "trainer/model/weights.h"
+#include "trainer/tensor/fused.h"
 #include "trainer/tensor/tensor.h"
 
 typedef struct lk_block {
@@ -21,11 +23,14 @@ typedef struct lk_block {
     /* Its weights' indices. */
     int weight, bias, scale, shift, mean, variance;
 
+    lk_fused fused; /* our kernel and its filters */
+
     /* Kept from forward to backward. */
+    bool is_fused;       /* forward was our kernel's */
     lk_tensor *x;        /* input */
     lk_tensor *linear;   /* output of the convolution, where a norm needs it */
     lk_tensor *saved[2]; /* statistics of the norm */
-    lk_tensor *y;        /* after the ReLU, where ReLU or pool need it */
+    lk_tensor *y;        /* after the ReLU, where ReLU or pool need it; the output, where that is our kernel's */
     lk_tensor *indices;  /* of the pool's maxima */
 } lk_block;
 
@@ -47,5 +52,7 @@ lk_tensor *lk_block_backward(lk_block *block, lk_weights *weights, lk_tensor *dy
 
 /* Frees what forward kept. */
 void lk_block_forget(lk_block *block);
+/* The same, and the filters of kernels. */
+void lk_block_free(lk_block *block);
 
 #endif

@@ -57,7 +57,7 @@ lk_status lk_decoder_create(const lk_decoder_shape *shape, lk_dtype dtype, lk_dt
 void lk_decoder_free(lk_decoder *d)
 {
     for (int i = 0; i < LK_DECODER_BLOCKS; i++)
-        lk_block_forget(&d->blocks[i]);
+        lk_block_free(&d->blocks[i]);
     lk_tensor_free(&d->y);
     lk_weights_free(&d->weights);
 }

@@ -87,10 +87,10 @@ lk_status lk_encoder_create(const lk_encoder_shape *shape, lk_dtype dtype, lk_dt
 void lk_encoder_free(lk_encoder *e)
 {
     for (int i = 0; i < LK_VGG_BLOCKS; i++)
-        lk_block_forget(&e->features[i]);
+        lk_block_free(&e->features[i]);
     for (int i = 0; i < LK_RESIDUAL_BLOCKS; i++) {
-        lk_block_forget(&e->residual[i][0]);
-        lk_block_forget(&e->residual[i][1]);
+        lk_block_free(&e->residual[i][0]);
+        lk_block_free(&e->residual[i][1]);
         lk_tensor_free(&e->residual_y[i]);
     }
     lk_tensor_free(&e->flat);

@@ -1,6 +1,7 @@
 #include "trainer/model/weights.h"
 
 #include "base/hash.h"
+#include "trainer/kernels/kernels.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -10,8 +11,8 @@
 
 void lk_weights_init(lk_weights *weights, lk_dtype dtype, lk_dtype compute_dtype)
 {
-    *weights =
-        (lk_weights){.dtype = dtype, .compute_dtype = compute_dtype, .statistic_share = 1.0, .expected = -1, .misplaced = -1};
+    *weights = (lk_weights){
+        .dtype = dtype, .compute_dtype = compute_dtype, .version = 1, .statistic_share = 1.0, .expected = -1, .misplaced = -1};
 }
 
 void lk_weights_free(lk_weights *weights)
@@ -92,8 +93,14 @@ lk_status lk_weights_bind_gradients(lk_weights *weights, void *gradients, int mi
     return lk_tensor_check();
 }
 
+const char *lk_weights_kernels(const lk_weights *weights)
+{
+    return weights->own_kernels && weights->compute_dtype == LK_DTYPE_F32 ? LK_KERNELS_NAME : "torch";
+}
+
 void lk_weights_refresh(lk_weights *weights)
 {
+    weights->version++;
     if (weights->compute_dtype == weights->dtype)
         return;
     for (int i = 0; i < weights->count; i++)

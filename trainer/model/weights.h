@@ -46,6 +46,8 @@ typedef struct lk_weights {
     lk_dtype dtype;
     lk_dtype compute_dtype;
     bool frozen;            /* backward computes no gradients for them */
+    bool own_kernels;       /* blocks take our kernels where they suit; false, as at first: libtorch's operators alone */
+    uint64_t version;       /* of the values, raised by lk_weights_refresh: for what is made of them and kept */
     double statistic_share; /* what one micro-batch adds to the statistics: 1 / micro-batches of a global batch */
 
     /* The micro-batch under way, of weights.c alone. */
@@ -74,7 +76,11 @@ int lk_weights_place(const lk_weights *weights, int i);
  * them, over all ranks, are summed up for one update. */
 lk_status lk_weights_bind_gradients(lk_weights *weights, void *gradients, int micro_batches);
 
-/* compute = value, after the values changed. */
+/* What computes blocks of these weights, as files of a run say it: the name of our kernels (LK_KERNELS_NAME), or "torch". Another
+ * name, other digits. */
+const char *lk_weights_kernels(const lk_weights *weights);
+
+/* After the values changed, also where compute is the value itself: compute = value, and a new version. */
 void lk_weights_refresh(lk_weights *weights);
 
 /* The way of gradients: in each micro-batch every gradient is handed in exactly once, in the opposite order of adding. Also after

@@ -2,7 +2,7 @@
  *
  *     model.safetensors       the weights
  *     optimizer.safetensors   momentum.NAME, or mean.NAME and square.NAME
- *     state.json              step, counters, sampler, schema, configuration, world, program, XXH3-64 of the two files
+ *     state.json              step, counters, sampler, schema, configuration, world, kernels, program, XXH3-64 of the two files
  *
  * It is written beside its place under a temporary name, every file and the folder fsynced, and committed by one rename: a
  * folder of that name is complete. A damaged one (a torn disk, a flipped bit) is found by its hashes and skipped.
@@ -50,6 +50,7 @@ typedef struct lk_checkpoint_texts {
     int64_t seed, sample_count; /* of the sampler */
     uint64_t data_hashes[2];    /* contents of data.train and data.val (lk_dataset_content_hash) */
     int world;                  /* ranks */
+    const char *kernels;        /* lk_weights_kernels() */
 } lk_checkpoint_texts;
 
 /* Writes and fsyncs the three files into `folder`, which is made anew; *bytes is what was written. Uses the buffers up: they
@@ -64,6 +65,7 @@ typedef struct lk_checkpoint_info {
     uint64_t data_hashes[2];
     int world;
     char *program;     /* lk_program() of its build; NULL: an older one, which did not say */
+    char *kernels;     /* what computed (lk_weights_kernels); NULL: an older build, libtorch */
     bool later_format; /* set where the reading failed for it: a later version of the program wrote it */
     char *config, *schema;
     uint64_t model_hash, optimizer_hash;

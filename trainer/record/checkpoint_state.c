@@ -36,6 +36,7 @@ static json_t *state_object(const lk_train_state *s, const lk_checkpoint_texts *
     json_object_set_new(root, "data", json_pack("{s:s, s:s}", "train", hex[0], "val", hex[1]));
     json_object_set_new(root, "program", json_string(lk_program()));
     json_object_set_new(root, "world", json_integer(texts->world));
+    json_object_set_new(root, "kernels", json_string(texts->kernels));
     json_object_set_new(root, "model_hash", json_string(model));
     json_object_set_new(root, "optimizer_hash", json_string(optimizer));
     json_object_set_new(root, "schema", json_string(texts->schema));
@@ -161,6 +162,8 @@ static lk_status read_state(const json_t *root, const char *text, size_t size, c
     LK_TRY(read_counts(root, origin, out));
     if (json_object_get(root, "program")) /* older builds did not say */
         LK_TRY(copy_text(root, "program", origin, &out->program));
+    if (json_object_get(root, "kernels"))
+        LK_TRY(copy_text(root, "kernels", origin, &out->kernels));
     const json_t *data = json_object_get(root, "data");
     out->has_data_hashes = data != NULL;
     if (data) {
@@ -192,6 +195,7 @@ lk_status lk_checkpoint_parse_state(const char *text, size_t size, const char *o
 void lk_checkpoint_info_free(lk_checkpoint_info *info)
 {
     free(info->program);
+    free(info->kernels);
     free(info->config);
     free(info->schema);
     *info = (lk_checkpoint_info){0};

@@ -34,6 +34,8 @@ void lk_tensor_library(char *out, size_t size);
 /* Once per process, before any other call and again in every further thread that computes (libtorch keeps it per thread):
  * turns libtorch's own gradient tape off. threads > 0 sets the size of the intra-op pool. */
 lk_status lk_tensor_start(int threads);
+/* How many the pool of this thread has. */
+int lk_tensor_threads(void);
 /* The first failure since the last check on this thread, cleared by the call. */
 lk_status lk_tensor_check(void);
 /* Keeps a failure of the caller's own (memory for the host's part of a pass) for lk_tensor_check. */

@@ -1,0 +1,44 @@
+/* A convolution with bias, ReLU and pool by our own kernels (trainer/kernels/kernels.h), on libtorch's threads.
+ *
+ *     if (lk_fused_suits(&f, x, out, relu, pool)) {
+ *         y = lk_fused_forward(&f, x, w, b, version);
+ *         ... lk_fused_backward(&f, dy, x, y, w, version, &dx, &dw, &db); ...
+ *     }
+ *
+ * The maps between convolution and pool are never written: backward finds its way by y and one byte for each of its numbers.
+ */
+#ifndef LK_TRAINER_TENSOR_FUSED_H
+#define LK_TRAINER_TENSOR_FUSED_H
+
+#include "trainer/kernels/kernels.h"
+#include "trainer/tensor/tensor.h"
+
+/* Filters as a kernel wants them, made anew where `version` is another. */
+typedef struct lk_made_filters {
+    float *values;
+    size_t count;
+    uint64_t version;
+} lk_made_filters;
+
+typedef struct lk_fused {
+    const lk_kernel *kernel;
+    lk_convolution3 shape;
+    uint8_t *choice;            /* of the pool, from forward to backward */
+    lk_made_filters filters[2]; /* of LK_FORWARD, LK_DATA_GRADIENT */
+} lk_fused;
+
+/* Whether a kernel is there for a 3x3 convolution of x, stride 1 and padding 1, to `out` channels: then it is chosen. False for
+ * anything but float32. */
+bool lk_fused_suits(lk_fused *f, const lk_tensor *x, int out, bool relu, bool pool);
+
+/* w, b and `version`, which must differ from 0 and from that of other values, as in trainer/model/weights.h. */
+lk_tensor *lk_fused_forward(lk_fused *f, const lk_tensor *x, const lk_tensor *w, const lk_tensor *b, uint64_t version);
+/* y: what forward returned. dx or dw (with db) may be NULL and are then not computed. */
+void lk_fused_backward(lk_fused *f, const lk_tensor *dy, const lk_tensor *x, const lk_tensor *y, const lk_tensor *w,
+                       uint64_t version, lk_tensor **dx, lk_tensor **dw, lk_tensor **db);
+
+/* Frees what forward kept for backward. */
+void lk_fused_forget(lk_fused *f);
+void lk_fused_free(lk_fused *f);
+
+#endif
