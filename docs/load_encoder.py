@@ -4,12 +4,16 @@
     python3 docs/load_encoder.py encoder.safetensors [face.png]
 
 needs torch and safetensors (and Pillow for a picture). The picture is an aligned face as `likeness align` makes it. Everything
-about the module is read from the shapes in the file; tensors of other parts (`decoder.*`) are left alone.
+about the module is read from the shapes in the file; tensors of other parts (`decoder.*`) are left alone. What the outputs are
+called stands in the file's note "schema", and how the certainties of its choices were calibrated in its note "temperature".
 """
+import json
+import re
 import sys
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet
@@ -81,6 +85,28 @@ def load_encoder(path):
     return encoder.to(tensors["continuous.weight"].dtype).eval(), size
 
 
+def load_groups(path):
+    """The discrete groups in the order of the logits: (name, choices, temperature); [] for a file without a schema."""
+    with safe_open(path, "pt") as file:
+        notes = file.metadata() or {}
+    temperatures = json.loads(notes.get("temperature", "{}"))
+    text = '"(?:[^"\\\\]|\\\\.)*"'
+    groups = re.findall(r"^  - \{name: (%s), choices: (\[.*\])\}$" % text, notes.get("schema", ""), re.M)
+    named = [(json.loads(name), json.loads(choices)) for name, choices in groups]
+    return [(name, choices, temperatures.get(name, 1.0)) for name, choices in named]
+
+
+def choose(groups, logits):
+    """What likeness predict says of one face's logits: {group: (choice, certainty)}."""
+    said = {}
+    if not groups:
+        return said
+    for (name, choices, temperature), part in zip(groups, logits.double().split([len(c) for _, c, _ in groups])):
+        certainty, best = torch.softmax(part / temperature, 0).max(0)
+        said[name] = (choices[best], certainty.item())
+    return said
+
+
 def main():
     if len(sys.argv) not in (2, 3):
         raise SystemExit(__doc__)
@@ -95,6 +121,8 @@ def main():
         continuous, logits = encoder(images)
     print("continuous", continuous[0].tolist())
     print("logits", logits[0].tolist())
+    for name, (choice, certainty) in choose(load_groups(sys.argv[1]), logits[0]).items():
+        print(f"{name} {choice} {certainty:.6g}")
 
 
 if __name__ == "__main__":

@@ -184,7 +184,7 @@ static lk_status draw(lk_task *task, const lk_batch *batch, lk_image *out)
     if (status == LK_OK)
         status = lk_encode(&t->encoder, batch->images, n, o.continuous, o.logits);
     if (status == LK_OK) {
-        lk_most_probable(t->schema, n, o.logits, discrete, NULL);
+        lk_most_probable(t->schema, n, o.logits, NULL, discrete, NULL);
         lk_tensor *ours = lk_decode(&t->decoder, t->schema, n, o.continuous, discrete);
         lk_tensor *label = lk_decode(&t->decoder, t->schema, n, batch->continuous, batch->discrete);
         lk_pictures_to_pixels(ours, pixels);

@@ -71,6 +71,26 @@ void lk_eye_centres(const lk_point landmarks[LK_LANDMARKS], lk_point *left, lk_p
     *right = mean_of_six(landmarks + 42);
 }
 
+/* A point where the left eye is 0 and the right eye 1 of the complex numbers. */
+static lk_point between_eyes(lk_point p, lk_point left, lk_point right)
+{
+    double ex = right.x - left.x, ey = right.y - left.y, x = p.x - left.x, y = p.y - left.y, square = ex * ex + ey * ey;
+    return (lk_point){(x * ex + y * ey) / square, (y * ex - x * ey) / square};
+}
+
+double lk_landmark_distance(const lk_point a[LK_LANDMARKS], const lk_point b[LK_LANDMARKS])
+{
+    lk_point a_left, a_right, b_left, b_right;
+    double sum = 0;
+    lk_eye_centres(a, &a_left, &a_right);
+    lk_eye_centres(b, &b_left, &b_right);
+    for (int i = 0; i < LK_LANDMARKS; i++) {
+        lk_point p = between_eyes(a[i], a_left, a_right), q = between_eyes(b[i], b_left, b_right);
+        sum += hypot(p.x - q.x, p.y - q.y);
+    }
+    return sum / LK_LANDMARKS;
+}
+
 lk_similarity lk_crop_frame(lk_point left, lk_point right, int size)
 {
     double apart = (1.0 - 2.0 * LK_EYE_LEFT_X) * size;
@@ -246,6 +266,12 @@ static lk_status locate(lk_aligner *aligner, const lk_image *photo, lk_aligned *
     face->roll = atan2(face->frame.b, face->frame.a) * 180.0 / M_PI;
     face->turn = lk_face_turn(face->landmarks);
     return LK_OK;
+}
+
+lk_status lk_crop_landmarks(lk_aligner *aligner, const lk_image *crop, lk_point landmarks[LK_LANDMARKS])
+{
+    double scale = (double)crop->width / aligner->options.size;
+    return place(aligner, crop, &(lk_similarity){.a = scale}, BOXES, landmarks);
 }
 
 /* The share of the crop that lies outside the photo, from 32 x 32 points. */

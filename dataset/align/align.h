@@ -53,12 +53,18 @@ void lk_aligner_free(lk_aligner *aligner);
 /* Fills faces[0..*count-1] with the faces of `photo` (EXIF already obeyed) that the choice asks for, the best first. *rejected
  * is NULL or a rule about the whole picture: "no face", "several faces". LK_FACE_ERROR makes several faces LK_BAD_DATA. */
 lk_status lk_align(lk_aligner *aligner, const lk_image *photo, lk_aligned faces[LK_MAX_FACES], int *count, const char **rejected);
+/* The landmarks, in its pixels, of a picture that is a crop already: square, the eyes about at their places. */
+lk_status lk_crop_landmarks(lk_aligner *aligner, const lk_image *crop, lk_point landmarks[LK_LANDMARKS]);
 /* What decoding, turning and looking for faces take together, in bytes a pixel of the photo; most are the detector's pyramid. */
 enum { LK_ALIGNING_COST = 16 };
 void lk_aligned_free(lk_aligned *faces, int count);
 
 /* The centres of the two eyes: means of landmarks 36-41 and 42-47. */
 void lk_eye_centres(const lk_point landmarks[LK_LANDMARKS], lk_point *left, lk_point *right);
+
+/* How far apart the landmarks of two faces are when their eyes lie on each other: the mean over the landmarks, in eye
+ * distances. */
+double lk_landmark_distance(const lk_point a[LK_LANDMARKS], const lk_point b[LK_LANDMARKS]);
 
 /* The map from a crop of `size` with its eyes at their places to the picture in which they are at left and right. */
 lk_similarity lk_crop_frame(lk_point left, lk_point right, int size);

@@ -1,4 +1,5 @@
-/* Faces in a picture: dlib's frontal detector and its 68 landmarks behind a C interface (patent CN109902767B, paragraph 79).
+/* Faces in a picture: dlib's frontal detector, its 68 landmarks and its face descriptor behind a C interface (patent
+ * CN109902767B, paragraph 79).
  *
  * The detector (Felzenszwalb's HOG pyramid; King 2015) sees faces of about 80 pixels and more, turned by up to about 30
  * degrees. The landmarks (Kazemi and Sullivan 2014) number the eyes 36-41 (left in the picture) and 42-47. No exception
@@ -46,5 +47,21 @@ lk_status lk_face_find(lk_face_finder *finder, const lk_grey *picture, lk_face_b
 /* The landmarks of the face in `box`, which may stand over the border. */
 lk_status lk_face_landmarks(const lk_face_model *model, const lk_grey *picture, const lk_face_box *box,
                             lk_point points[LK_LANDMARKS]);
+
+/* ---- who it is ---- */
+
+enum { LK_CHIP = 150, LK_DESCRIPTOR = 128 };
+
+/* What the descriptor sees of a face: a crop of LK_CHIP x LK_CHIP pixels, RGB, by all landmarks; black outside of the picture. */
+lk_status lk_face_chip(int width, int height, const uint8_t *rgb, const lk_point landmarks[LK_LANDMARKS], uint8_t *chip);
+
+/* dlib's residual network (dlib_face_recognition_resnet_model_v1.dat; He et al. 2016, trained with a metric loss): numbers that
+ * lie close to each other for photos of one person, mostly within 0.6. A missing or foreign file is LK_BAD_DATA. 22 MB, and as
+ * much for each describer; one describer per thread. */
+typedef struct lk_describer lk_describer;
+lk_status lk_describer_open(const char *path, lk_describer **out);
+lk_status lk_describer_copy(const lk_describer *describer, lk_describer **out);
+void lk_describer_free(lk_describer *describer);
+lk_status lk_describe(lk_describer *describer, const uint8_t *chip, float descriptor[LK_DESCRIPTOR]);
 
 #endif

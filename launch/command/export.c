@@ -2,13 +2,12 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "launch/command/commands.h"
+#include "trainer/evaluate/calibration.h"
 #include "trainer/model/weights_file.h"
 #include "trainer/record/find_model.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 typedef struct export_values {
     const char *output;
@@ -17,34 +16,13 @@ typedef struct export_values {
 static const lk_option option_table[] = {
     {LK_OPTION_PATH, "output", "FILE", "where to", LK_TARGET(export_values, output), .letter = 'o', .required = true}, {0}};
 
-/* Reads all tensors; *tensors and what they point to is the caller's. */
-static lk_status read_tensors(const lk_safetensors *file, lk_safetensor **tensors, char **data)
-{
-    size_t count = lk_safetensors_count(file), bytes = 0;
-    for (size_t i = 0; i < count; i++)
-        bytes += lk_safetensor_bytes(lk_safetensors_at(file, i));
-    *tensors = calloc(count + 1, sizeof **tensors);
-    *data = malloc(bytes + 1);
-    if (!*tensors || !*data)
-        return lk_fail(LK_INTERNAL, "%s: out of memory for %zu bytes", lk_safetensors_path(file), bytes);
-    size_t used = 0;
-    for (size_t i = 0; i < count; i++) {
-        (*tensors)[i] = *lk_safetensors_at(file, i);
-        LK_TRY(lk_safetensors_read(file, lk_safetensors_at(file, i), *data + used));
-        (*tensors)[i].data = *data + used;
-        used += lk_safetensor_bytes(&(*tensors)[i]);
-    }
-    return LK_OK;
-}
-
 static lk_status write_export(const lk_found_model *from, const char *output)
 {
     lk_safetensors *file = NULL;
-    lk_safetensor *tensors = NULL;
-    char *data = NULL, step[32];
+    char step[32];
     LK_TRY(lk_safetensors_open(from->path, &file));
-    size_t count = lk_safetensors_count(file), notes_used = 0;
-    lk_safetensors_note notes[3] = {{"format", "pt"}};
+    size_t notes_used = 0;
+    lk_safetensors_note notes[4] = {{"format", "pt"}};
     const char *schema = from->schema ? from->schema : lk_safetensors_note_of(file, "schema");
     notes_used++;
     if (schema)
@@ -52,15 +30,12 @@ static lk_status write_export(const lk_found_model *from, const char *output)
     snprintf(step, sizeof step, "%" PRId64, from->step);
     if (from->step >= 0)
         notes[notes_used++] = (lk_safetensors_note){"step", step};
-    lk_status status = read_tensors(file, &tensors, &data);
+    const char *temperature = lk_safetensors_note_of(file, LK_TEMPERATURE_NOTE);
+    if (temperature)
+        notes[notes_used++] = (lk_safetensors_note){LK_TEMPERATURE_NOTE, temperature};
+    lk_status status = lk_weights_copy(file, output, notes, notes_used);
     if (status == LK_OK)
-        status = lk_weights_require_finite(from->path, tensors, count);
-    if (status == LK_OK)
-        status = lk_safetensors_write(output, tensors, count, notes, notes_used, NULL);
-    if (status == LK_OK)
-        printf("%s: %zu tensors from %s\n", output, count, from->path);
-    free(data);
-    free(tensors);
+        printf("%s: %zu tensors from %s\n", output, lk_safetensors_count(file), from->path);
     lk_safetensors_close(file);
     return status;
 }

@@ -58,8 +58,9 @@ static lk_status look(const char *path, const char *letter, size_t number, lk_pi
 lk_status lk_pictures_open(const lk_report *report, lk_pictures *out)
 {
     *out = (lk_pictures){.triptychs = calloc(report->count + 1, sizeof *out->triptychs),
-                         .samples = calloc(report->count + 1, sizeof *out->samples)};
-    if (!out->triptychs || !out->samples) {
+                         .samples = calloc(report->count + 1, sizeof *out->samples),
+                         .photos = calloc(report->count + 1, sizeof *out->photos)};
+    if (!out->triptychs || !out->samples || !out->photos) {
         lk_pictures_free(out);
         return lk_fail(LK_INTERNAL, "out of memory for the report's pictures");
     }
@@ -67,6 +68,8 @@ lk_status lk_pictures_open(const lk_report *report, lk_pictures *out)
         lk_status status = look(report->runs[i].triptych, "t", i, &out->triptychs[i], &out->bytes);
         if (status == LK_OK)
             status = look(report->runs[i].sample, "s", i, &out->samples[i], &out->bytes);
+        if (status == LK_OK)
+            status = look(report->runs[i].photo_sheet, "p", i, &out->photos[i], &out->bytes);
         if (status != LK_OK) {
             lk_pictures_free(out);
             return status;
@@ -80,6 +83,7 @@ void lk_pictures_free(lk_pictures *pictures)
 {
     free(pictures->triptychs);
     free(pictures->samples);
+    free(pictures->photos);
     *pictures = (lk_pictures){0};
 }
 
@@ -157,15 +161,15 @@ lk_status lk_pictures_write(FILE *page, const lk_report *report, lk_pictures *pi
     fputs("<style>\n", page);
     lk_status status = LK_OK;
     for (size_t i = 0; status == LK_OK && i < report->count; i++) {
-        const char *const paths[] = {report->runs[i].triptych, report->runs[i].sample};
-        lk_picture *const two[] = {&pictures->triptychs[i], &pictures->samples[i]};
-        for (int k = 0; status == LK_OK && k < 2; k++) {
-            if (two[k]->width == 0)
+        const char *const paths[] = {report->runs[i].triptych, report->runs[i].sample, report->runs[i].photo_sheet};
+        lk_picture *const all[] = {&pictures->triptychs[i], &pictures->samples[i], &pictures->photos[i]};
+        for (int k = 0; status == LK_OK && k < 3; k++) {
+            if (all[k]->width == 0)
                 continue;
             if (pictures->inside)
-                status = write_inside(page, paths[k], two[k]);
+                status = write_inside(page, paths[k], all[k]);
             else
-                write_outside(page, paths[k], real, two[k]);
+                write_outside(page, paths[k], real, all[k]);
         }
     }
     fputs("</style>\n", page);

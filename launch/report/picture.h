@@ -17,8 +17,8 @@ typedef struct lk_picture {
 } lk_picture;
 
 typedef struct lk_pictures {
-    lk_picture *triptychs, *samples; /* [runs of the report] */
-    bool inside;                     /* part of the page */
+    lk_picture *triptychs, *samples, *photos; /* [runs of the report] */
+    bool inside;                              /* part of the page */
     long long bytes;
 } lk_pictures;
 

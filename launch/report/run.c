@@ -221,6 +221,8 @@ static lk_status read_evaluation(lk_report_run *run)
     char path[LK_PATH_SIZE];
     LK_TRY(lk_path_join(path, run->folder, "report/evaluation.json"));
     LK_TRY(note_failure(run, lk_evaluation_record_read(path, &run->evaluation)));
+    LK_TRY(lk_path_join(path, run->folder, "report/photos.json"));
+    LK_TRY(note_failure(run, lk_photo_record_read(path, &run->photos)));
     run->score = lk_score_of(&run->evaluation);
     run->f1 = run->evaluation.present ? run->evaluation.f1 : run->curves[LK_VAL_F1].last;
     run->f2 = run->evaluation.present ? run->evaluation.f2 : run->curves[LK_VAL_F2].last;
@@ -236,6 +238,9 @@ static lk_status find_pictures(lk_report_run *run)
     LK_TRY(holds(run, "report/triptych.png", path, &held));
     if (held)
         run->triptych = strdup(path);
+    LK_TRY(holds(run, "report/photos.png", path, &held));
+    if (held)
+        run->photo_sheet = strdup(path);
     LK_TRY(lk_path_join(folder, run->folder, "samples"));
     LK_TRY(lk_path_look(folder, &kind));
     if (kind != LK_FOLDER)
@@ -293,7 +298,9 @@ void lk_report_run_free(lk_report_run *run)
     for (int i = 0; i < LK_CURVE_COUNT; i++)
         lk_curve_free(&run->curves[i]);
     lk_evaluation_record_free(&run->evaluation);
+    lk_photo_record_free(&run->photos);
     free(run->triptych);
+    free(run->photo_sheet);
     free(run->sample);
     *run = (lk_report_run){0};
 }

@@ -7,6 +7,7 @@
 #include "launch/report/curve.h"
 #include "launch/report/score.h"
 #include "trainer/evaluate/evaluation_file.h"
+#include "trainer/evaluate/photo_record.h"
 
 #include <sys/types.h>
 #include <time.h>
@@ -53,8 +54,10 @@ typedef struct lk_report_run {
     double best, best_f1, best_f2;
     double f1, f2; /* of the model as it is now: the evaluation's, else the last validation's */
     lk_evaluation_record evaluation;
+    lk_photo_record photos;
     lk_score score;
-    char *triptych, *sample; /* paths of report/triptych.png and of the newest samples/step-N.png; NULL if there is none */
+    /* Paths of report/triptych.png, of the newest samples/step-N.png, of report/photos.png; NULL if there is none. */
+    char *triptych, *sample, *photo_sheet;
 } lk_report_run;
 
 /* `now` is the time that the age of metrics.jsonl is taken against. LK_INTERNAL (memory), LK_IO (a file that is there cannot be

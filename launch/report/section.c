@@ -218,6 +218,7 @@ static void write_evaluation(FILE *page, const lk_report_run *run)
     measure_row(page, "F2", "the true choices, mean continuous parameters", j->f2, j->baseline_f2);
     fputs("</tbody></table></div>\n", page);
     write_choices(page, j);
+    lk_html_reliability(page, j->bins, j->bin_count, j->calibration_error);
     if (j->parameter_count == 0)
         return;
     size_t shown = j->parameter_count < STRONGEST ? j->parameter_count : STRONGEST;
@@ -252,6 +253,7 @@ void lk_html_run(FILE *page, const lk_report *report, size_t index, bool open, c
     show_picture(page, &pictures->samples[index],
                  encoder ? "Last samples, from the top: input, D(p), D of the label" : "Last samples: client above D(p)",
                  run->sample);
+    lk_html_photos(page, run, &pictures->photos[index]);
     write_evaluation(page, run);
     if (run->config_text) {
         fputs("<details><summary>config.yaml</summary><pre>", page);

@@ -19,6 +19,9 @@ void lk_html_settings(FILE *page, const lk_comparison *comparison);
 void lk_html_runs(FILE *page, const lk_report *report, const lk_comparison *comparison);
 /* faces.c: the same faces as the settings see them, side by side. */
 void lk_html_faces(FILE *page, const lk_report *report, const lk_comparison *comparison, const lk_pictures *pictures);
+/* photos.c: what the run makes of photos, if it was evaluated on any; and how often certainties are right. */
+void lk_html_photos(FILE *page, const lk_report_run *run, const lk_picture *picture);
+void lk_html_reliability(FILE *page, const lk_recorded_bin *bins, int count, double error);
 /* section.c: state, curves, pictures, evaluation, configuration of one run, `open` or folded. */
 void lk_html_run(FILE *page, const lk_report *report, size_t index, bool open, const lk_pictures *pictures, int *plots);
 

@@ -39,6 +39,52 @@ faces varied other 10 500000
 works 1 evaluate encoder --data faces/varied/other -o elsewhere
 grep -q '^faces 10$' out.log && [ -s elsewhere/evaluation.json ] || fail "--data and -o"
 
+# ---- certainties: as often right as they say ----
+cat >certainty.py <<'PYTHON'
+import json, math, struct
+def read(path):
+    data = open(path, "rb").read()
+    size = struct.unpack("<Q", data[:8])[0]
+    return json.loads(data[8:8 + size])["__metadata__"], data[8 + size:]
+PYTHON
+[ "$(grep -cE '^0\.[0-9] to [0-9.]+ +[0-9]+ +[0-9.]+ +[0-9.]+$' out.log)" -ge 1 ] && says '^expected calibration error 0\.' ||
+  fail "no reliability table"
+cp encoder/model.safetensors before.safetensors
+works 1 evaluate encoder --calibrate -o calibrated
+python3 - <<'PYTHON' || fail "the calibrated file"
+from certainty import *
+(old, weights), (new, same) = read("before.safetensors"), read("encoder/model.safetensors")
+assert weights == same and "temperature" not in old and new["schema"] == old["schema"]
+noted = json.loads(new["temperature"])
+e, f = json.load(open("encoder/report/evaluation.json")), json.load(open("calibrated/evaluation.json"))
+assert set(e["temperature"].values()) == {1} and set(noted) == set(e["accuracy"])
+assert all(math.isclose(noted[g], f["temperature"][g], rel_tol=1e-5) and 0.04 < noted[g] < 21 for g in noted)
+assert e["accuracy"] == f["accuracy"] and e["F1"] == f["F1"] and e["calibration_errors"] != f["calibration_errors"]
+for report in e, f:
+    assert sum(b["choices"] for b in report["reliability"]) == 24 * 7
+    error = sum(b["choices"] * abs(b["certainty"] - b["right"]) for b in report["reliability"]) / (24 * 7)
+    assert math.isclose(error, report["calibration_error"], abs_tol=1e-6)
+PYTHON
+works 1 export encoder -o calibrated.safetensors
+python3 -c 'from certainty import *
+assert read("calibrated.safetensors")[0]["temperature"] == read("encoder/model.safetensors")[0]["temperature"]' ||
+  fail "export drops the temperatures"
+works 1 evaluate encoder -o again
+cmp calibrated/evaluation.json again/evaluation.json || fail "the note is not read back"
+refused 64 "trained a decoder" evaluate decoder --calibrate
+refused 64 "--calibrate needs the labels" evaluate encoder --calibrate --photos .
+python3 - <<'PYTHON' || fail "a wrong note"
+from certainty import *
+data = open("encoder/model.safetensors", "rb").read()
+size = struct.unpack("<Q", data[:8])[0]
+header = json.loads(data[8:8 + size])
+header["__metadata__"]["temperature"] = '{"hair": 1}'
+text = json.dumps(header).encode()
+text += b" " * (-len(text) % 8)
+open("wrong.safetensors", "wb").write(struct.pack("<Q", len(text)) + text + data[8 + size:])
+PYTHON
+refused 65 'wrong.safetensors: its note "temperature"' predict /dev/null --model wrong.safetensors -o x
+
 refused 65 nowhere evaluate nowhere
 refused 65 nowhere evaluate encoder --data nowhere
 refused 64 "one run folder" evaluate

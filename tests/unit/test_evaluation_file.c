@@ -21,7 +21,11 @@ static void comes_back(void **state)
         lk_schema_parse("name: s\ncontinuous:\n  - {name: jaw, min: 0, max: 1, default: 0}\n"
                         "  - {name: Br\xc3\xa4u, min: 0, max: 1, default: 0}\ndiscrete:\n  - {name: hair, choices: [a, b]}\n",
                         "here", &schema));
-    double accuracy[] = {0.1}, majority[] = {1.0 / 3};
+    double accuracy[] = {0.1}, majority[] = {1.0 / 3}, temperature[] = {2.5};
+    lk_reliability reliability[2] = {0};
+    lk_reliability_add(&reliability[1], 0.95, true);
+    lk_reliability_add(&reliability[1], 0.85, false);
+    lk_reliability_add(&reliability[1], 0.75, false);
     lk_parameter_score parameters[] = {{1, 3.5, 0.25, 0.75, NAN}, {0, 0.1, 0.2, INFINITY, -1}};
     const lk_evaluation e = {.samples = 7,
                              .has_parts = true,
@@ -35,6 +39,8 @@ static void comes_back(void **state)
                              .continuous_count = 2,
                              .accuracy = accuracy,
                              .majority = majority,
+                             .temperature = temperature,
+                             .reliability = reliability,
                              .parameters = parameters};
     lk_evaluation_record r;
     assert_ok(lk_evaluation_write("e.json", schema, &e));
@@ -50,6 +56,9 @@ static void comes_back(void **state)
     assert_string_equal(r.parameters[1].name, "jaw");
     assert_true(isnan(r.parameters[1].mae_ratio) && r.parameters[1].correlation == -1);
     assert_true(lk_mean_accuracy(&r) == 0.1);
+    assert_float_equal(r.calibration_error, (0.05 + 0.85 + 0.75) / 3, 1e-12);
+    assert_int_equal(r.bin_count, 3);
+    assert_true(r.bins[0].from == 0.7 && r.bins[0].choices == 1 && r.bins[2].certainty == 0.95 && r.bins[2].right == 1);
     lk_evaluation_record_free(&r);
 
     const lk_evaluation decoder = {.samples = 3, .f = 0.5, .baseline_f = 0.75};
@@ -68,6 +77,10 @@ static void reads_odd_evaluations(void **state)
     put("e.json", "{\"F\":\"x\",\"accuracy\":[1],\"majority\":7,\"continuous\":{\"a\":1}}");
     assert_ok(lk_evaluation_record_read("e.json", &j));
     assert_true(j.present && isnan(j.f) && j.choice_count == 0 && j.parameter_count == 0);
+    lk_evaluation_record_free(&j);
+    put("e.json", "{\"reliability\":[1,2,3,4,5,6,7,8,9,10,11,{}]}");
+    assert_ok(lk_evaluation_record_read("e.json", &j));
+    assert_true(j.bin_count == LK_CERTAINTY_BINS && isnan(j.bins[0].right) && isnan(j.calibration_error));
     lk_evaluation_record_free(&j);
     put("e.json", "{\"accuracy\":{\"a\":\"b\"},\"continuous\":[5,{\"name\":9}]}");
     assert_ok(lk_evaluation_record_read("e.json", &j));

@@ -5,6 +5,7 @@
 #include "dataset/labels.h"
 #include "trainer/model/inference.h"
 #include "trainer/model/loss.h"
+#include "trainer/model/safetensors.h"
 #include "trainer/model/weights_file.h"
 #include "trainer/order.h"
 #include "trainer/task_encoder.h"
@@ -20,11 +21,29 @@ struct lk_evaluator {
     lk_dataset *train_set, *set;
     lk_label_statistics labels;
     bool is_encoder;
+    char weights[LK_PATH_SIZE]; /* the file of the run's own */
+    double *temperatures;       /* [groups] */
     lk_encoder encoder;
     lk_decoder decoder; /* folded */
 };
 
 /* ---- opening ---- */
+
+static lk_status read_temperatures(lk_evaluator *e)
+{
+    const lk_schema *schema = lk_dataset_schema(e->set);
+    lk_safetensors *file = NULL;
+    e->temperatures = malloc((size_t)schema->group_count * sizeof *e->temperatures);
+    if (!e->temperatures)
+        return lk_fail(LK_INTERNAL, "out of memory");
+    for (int g = 0; g < schema->group_count; g++)
+        e->temperatures[g] = 1;
+    LK_TRY(lk_safetensors_open(e->weights, &file));
+    const char *text = lk_safetensors_note_of(file, LK_TEMPERATURE_NOTE);
+    lk_status status = text ? lk_temperature_parse(schema, text, e->weights, e->temperatures) : LK_OK;
+    lk_safetensors_close(file);
+    return status;
+}
 
 static lk_status open_models(lk_evaluator *e, const char *run)
 {
@@ -32,7 +51,9 @@ static lk_status open_models(lk_evaluator *e, const char *run)
     if (e->is_encoder) {
         LK_TRY(lk_load_frozen_decoder(e->config, schema, &e->decoder));
         LK_TRY(lk_configured_encoder(e->config, schema, &e->encoder));
-        return lk_weights_load(&e->encoder.weights, run);
+        LK_TRY(lk_weights_load(&e->encoder.weights, run));
+        LK_TRY(lk_weights_resolve(run, e->weights));
+        return read_temperatures(e);
     }
     snprintf(e->config->model.decoder.weights, sizeof e->config->model.decoder.weights, "%s", run);
     return lk_load_frozen_decoder(e->config, schema, &e->decoder);
@@ -87,6 +108,7 @@ void lk_evaluator_close(lk_evaluator *e)
     lk_dataset_close(e->train_set);
     lk_dataset_close(e->set);
     lk_config_free(e->config);
+    free(e->temperatures);
     free(e);
 }
 
@@ -186,6 +208,7 @@ typedef struct encoder_sums {
     float *continuous, *mean;     /* [BATCH, nc] */
     double *logits;               /* [BATCH, choices] */
     uint8_t *discrete;            /* [BATCH, groups] */
+    float *certainty;             /* [BATCH, groups] */
 } encoder_sums;
 
 static lk_status allocate_sums(const lk_evaluator *e, encoder_sums *s)
@@ -201,7 +224,8 @@ static lk_status allocate_sums(const lk_evaluator *e, encoder_sums *s)
     s->mean = calloc(BATCH * nc, sizeof(float));
     s->logits = calloc((size_t)BATCH * (size_t)schema->choice_count + 1, sizeof(double));
     s->discrete = calloc((size_t)BATCH * (size_t)schema->group_count + 1, 1);
-    if (!good || !s->hits || !s->continuous || !s->mean || !s->logits || !s->discrete)
+    s->certainty = calloc((size_t)BATCH * (size_t)schema->group_count + 1, sizeof(float));
+    if (!good || !s->certainty || !s->hits || !s->continuous || !s->mean || !s->logits || !s->discrete)
         return lk_fail(LK_INTERNAL, "out of memory");
     for (int i = 0; i < BATCH; i++)
         for (int k = 0; k < schema->continuous_count; k++)
@@ -211,8 +235,8 @@ static lk_status allocate_sums(const lk_evaluator *e, encoder_sums *s)
 
 static void free_sums(encoder_sums *s)
 {
-    void *all[] = {s->hits, s->error, s->mean_error, s->x,    s->y,      s->xx,
-                   s->yy,   s->xy,    s->continuous, s->mean, s->logits, s->discrete};
+    void *all[] = {s->hits, s->error,      s->mean_error, s->x,      s->y,        s->xx,       s->yy,
+                   s->xy,   s->continuous, s->mean,       s->logits, s->discrete, s->certainty};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }
@@ -220,10 +244,15 @@ static void free_sums(encoder_sums *s)
 static void score_labels(const lk_evaluator *e, const lk_batch *batch, encoder_sums *s)
 {
     const lk_schema *schema = lk_dataset_schema(e->set);
-    lk_most_probable(schema, batch->count, s->logits, s->discrete, NULL);
+    lk_most_probable(schema, batch->count, s->logits, e->temperatures, s->discrete, s->certainty);
     for (int i = 0; i < batch->count; i++) {
-        for (int g = 0; g < schema->group_count; g++)
-            s->hits[g] += s->discrete[i * schema->group_count + g] == batch->discrete[i * schema->group_count + g];
+        for (int g = 0; g < schema->group_count; g++) {
+            int at = i * schema->group_count + g;
+            bool right = s->discrete[at] == batch->discrete[at];
+            s->hits[g] += right;
+            lk_reliability_add(&s->out->reliability[g], s->certainty[at], right);
+            lk_reliability_add(&s->out->reliability[schema->group_count], s->certainty[at], right);
+        }
         const double *frequency = e->labels.frequency;
         for (int g = 0; g < schema->group_count; g++) {
             s->out->baseline_f1 -= log(fmax(frequency[batch->discrete[i * schema->group_count + g]], 1e-9));
@@ -309,6 +338,7 @@ static void finish_encoder(const lk_evaluator *e, const encoder_sums *s)
     const double *frequency = e->labels.frequency;
     for (int g = 0; g < schema->group_count; g++) {
         out->accuracy[g] = s->hits[g] / n;
+        out->temperature[g] = e->temperatures[g];
         for (int k = 0; k < schema->groups[g].count; k++)
             out->majority[g] = fmax(out->majority[g], frequency[k]);
         frequency += schema->groups[g].count;
@@ -349,9 +379,11 @@ lk_status lk_evaluate(lk_evaluator *e, lk_evaluation *out)
                            .continuous_count = schema->continuous_count,
                            .accuracy = calloc((size_t)schema->group_count + 1, sizeof(double)),
                            .majority = calloc((size_t)schema->group_count + 1, sizeof(double)),
+                           .temperature = calloc((size_t)schema->group_count + 1, sizeof(double)),
+                           .reliability = calloc((size_t)schema->group_count + 1, sizeof(lk_reliability)),
                            .parameters = calloc((size_t)schema->continuous_count + 1, sizeof(lk_parameter_score))};
     lk_status status = LK_OK;
-    if (!out->accuracy || !out->majority || !out->parameters)
+    if (!out->accuracy || !out->majority || !out->temperature || !out->reliability || !out->parameters)
         status = lk_fail(LK_INTERNAL, "out of memory");
     if (status == LK_OK)
         status = e->is_encoder ? evaluate_encoder(e, out) : evaluate_decoder(e, out);
@@ -364,8 +396,76 @@ void lk_evaluation_free(lk_evaluation *evaluation)
 {
     free(evaluation->accuracy);
     free(evaluation->majority);
+    free(evaluation->temperature);
+    free(evaluation->reliability);
     free(evaluation->parameters);
     *evaluation = (lk_evaluation){0};
+}
+
+/* ---- calibration ---- */
+
+typedef struct gathered {
+    int64_t count;
+    float *logits, *continuous; /* [count,choices], and scratch [BATCH,nc] */
+    double *batch;              /* [BATCH,choices] */
+    uint8_t *labels;            /* [count,groups] */
+} gathered;
+
+static lk_status gather(lk_evaluator *e, const lk_batch *batch, void *context)
+{
+    gathered *g = context;
+    const lk_schema *schema = lk_dataset_schema(e->set);
+    size_t choices = (size_t)schema->choice_count, groups = (size_t)schema->group_count, n = (size_t)batch->count;
+    LK_TRY(lk_encode(&e->encoder, batch->images, batch->count, g->continuous, g->batch));
+    for (size_t k = 0; k < n * choices; k++)
+        g->logits[(size_t)g->count * choices + k] = (float)g->batch[k];
+    memcpy(g->labels + (size_t)g->count * groups, batch->discrete, n * groups);
+    g->count += batch->count;
+    return LK_OK;
+}
+
+static lk_status note_temperatures(lk_evaluator *e)
+{
+    const lk_schema *schema = lk_dataset_schema(e->set);
+    lk_safetensors *file = NULL;
+    char *text = lk_temperature_text(schema, e->temperatures);
+    if (!text)
+        return lk_fail(LK_INTERNAL, "%s: out of memory for the temperatures", e->weights);
+    const lk_safetensors_note notes[] = {{"schema", schema->text}, {LK_TEMPERATURE_NOTE, text}};
+    lk_status status = lk_temperature_parse(schema, text, e->weights, e->temperatures); /* its digits, as others read them */
+    if (status == LK_OK)
+        status = lk_safetensors_open(e->weights, &file);
+    if (status == LK_OK)
+        status = lk_weights_copy(file, e->weights, notes, 2);
+    lk_safetensors_close(file);
+    free(text);
+    return status;
+}
+
+lk_status lk_evaluator_calibrate(lk_evaluator *e)
+{
+    const lk_schema *schema = lk_dataset_schema(e->set);
+    if (!e->is_encoder)
+        return lk_fail(LK_USAGE, "evaluate: --calibrate is for the certainties of an encoder, and this run trained a decoder");
+    int64_t count = lk_dataset_count(e->set) < LK_CALIBRATION_FACES ? lk_dataset_count(e->set) : LK_CALIBRATION_FACES;
+    gathered g = {.logits = malloc((size_t)count * (size_t)schema->choice_count * sizeof(float)),
+                  .continuous = malloc(BATCH * (size_t)schema->continuous_count * sizeof(float)),
+                  .batch = malloc(BATCH * (size_t)schema->choice_count * sizeof(double)),
+                  .labels = malloc((size_t)count * (size_t)schema->group_count)};
+    lk_status status = LK_OK;
+    if (!g.logits || !g.continuous || !g.batch || !g.labels)
+        status = lk_fail(LK_INTERNAL, "out of memory for %lld faces", (long long)count);
+    if (status == LK_OK)
+        status = for_each_batch(e, e->set, count, gather, &g);
+    if (status == LK_OK) {
+        lk_fit_temperatures(schema, g.count, g.logits, g.labels, e->temperatures);
+        status = note_temperatures(e);
+    }
+    free(g.logits);
+    free(g.continuous);
+    free(g.batch);
+    free(g.labels);
+    return status;
 }
 
 /* ---- pictures ---- */
@@ -388,7 +488,7 @@ static lk_status predict_batch(lk_evaluator *e, const lk_batch *batch, void *con
         if (!logits)
             return lk_fail(LK_INTERNAL, "out of memory");
         lk_status status = lk_encode(&e->encoder, batch->images, n, continuous, logits);
-        lk_most_probable(schema, n, logits, discrete, NULL);
+        lk_most_probable(schema, n, logits, NULL, discrete, NULL);
         free(logits);
         LK_TRY(status);
     }

@@ -9,9 +9,11 @@
 
 #include "base/error.h"
 #include "configs/config.h"
+#include "dataset/client/any_client.h"
 #include "dataset/image.h"
 #include "dataset/schema.h"
 #include "dataset/shard.h"
+#include "trainer/evaluate/calibration.h"
 
 typedef struct lk_parameter_score {
     int index;          /* in the schema */
@@ -30,6 +32,8 @@ typedef struct lk_evaluation {
     int group_count, continuous_count;
     double *accuracy;               /* [groups] */
     double *majority;               /* [groups]: accuracy of always saying the commonest choice */
+    double *temperature;            /* [groups]: that certainties were computed with, 1 where not calibrated */
+    lk_reliability *reliability;    /* [groups + 1]: of each group's certainties, and of all together */
     lk_parameter_score *parameters; /* [continuous_count], strongest first */
 } lk_evaluation;
 
@@ -39,6 +43,11 @@ typedef struct lk_evaluator lk_evaluator;
 lk_status lk_evaluator_open(const char *run, const char *data, lk_evaluator **out);
 void lk_evaluator_close(lk_evaluator *evaluator);
 const lk_schema *lk_evaluator_schema(const lk_evaluator *evaluator);
+
+/* Fits the temperatures of an encoder run (calibration.h) on the set's faces, at most LK_CALIBRATION_FACES, and notes them in the
+ * run's model.safetensors, whose tensors stay as they are. lk_evaluate uses them from then on. LK_USAGE of a decoder run. */
+enum { LK_CALIBRATION_FACES = 20000 };
+lk_status lk_evaluator_calibrate(lk_evaluator *evaluator);
 
 lk_status lk_evaluate(lk_evaluator *evaluator, lk_evaluation *out);
 void lk_evaluation_free(lk_evaluation *evaluation);
@@ -55,12 +64,11 @@ typedef struct lk_faces {
 lk_status lk_predict_faces(lk_evaluator *evaluator, int count, lk_faces *out);
 void lk_faces_free(lk_faces *faces);
 
-/* The patent's triptych (figure 7) of faces: input | D(p) | the client's render of p, in `columns` columns of triples. Where the
- * built-in client does not know the schema, the renders are left out with a warning; `assets` is the folder of assets that the
- * client may need for it, or NULL. Between triples, across and down, lie LK_TRIPTYCH_GAP white pixels; likeness evaluate writes
+/* The patent's triptych (figure 7) of faces: input | D(p) | the client's picture of p, in `columns` columns of triples. `client`
+ * NULL: without the last. Between triples, across and down, lie LK_TRIPTYCH_GAP white pixels; likeness evaluate writes
  * LK_TRIPTYCH_COLUMNS. */
 enum { LK_TRIPTYCH_GAP = 8, LK_TRIPTYCH_COLUMNS = 4 };
-lk_status lk_draw_triptych(const lk_schema *schema, const lk_faces *faces, const char *assets, int columns, const char *path);
+lk_status lk_draw_triptych(const lk_schema *schema, const lk_faces *faces, lk_any_client *client, int columns, const char *path);
 /* The page alone: picture i of part k is the i-th of pictures[k] [count,S,S,3]; `parts` of them lie side by side. */
 lk_status lk_lay_triptychs(int size, int count, int parts, const uint8_t *const *pictures, int columns, lk_image *out);
 

@@ -24,6 +24,20 @@ static json_t *real(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+static void add_certainties(json_t *root, const lk_schema *schema, const lk_evaluation *e)
+{
+    json_t *temperature = json_object(), *error = json_object();
+    for (int g = 0; g < e->group_count; g++) {
+        json_object_set_new(temperature, schema->groups[g].name, real(e->temperature[g]));
+        json_object_set_new(error, schema->groups[g].name, real(lk_calibration_error(&e->reliability[g])));
+    }
+    const lk_reliability *all = &e->reliability[e->group_count];
+    json_object_set_new(root, "temperature", temperature);
+    json_object_set_new(root, "calibration_error", real(lk_calibration_error(all)));
+    json_object_set_new(root, "calibration_errors", error);
+    json_object_set_new(root, "reliability", lk_reliability_to_json(all));
+}
+
 lk_status lk_evaluation_write(const char *path, const lk_schema *schema, const lk_evaluation *e)
 {
     json_t *root =
@@ -49,6 +63,8 @@ lk_status lk_evaluation_write(const char *path, const lk_schema *schema, const l
         json_object_set_new(root, "mae_ratio_10", real(lk_mean_ratio(e, 10)));
         json_object_set_new(root, "mae_ratio_20", real(lk_mean_ratio(e, 20)));
     }
+    if (e->has_parts)
+        add_certainties(root, schema, e);
     json_object_set_new(root, "accuracy", accuracy);
     json_object_set_new(root, "majority", majority);
     json_object_set_new(root, "continuous", parameters);
@@ -133,6 +149,8 @@ lk_status lk_evaluation_record_read(const char *path, lk_evaluation_record *out)
     out->baseline_f1 = number(root, "baseline_F1");
     out->baseline_f2 = number(root, "baseline_F2");
     out->mae_ratio_20 = number(root, "mae_ratio_20");
+    out->calibration_error = number(root, "calibration_error");
+    out->bin_count = lk_reliability_from_json(json_object_get(root, "reliability"), out->bins);
     bool good = read_choices(root, out) && read_parameters(root, out);
     json_decref(root);
     if (good)

@@ -1,7 +1,9 @@
 /* RUN/report/evaluation.json: what likeness evaluate found out about a run, for those who come later: reports, sweeps, scripts.
  *
  *     {"samples": 16, "F": ..., "baseline_F": ..., "F1": ..., "F2": ..., "baseline_F1": ..., "baseline_F2": ...,
- *      "mae_ratio_10": ..., "mae_ratio_20": ..., "accuracy": {GROUP: ...}, "majority": {GROUP: ...},
+ *      "mae_ratio_10": ..., "mae_ratio_20": ..., "temperature": {GROUP: ...}, "calibration_error": ..., "calibration_errors":
+ *      {GROUP: ...}, "reliability": [{"from": 0.9, "to": 1, "choices": ..., "certainty": ..., "right": ...}, ...],
+ *      "accuracy": {GROUP: ...}, "majority": {GROUP: ...},
  *      "continuous": [{"name": ..., "strength": ..., "mae": ..., "mae_ratio": ..., "correlation": ...}, ...]}
  *
  * A decoder run has samples, F (its L1) and baseline_F alone. One thread; the record owns its memory.
@@ -35,6 +37,9 @@ typedef struct lk_evaluation_record {
     int64_t samples;
     double f, f1, f2, baseline_f, baseline_f1, baseline_f2;
     double mae_ratio_20; /* mean over the 20 strongest parameters */
+    double calibration_error;
+    int bin_count;
+    lk_recorded_bin bins[LK_CERTAINTY_BINS];
     size_t choice_count, parameter_count;
     lk_recorded_choice *choices;
     lk_recorded_parameter *parameters; /* strongest first */

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "configs/config.h"
 #include "dataset/parameters.h"
+#include "trainer/evaluate/calibration.h"
 #include "trainer/model/inference.h"
 #include "trainer/model/safetensors.h"
 #include "trainer/model/weights_file.h"
@@ -15,6 +16,7 @@
 
 struct lk_predictor {
     lk_schema *schema;
+    double *temperatures; /* [groups] */
     lk_encoder encoder;
     lk_decoder decoder; /* folded; has none where !can_draw */
     bool can_draw;
@@ -82,6 +84,18 @@ static lk_status read_schema(const lk_safetensors *file, const lk_found_model *f
     return lk_schema_parse(text, found->path, out);
 }
 
+/* 1 where the encoder was not calibrated. */
+static lk_status read_temperatures(lk_predictor *p, const lk_safetensors *file)
+{
+    const char *text = lk_safetensors_note_of(file, LK_TEMPERATURE_NOTE);
+    p->temperatures = malloc((size_t)p->schema->group_count * sizeof *p->temperatures);
+    if (!p->temperatures)
+        return lk_fail(LK_INTERNAL, "out of memory");
+    for (int g = 0; g < p->schema->group_count; g++)
+        p->temperatures[g] = 1;
+    return text ? lk_temperature_parse(p->schema, text, lk_safetensors_path(file), p->temperatures) : LK_OK;
+}
+
 /* A shape that no model can have is no configuration's fault here, but the file's. */
 static lk_status fault_of(const char *path, lk_status status)
 {
@@ -101,6 +115,7 @@ static lk_status open_encoder(lk_predictor *p, const lk_safetensors *file, const
                        "%s: its heads have %d and %d outputs, its schema '%s' %d continuous parameters and %d choices",
                        found->path, shape.continuous_count, shape.choice_count, p->schema->name, p->schema->continuous_count,
                        p->schema->choice_count);
+    LK_TRY(read_temperatures(p, file));
     LK_TRY(fault_of(found->path, lk_encoder_create(&shape, LK_DTYPE_F32, LK_DTYPE_F32, &p->encoder)));
     p->encoder.weights.own_kernels = true;
     return lk_weights_load(&p->encoder.weights, found->path);
@@ -190,6 +205,7 @@ void lk_predictor_close(lk_predictor *p)
     lk_encoder_free(&p->encoder);
     lk_decoder_free(&p->decoder);
     lk_schema_free(p->schema);
+    free(p->temperatures);
     free(p);
 }
 
@@ -217,7 +233,7 @@ lk_status lk_predict(lk_predictor *p, int n, const uint8_t *pixels, float *conti
         return lk_fail(LK_INTERNAL, "out of memory for the choices of %d faces", n);
     lk_status status = lk_encode(&p->encoder, pixels, n, continuous, logits);
     if (status == LK_OK)
-        lk_most_probable(p->schema, n, logits, discrete, certainty);
+        lk_most_probable(p->schema, n, logits, p->temperatures, discrete, certainty);
     free(logits);
     return status;
 }

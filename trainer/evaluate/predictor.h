@@ -31,7 +31,7 @@ int lk_predictor_size(const lk_predictor *predictor); /* S: edge of the pictures
 bool lk_predictor_can_draw(const lk_predictor *predictor);
 
 /* pixels [n,S,S,3] -> continuous [n,nc] in [0,1], discrete [n,groups], and certainty [n,groups]: the softmax probability of the
- * choice that was taken. */
+ * choice that was taken, by the temperatures that the weights' file notes (calibration.h). */
 lk_status lk_predict(lk_predictor *predictor, int n, const uint8_t *pixels, float *continuous, uint8_t *discrete,
                      float *certainty);
 

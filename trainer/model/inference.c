@@ -18,7 +18,8 @@ lk_status lk_encode(lk_encoder *encoder, const uint8_t *images, int n, float *co
     return lk_tensor_check();
 }
 
-void lk_most_probable(const lk_schema *schema, int n, const double *logits, uint8_t *discrete, float *certainty)
+void lk_most_probable(const lk_schema *schema, int n, const double *logits, const double *temperature, uint8_t *discrete,
+                      float *certainty)
 {
     for (int i = 0; i < n; i++)
         for (int g = 0; g < schema->group_count; g++) {
@@ -28,7 +29,7 @@ void lk_most_probable(const lk_schema *schema, int n, const double *logits, uint
                     best = k;
             double sum = 0;
             for (int k = 0; certainty && k < schema->groups[g].count; k++)
-                sum += exp(logits[k] - logits[best]);
+                sum += exp((logits[k] - logits[best]) / (temperature ? temperature[g] : 1));
             if (certainty)
                 *certainty++ = (float)(1 / sum);
             *discrete++ = (uint8_t)best;

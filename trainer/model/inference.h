@@ -12,8 +12,9 @@
 lk_status lk_encode(lk_encoder *encoder, const uint8_t *images, int n, float *continuous, double *logits);
 
 /* The most probable choice of each group, [n,groups]. `certainty` [n,groups] (NULL: not asked for) is its probability, by the
- * softmax of the group's logits. */
-void lk_most_probable(const lk_schema *schema, int n, const double *logits, uint8_t *discrete, float *certainty);
+ * softmax of the group's logits over its temperature [groups] (NULL: 1). */
+void lk_most_probable(const lk_schema *schema, int n, const double *logits, const double *temperature, uint8_t *discrete,
+                      float *certainty);
 
 /* The decoder's input [n, continuous + one-hot] on the host from n faces; the caller frees. NULL: out of memory, which
  * lk_tensor_check will report. */

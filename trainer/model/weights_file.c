@@ -64,6 +64,41 @@ done:
     return status;
 }
 
+/* Reads all tensors; *tensors and what they point to is the caller's. */
+static lk_status read_tensors(const lk_safetensors *file, lk_safetensor **tensors, char **data)
+{
+    size_t count = lk_safetensors_count(file), bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += lk_safetensor_bytes(lk_safetensors_at(file, i));
+    *tensors = calloc(count + 1, sizeof **tensors);
+    *data = malloc(bytes + 1);
+    if (!*tensors || !*data)
+        return lk_fail(LK_INTERNAL, "%s: out of memory for %zu bytes", lk_safetensors_path(file), bytes);
+    size_t used = 0;
+    for (size_t i = 0; i < count; i++) {
+        (*tensors)[i] = *lk_safetensors_at(file, i);
+        LK_TRY(lk_safetensors_read(file, lk_safetensors_at(file, i), *data + used));
+        (*tensors)[i].data = *data + used;
+        used += lk_safetensor_bytes(&(*tensors)[i]);
+    }
+    return LK_OK;
+}
+
+lk_status lk_weights_copy(const lk_safetensors *file, const char *path, const lk_safetensors_note *notes, size_t note_count)
+{
+    lk_safetensor *tensors = NULL;
+    char *data = NULL;
+    size_t count = lk_safetensors_count(file);
+    lk_status status = read_tensors(file, &tensors, &data);
+    if (status == LK_OK)
+        status = lk_weights_require_finite(lk_safetensors_path(file), tensors, count);
+    if (status == LK_OK)
+        status = lk_safetensors_write(path, tensors, count, notes, note_count, NULL);
+    free(data);
+    free(tensors);
+    return status;
+}
+
 static void format_shape(char *out, size_t size, int dims, const int64_t *shape)
 {
     size_t used = 0;

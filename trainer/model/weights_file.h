@@ -18,6 +18,10 @@ lk_status lk_weights_require_finite(const char *origin, const lk_safetensor *ten
 lk_status lk_weights_save(const char *path, const lk_weights *weights, const lk_safetensors_note *notes, size_t note_count,
                           uint64_t *hash);
 
+/* Writes all tensors of an open file as they are, with these notes in the place of its own, atomically: `path` may be that file.
+ * They must be finite. */
+lk_status lk_weights_copy(const lk_safetensors *file, const char *path, const lk_safetensors_note *notes, size_t note_count);
+
 /* Loads every weight by its name, from float32 or bfloat16. A missing tensor, another shape (both are named), a NaN or infinity
  * is LK_BAD_DATA. Extra tensors in the file are fine: one file may hold encoder and decoder. */
 lk_status lk_weights_load(lk_weights *weights, const char *path);
