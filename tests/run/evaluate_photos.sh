@@ -119,6 +119,29 @@ client_fails "was not done after 1 s" 'sleep 98764 & sleep 98764; : {params} {pi
 refused 65 "ended with exit code 3" evaluate encoder -o bad --client 'exit 3 {params} {picture}'
 refused 64 "has no {picture}" evaluate encoder --client 'draw {params}'
 
+# ---- the report ----
+works 1 evaluate encoder
+works 1 report encoder -o report.html
+python3 - "$faces" <<'PYTHON' || fail "photos in the report"
+import re, sys
+from html.parser import HTMLParser
+text, n = open("report.html").read(), int(sys.argv[1])
+class Page(HTMLParser):
+    stack = []
+    def handle_starttag(self, tag, attributes):
+        if tag not in ("meta", "link", "br", "img", "hr", "input"):
+            self.stack.append(tag)
+    def handle_endtag(self, tag):
+        assert self.stack.pop() == tag, tag
+page = Page()
+page.feed(text)
+assert not page.stack
+photos = text[text.index(f"<h3>Photos <small>{n} faces"):]
+assert re.search(r"<td>sex</td>.*?1\.000", photos, re.S) and "median distance" in photos
+assert photos.count('class="tile p0"') == 3 * n and ".p0{background-image" in text
+assert text.count("<h3>Certainties ") == 2 # of photos, and of renders
+PYTHON
+
 # ---- what is refused ----
 printf 'face,hair\nface0,bold\n' >bad.csv
 refused 65 "bad.csv:2:7: 'bold' is no word of the column 'hair'" evaluate encoder --photos photos --table bad.csv

@@ -98,6 +98,47 @@ for l in lines:
 assert lines[0]["continuous"] != lines[1]["continuous"]
 PYTHON
 
+# ---- docs/load_encoder.py says the same, also once certainties are calibrated ----
+same_as_pytorch() { # LINES: of predict, for crops/face0.png ...
+  PYTHONPATH=$LIKENESS_ROOT/docs "$python" - encoder/model.safetensors "$1" <<'PYTHON' || fail "load_encoder.py and $1 differ"
+import json, re, sys
+import numpy, torch
+from PIL import Image
+from safetensors import safe_open
+from load_encoder import choose, load_encoder, load_groups
+path, lines = sys.argv[1:]
+encoder, size = load_encoder(path)
+with safe_open(path, "pt") as file:
+    text = file.metadata()["schema"]
+number = "([-+.0-9e]+)"
+ranges = [(json.loads(n), float(a), float(b)) for n, a, b in re.findall(f'{{name: (".*?"), min: {number}, max: {number},', text)]
+for line in map(json.loads, open(lines)):
+    picture = numpy.array(Image.open(f"crops/{line['photo']}").convert("RGB"))
+    with torch.no_grad():
+        continuous, logits = encoder(torch.from_numpy(picture)[None])
+    assert len(ranges) == len(line["continuous"]) == continuous.shape[1]
+    for (name, low, high), value in zip(ranges, continuous[0].tolist()):
+        assert abs(low + (high - low) * value - line["continuous"][name]) < 1e-5 * (high - low), name
+    said = choose(load_groups(path), logits[0])
+    assert {g: c for g, (c, _) in said.items()} == line["discrete"], said
+    assert all(abs(p - line["certainty"][g]) < 1e-5 for g, (_, p) in said.items()), (said, line["certainty"])
+PYTHON
+}
+python=${ORACLE_VENV:+$ORACLE_VENV/bin/}python3
+if "$python" -c 'import torch, safetensors, PIL' 2>/dev/null; then
+  same_as_pytorch run.jsonl
+  cp -r encoder uncalibrated
+  works 1 evaluate encoder --calibrate -o calibrated
+  works 1 predict crops --aligned --model encoder -o calibrated
+  cp out.log calibrated.jsonl
+  same_as_pytorch calibrated.jsonl
+  diff <(sed 's/"certainty".*//' run.jsonl) <(sed 's/"certainty".*//' calibrated.jsonl) || fail "calibration changes a face"
+  ! cmp -s run.jsonl calibrated.jsonl || fail "calibration changes no certainty"
+  rm -r encoder && mv uncalibrated encoder
+else
+  echo "SKIPPED: docs/load_encoder.py: no torch, safetensors and PIL in $python"
+fi
+
 # ---- without a decoder, without the run's decoder, without a client that knows the schema ----
 (cd alone && "$LIKENESS" predict ../crops/face0.png --aligned --model e.safetensors -o out) >out.log 2>err.log ||
   fail "no decoder"
