@@ -8,8 +8,8 @@ struct lk_queue {
     lk_queue_work work;
     pthread_mutex_t lock;
     pthread_cond_t came;
-    void **ring; /* [most] */
-    int first, count, started;
+    void **ring; /* [room] */
+    int room, first, count, busy, started;
     bool closing;
     pthread_t *threads;
 };
@@ -24,13 +24,15 @@ static void *serve(void *context)
         if (q->count == 0)
             break;
         void *job = q->ring[q->first];
-        q->first = (q->first + 1) % q->work.most;
+        q->first = (q->first + 1) % q->room;
         q->count--;
+        q->busy++;
         pthread_mutex_unlock(&q->lock);
         if (q->work.waiting)
             q->work.waiting(q->work.context, -1);
         q->work.run(q->work.context, job);
         pthread_mutex_lock(&q->lock);
+        q->busy--;
     }
     pthread_mutex_unlock(&q->lock);
     return NULL;
@@ -43,9 +45,10 @@ lk_status lk_queue_open(const lk_queue_work *work, lk_queue **out)
     if (!q)
         return lk_fail(LK_INTERNAL, "out of memory");
     q->work = *work;
+    q->room = work->threads + work->most;
     pthread_mutex_init(&q->lock, NULL);
     pthread_cond_init(&q->came, NULL);
-    q->ring = calloc((size_t)work->most, sizeof *q->ring);
+    q->ring = calloc((size_t)q->room, sizeof *q->ring);
     q->threads = calloc((size_t)work->threads, sizeof *q->threads);
     lk_status status = q->ring && q->threads ? LK_OK : lk_fail(LK_INTERNAL, "out of memory for a queue");
     while (status == LK_OK && q->started < work->threads) {
@@ -63,9 +66,9 @@ lk_status lk_queue_open(const lk_queue_work *work, lk_queue **out)
 bool lk_queue_give(lk_queue *q, void *job)
 {
     pthread_mutex_lock(&q->lock);
-    bool room = q->count < q->work.most;
+    bool room = q->count + q->busy < q->room; /* a thread that is free counts, also before it has woken up */
     if (room) {
-        q->ring[(q->first + q->count++) % q->work.most] = job;
+        q->ring[(q->first + q->count++) % q->room] = job;
         if (q->work.waiting)
             q->work.waiting(q->work.context, 1);
         pthread_cond_signal(&q->came);

@@ -18,7 +18,7 @@ typedef struct lk_queue_work {
 } lk_queue_work;
 
 lk_status lk_queue_open(const lk_queue_work *work, lk_queue **out);
-/* False: `most` are waiting already. */
+/* False: all threads are busy, and `most` wait already. */
 bool lk_queue_give(lk_queue *queue, void *job);
 /* Runs what waits, then ends. NULL is fine. */
 void lk_queue_close(lk_queue *queue);
