@@ -81,7 +81,7 @@ static float paint_lips(const lk_face *face, const skin_point *p, float s, float
         float grain = 1 + 0.10f * lk_noise(face->bake, s * 3, t * 0.4f);
         float cover = face->assets[LK_ASSET_SKIN] ? lip * face->look.lip_paint : lip; /* its texture has lips */
         surface->albedo = lk_vec3_mix(surface->albedo, lk_vec3_scale(lip_colour(face), grain), cover);
-        surface->gloss = face->look.lip_gloss * lip;
+        surface->gloss = face->look.lip_gloss * (face->assets[LK_ASSET_SKIN] ? 0.5f * lip + 0.5f * cover : lip);
     }
     return lip;
 }
@@ -201,6 +201,8 @@ static surface_paint paint_skin(const lk_face *face, const skin_point *p)
         surface.albedo = lk_vec3_scale(surface.albedo, 1 - 0.30f * p->skin.dark);
     }
     surface.shine = 0.10f + 0.05f * lk_clamp01(1 - fabsf(p->at.x) * 3) - 0.03f * fine;
+    if (skin) /* the texture has some of its own */
+        surface.shine *= 0.5f;
     if (face->scene.lively)
         paint_complexion(face, p, s, t, &surface);
     if (paint_cloth(face, p, &surface))

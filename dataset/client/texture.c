@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <spng.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +22,7 @@ static void make_tones(void)
     }
 }
 
-static lk_status decode_png(const char *path, const void *data, size_t size, lk_texture *out)
+static lk_status decode_png(const char *path, const void *data, size_t size, int64_t most_texels, lk_texture *out)
 {
     lk_status status = LK_OK;
     struct spng_ihdr header;
@@ -31,7 +32,9 @@ static lk_status decode_png(const char *path, const void *data, size_t size, lk_
         failed = spng_set_image_limits(decoder, LK_MOST_TEXTURE_EDGE, LK_MOST_TEXTURE_EDGE);
     if (!failed)
         failed = spng_get_ihdr(decoder, &header);
-    if (!failed) {
+    if (!failed && (int64_t)header.width * header.height > most_texels) {
+        status = lk_fail(LK_BAD_DATA, "%s: a texture of %u x %u texels is too large", path, header.width, header.height);
+    } else if (!failed) {
         size_t bytes = (size_t)header.width * header.height * 4;
         out->width[0] = (int)header.width;
         out->height[0] = (int)header.height;
@@ -45,10 +48,10 @@ static lk_status decode_png(const char *path, const void *data, size_t size, lk_
     return status;
 }
 
-static lk_status decode_other(const char *path, const void *data, size_t size, lk_texture *out)
+static lk_status decode_other(const char *path, const void *data, size_t size, int64_t most_texels, lk_texture *out)
 {
     lk_image image;
-    LK_TRY(lk_image_decode(data, size, (int64_t)LK_MOST_TEXTURE_EDGE * LK_MOST_TEXTURE_EDGE, path, &image));
+    LK_TRY(lk_image_decode(data, size, most_texels, path, &image));
     size_t pixels = (size_t)image.width * (size_t)image.height;
     out->width[0] = image.width;
     out->height[0] = image.height;
@@ -99,21 +102,29 @@ static lk_status make_levels(const char *path, lk_texture *t)
     return LK_OK;
 }
 
-lk_status lk_texture_load(const char *path, lk_texture *out)
+lk_status lk_texture_decode(const void *data, size_t size, int64_t most_texels, const char *origin, lk_texture *out)
 {
     static const uint8_t png[] = {0x89, 'P', 'N', 'G'};
+    *out = (lk_texture){0};
+    pthread_once(&tones_once, make_tones);
+    bool is_png = size >= sizeof png && memcmp(data, png, sizeof png) == 0;
+    lk_status status =
+        is_png ? decode_png(origin, data, size, most_texels, out) : decode_other(origin, data, size, most_texels, out);
+    if (status == LK_OK)
+        status = make_levels(origin, out);
+    if (status != LK_OK)
+        lk_texture_free(out);
+    return status;
+}
+
+lk_status lk_texture_load(const char *path, lk_texture *out)
+{
     char *data;
     size_t size;
     *out = (lk_texture){0};
-    pthread_once(&tones_once, make_tones);
     LK_TRY(lk_read_file(path, MAX_FILE_BYTES, &data, &size));
-    bool is_png = size >= sizeof png && memcmp(data, png, sizeof png) == 0;
-    lk_status status = is_png ? decode_png(path, data, size, out) : decode_other(path, data, size, out);
+    lk_status status = lk_texture_decode(data, size, (int64_t)LK_MOST_TEXTURE_EDGE * LK_MOST_TEXTURE_EDGE, path, out);
     free(data);
-    if (status == LK_OK)
-        status = make_levels(path, out);
-    if (status != LK_OK)
-        lk_texture_free(out);
     return status;
 }
 

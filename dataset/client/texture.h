@@ -5,16 +5,19 @@
 #include "base/error.h"
 #include "dataset/client/vector.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
-enum { LK_TEXTURE_LEVELS = 14, LK_MOST_TEXTURE_EDGE = 8192 };
+enum { LK_TEXTURE_LEVELS = 13, LK_MOST_TEXTURE_EDGE = 4096 };
 
 typedef struct lk_texture {
     int levels, width[LK_TEXTURE_LEVELS], height[LK_TEXTURE_LEVELS];
     uint8_t *texels[LK_TEXTURE_LEVELS]; /* RGBA as in the file, rows from the top */
 } lk_texture;
 
-/* PNG or JPEG, up to LK_MOST_TEXTURE_EDGE texels wide. */
+/* PNG or JPEG of at most `most_texels` (no more than LK_MOST_TEXTURE_EDGE squared), from a file: of that many. LK_BAD_DATA names
+ * `origin`. */
+lk_status lk_texture_decode(const void *data, size_t size, int64_t most_texels, const char *origin, lk_texture *out);
 lk_status lk_texture_load(const char *path, lk_texture *out);
 void lk_texture_free(lk_texture *texture);
 

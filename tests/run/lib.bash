@@ -108,9 +108,10 @@ weights_at() { echo $((8 + $(od -An -tu8 -N 8 "$1"))); } # SAFETENSORS: where it
 
 # ---- interrupted runs: a model that takes a few milliseconds a step ----
 
-tiny_world() { # SAMPLES: shards, a trained decoder, and tiny.yaml: 32 px, a sixteenth of the channels, 4 samples a step
-  works 1 render --random "$1" --size 32 --view varied --threads 2 -o tiny/train
-  works 1 render --random 16 --start 100000 --size 32 --view varied --threads 2 -o tiny/val
+# SAMPLES [RENDER-OPTION...]: shards, a trained decoder, and tiny.yaml: 32 px, a sixteenth of the channels, 4 samples a step
+tiny_world() {
+  works 1 render --random "$1" --size 32 --view varied --threads 2 -o tiny/train "${@:2}"
+  works 1 render --random 16 --start 100000 --size 32 --view varied --threads 2 -o tiny/val "${@:2}"
   cat >tiny.yaml <<'YAML'
 run: {dir: tiny-run, seed: 3}
 data: {train: tiny/train, val: tiny/val, threads: 1, prefetch: 2}
