@@ -16,6 +16,8 @@ static const lk_option option_table[] = {
      LK_TARGET(lk_serve_options, service.bench.client)},
     {LK_OPTION_REAL, "client-seconds", "S", "what COMMAND may take for one face",
      LK_TARGET(lk_serve_options, service.bench.client_seconds), .low = 0.01, .high = 3600},
+    {LK_OPTION_PATH, "assets", "FOLDER", "MakeHuman's data folder, if the schema names assets of it (see render)",
+     LK_TARGET(lk_serve_options, service.bench.assets)},
     {LK_OPTION_INT, "size", "S", "edge of the faces that the client draws for /v1/render",
      LK_TARGET(lk_serve_options, service.bench.size), .low = 32, .high = 1024},
     {LK_OPTION_INT, "threads", "N", "(the cores)", LK_TARGET(lk_serve_options, service.threads), .low = 1, .high = 256},

@@ -51,7 +51,7 @@ static lk_status open_client(lk_workbench *b)
 {
     if (b->options.client)
         return lk_other_client_check(b->options.client);
-    if (lk_client_open(NULL, b->schema, &b->client) != LK_OK)
+    if (lk_client_open_assets(NULL, b->options.assets, b->schema, &b->client) != LK_OK)
         lk_info("no client's faces: %s; --client names another client", lk_error_text());
     return LK_OK;
 }

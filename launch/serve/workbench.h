@@ -23,6 +23,7 @@ typedef struct lk_workbench_options {
     const char *landmarks;  /* dlib's model; NULL: the installed one */
     const char *client;     /* another client (dataset/client/other.h); NULL: the built-in one */
     double client_seconds;
+    const char *assets; /* the folder of assets that the built-in client may need (dataset/client/assets.h); NULL: none */
 } lk_workbench_options;
 
 typedef struct lk_workbench lk_workbench;
