@@ -240,6 +240,13 @@ static lk_status place(lk_aligner *aligner, const lk_image *photo, const lk_simi
     return LK_OK;
 }
 
+lk_status lk_align_landmarks(lk_aligner *aligner, const lk_image *picture, const lk_similarity *frame,
+                             lk_point landmarks[LK_LANDMARKS])
+{
+    const lk_similarity whole = {.a = (double)picture->width / aligner->options.size};
+    return place(aligner, picture, frame ? frame : &whole, BOXES, landmarks);
+}
+
 /* The first guess: the detector's box taken as the average box of an upright face. */
 static lk_similarity frame_of_box(const lk_face_box *box, int size)
 {
@@ -266,12 +273,6 @@ static lk_status locate(lk_aligner *aligner, const lk_image *photo, lk_aligned *
     face->roll = atan2(face->frame.b, face->frame.a) * 180.0 / M_PI;
     face->turn = lk_face_turn(face->landmarks);
     return LK_OK;
-}
-
-lk_status lk_crop_landmarks(lk_aligner *aligner, const lk_image *crop, lk_point landmarks[LK_LANDMARKS])
-{
-    double scale = (double)crop->width / aligner->options.size;
-    return place(aligner, crop, &(lk_similarity){.a = scale}, BOXES, landmarks);
 }
 
 /* The share of the crop that lies outside the photo, from 32 x 32 points. */

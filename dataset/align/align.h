@@ -53,8 +53,10 @@ void lk_aligner_free(lk_aligner *aligner);
 /* Fills faces[0..*count-1] with the faces of `photo` (EXIF already obeyed) that the choice asks for, the best first. *rejected
  * is NULL or a rule about the whole picture: "no face", "several faces". LK_FACE_ERROR makes several faces LK_BAD_DATA. */
 lk_status lk_align(lk_aligner *aligner, const lk_image *photo, lk_aligned faces[LK_MAX_FACES], int *count, const char **rejected);
-/* The landmarks, in its pixels, of a picture that is a crop already: square, the eyes about at their places. */
-lk_status lk_crop_landmarks(lk_aligner *aligner, const lk_image *crop, lk_point landmarks[LK_LANDMARKS]);
+/* The landmarks, in pixels of `picture`, of a face that is known to stand at `frame`, as lk_align places them in the end: the
+ * mean over a few boxes, no detector asked. `frame` NULL: `picture` is a crop, the eyes about at their places. */
+lk_status lk_align_landmarks(lk_aligner *aligner, const lk_image *picture, const lk_similarity *frame,
+                             lk_point landmarks[LK_LANDMARKS]);
 /* What decoding, turning and looking for faces take together, in bytes a pixel of the photo; most are the detector's pyramid. */
 enum { LK_ALIGNING_COST = 16 };
 void lk_aligned_free(lk_aligned *faces, int count);

@@ -233,6 +233,21 @@ void lk_client_close(lk_client *client)
     free(client);
 }
 
+const lk_schema *lk_client_schema(const lk_client *client)
+{
+    return client->schema;
+}
+
+const lk_mesh *lk_client_mesh(const lk_client *client)
+{
+    return client->mesh;
+}
+
+const lk_morph *lk_client_morph(const lk_client *client)
+{
+    return client->morph;
+}
+
 /* ---- drawing ---- */
 
 struct lk_renderer {
@@ -309,28 +324,9 @@ void lk_renderer_free(lk_renderer *renderer)
     free(renderer);
 }
 
-static lk_turn turn_of(float yaw, float pitch)
-{
-    float cy = cosf(yaw), sy = sinf(yaw), cp = cosf(pitch), sp = sinf(pitch);
-    return (lk_turn){{cy, 0, sy}, {sp * sy, cp, -sp * cy}, {-cp * sy, sp, cp * cy}};
-}
-
 void lk_renderer_set_backgrounds(lk_renderer *renderer, const lk_backgrounds *backgrounds)
 {
     renderer->backgrounds = backgrounds;
-}
-
-/* The crop's error: a similarity about the middle of the picture. */
-static void misplace_crop(lk_camera *camera, const lk_scene *scene, int size)
-{
-    float scale = 1 + scene->crop_scale, c = scale * cosf(scene->crop_roll), s = scale * sinf(scene->crop_roll);
-    float edge = (float)size, cosine = camera->cosine, sine = camera->sine;
-    float x = camera->shift_x - 0.5f * edge, y = camera->shift_y - 0.5f * edge;
-    camera->cosine = c * cosine - s * sine;
-    camera->sine = c * sine + s * cosine;
-    camera->shift_x = c * x - s * y + (0.5f + scene->crop_x) * edge;
-    camera->shift_y = s * x + c * y + (0.5f + scene->crop_y) * edge;
-    camera->scale *= scale;
 }
 
 /* Geometry: morph, turn, normals, camera. */
@@ -339,15 +335,13 @@ static void pose(lk_face *face, const lk_morph *morph, const float *continuous)
     const lk_scene *scene = &face->scene;
     lk_morph_apply(morph, continuous, scene->lively ? scene->expression : NULL, face->positions);
     face->age = lk_morph_age(morph, continuous);
-    face->turn = turn_of(scene->yaw, scene->pitch);
+    face->turn = lk_turn_of(scene->yaw, scene->pitch);
     for (int i = 0; i < face->mesh->count; i++) {
         face->moves[i] = lk_vec3_sub(face->positions[i], face->neutral[i]);
         face->positions[i] = lk_turn_apply(&face->turn, face->positions[i]);
     }
     lk_mesh_normals(face->mesh, face->positions, face->normals);
-    face->camera = lk_camera_on_eyes(face->mesh, face->positions, face->raster.size);
-    if (scene->lively)
-        misplace_crop(&face->camera, scene, face->raster.size);
+    face->camera = lk_scene_camera(scene, face->mesh, face->positions, face->raster.size);
     for (int i = 0; i < face->mesh->count; i++)
         face->screen[i] = lk_project(&face->camera, face->positions[i]);
     face->halfway = lk_vec3_normalize(lk_vec3_add(scene->key_direction, lk_v3(0, 0, 1)));
@@ -391,6 +385,15 @@ lk_status lk_client_describe_assets(const lk_client *client, const uint8_t *disc
 lk_status lk_render(lk_renderer *renderer, const float *continuous, const uint8_t *discrete, lk_view view, uint64_t seed,
                     uint8_t *image)
 {
+    lk_scene scene = view == LK_CANONICAL ? lk_scene_canonical()
+                     : view == LK_VARIED  ? lk_scene_varied(seed)
+                                          : lk_scene_photo(seed, renderer->backgrounds);
+    return lk_render_scene(renderer, continuous, discrete, &scene, image);
+}
+
+lk_status lk_render_scene(lk_renderer *renderer, const float *continuous, const uint8_t *discrete, const lk_scene *scene,
+                          uint8_t *image)
+{
     const lk_client *client = renderer->client;
     lk_face *face = &renderer->face;
     int choices[LK_GROUP_IDS];
@@ -401,9 +404,7 @@ lk_status lk_render(lk_renderer *renderer, const float *continuous, const uint8_
             return lk_fail(LK_BAD_DATA, "choice %d of the group \"%s\" does not exist", discrete[group], LK_GROUPS[id].group);
         choices[id] = group < 0 ? LK_GROUPS[id].usual : client->choice_of[id][discrete[group]];
     }
-    face->scene = view == LK_CANONICAL ? lk_scene_canonical()
-                  : view == LK_VARIED  ? lk_scene_varied(seed)
-                                       : lk_scene_photo(seed, renderer->backgrounds);
+    face->scene = *scene;
     choose_assets(client, discrete, face->assets);
     const lk_asset *skin = face->assets[LK_ASSET_SKIN], *hair = face->assets[LK_ASSET_HAIR];
     face->look = lk_look_of(choices, skin ? &skin->mean : NULL);

@@ -13,6 +13,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "dataset/client/backgrounds.h"
+#include "dataset/client/morph.h"
+#include "dataset/client/scene.h"
 #include "dataset/image.h"
 #include "dataset/schema.h"
 
@@ -34,6 +36,11 @@ lk_status lk_client_assets_schema(const char *assets_folder, lk_schema **out);
 lk_status lk_client_describe_assets(const lk_client *client, const uint8_t *discrete, char **lines);
 void lk_client_close(lk_client *client);
 
+/* What it was opened with, and what it read: for those who fit faces to photos (dataset/label/). */
+const lk_schema *lk_client_schema(const lk_client *client);
+const lk_mesh *lk_client_mesh(const lk_client *client);
+const lk_morph *lk_client_morph(const lk_client *client);
+
 /* Where the client's own schema lies: share/likeness/client-schema.yaml of the program's prefix, or configs/ of its sources. */
 lk_status lk_client_schema_path(char out[LK_PATH_SIZE]);
 /* The same for the prior that goes with it, client-prior.yaml (dataset/client/prior.h). */
@@ -54,6 +61,10 @@ typedef enum lk_view { LK_CANONICAL, LK_VARIED, LK_PHOTO, LK_VIEWS } lk_view;
  * varies and is ignored in LK_CANONICAL. The same bytes for the same arguments on any thread. */
 lk_status lk_render(lk_renderer *renderer, const float *continuous, const uint8_t *discrete, lk_view view, uint64_t seed,
                     uint8_t *image);
+
+/* The same under a scene of the caller's. */
+lk_status lk_render_scene(lk_renderer *renderer, const float *continuous, const uint8_t *discrete, const lk_scene *scene,
+                          uint8_t *image);
 
 /* Random parameters of sample `index` under `seed`, as data sets use them: continuous uniform in [0,1] (the patent's decoder
  * training draws p uniformly), discrete uniform except that half of the faces have no beard. */

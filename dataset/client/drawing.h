@@ -4,6 +4,7 @@
 
 #include "dataset/client/assets.h"
 #include "dataset/client/bake.h"
+#include "dataset/client/pose.h"
 #include "dataset/client/raster.h"
 #include "dataset/client/scene.h"
 #include "dataset/client/strands.h"
@@ -18,16 +19,6 @@ typedef struct lk_look {
 
 /* `skin` is the colour of the skin where an asset has it; NULL: the choice's. */
 lk_look lk_look_of(const int choices[LK_GROUP_IDS], const lk_vec3 *skin);
-
-/* A turn of the head around the point between the eyes. */
-typedef struct lk_turn {
-    lk_vec3 x, y, z; /* rows */
-} lk_turn;
-
-static inline lk_vec3 lk_turn_apply(const lk_turn *turn, lk_vec3 p)
-{
-    return lk_v3(lk_vec3_dot(turn->x, p), lk_vec3_dot(turn->y, p), lk_vec3_dot(turn->z, p));
-}
 
 typedef struct lk_sorted_triangle {
     float nearness;

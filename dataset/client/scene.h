@@ -61,7 +61,7 @@ typedef struct lk_accessories {
 
 typedef struct lk_scene {
     bool lively;      /* skin as complexion says; else the even skin of the other views */
-    float yaw, pitch; /* radians; positive turns to the viewer's right, and up */
+    float yaw, pitch; /* radians; positive turns to the viewer's right, and down */
     float expression[LK_EXPRESSIONS];
     bool mouth_open; /* teeth and tongue are seen */
     lk_vec3 teeth;   /* their albedo */

@@ -9,6 +9,7 @@
     X(render)                                                                                                                    \
     X(pack)                                                                                                                      \
     X(align)                                                                                                                     \
+    X(label)                                                                                                                     \
     X(inspect)                                                                                                                   \
     X(train)                                                                                                                     \
     X(predict)                                                                                                                   \

@@ -88,7 +88,7 @@ static lk_status look_at_photo(void *context, lk_aligner *aligner, const lk_imag
     if (face)
         memcpy(p->landmarks, face->landmarks, sizeof p->landmarks);
     else
-        LK_TRY(lk_crop_landmarks(aligner, photo, p->landmarks));
+        LK_TRY(lk_align_landmarks(aligner, photo, NULL, p->landmarks));
     return run->describers ? lk_face_chip(photo->width, photo->height, photo->pixels, p->landmarks, p->chip) : LK_OK;
 }
 
@@ -101,7 +101,7 @@ static lk_status find_landmarks(const photos_run *run, lk_aligner *aligner, cons
     int count = 0;
     *found = true;
     if (!run->values->options.client)
-        return lk_crop_landmarks(aligner, picture, landmarks);
+        return lk_align_landmarks(aligner, picture, NULL, landmarks);
     LK_TRY(lk_align(aligner, picture, faces, &count, &rejected));
     *found = count > 0 && !faces[0].rejected;
     if (*found)
