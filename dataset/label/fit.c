@@ -140,7 +140,7 @@ static void project(lk_fitter *f, const morphed *m, const float *x, lk_point out
 static void look(lk_fitter *f, const float *x, lk_point truth[LK_LANDMARKS], lk_point seen[LK_LANDMARKS])
 {
     morph(f, &f->face, x + SHAPE, x + CAMERA);
-    morph(f, &f->expected, f->middle + SHAPE, x + CAMERA);
+    morph(f, &f->expected, f->habits->expected, x + CAMERA);
     project(f, &f->face, x, truth);
     project(f, &f->expected, x, seen);
     for (int k = 0; k < LK_LANDMARKS; k++) {

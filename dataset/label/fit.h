@@ -29,8 +29,8 @@ typedef struct lk_fit {
 } lk_fit;
 #define LK_INLIER 0.1
 
-/* By how much a landmark model sees landmarks elsewhere than they lie on the mesh (habits.h measures it). Of one coordinate of one
- * landmark: it is seen at
+/* By how much a landmark model sees landmarks elsewhere than they lie on the mesh (habits.h measures it). Of one coordinate of
+ * one landmark: it is seen at
  *     expected + bias + yaw * (the head's yaw) + pitch * (its pitch) + gain * (true - expected),  scattering by `deviation`,
  * where `expected` is the place on the expected face in the same pose and with the same expression. Eye distances; radians. */
 typedef struct lk_habit {
@@ -38,7 +38,8 @@ typedef struct lk_habit {
 } lk_habit;
 
 typedef struct lk_habits {
-    lk_habit of[LK_LANDMARKS][2]; /* x, y */
+    float expected[LK_MAX_CONTINUOUS]; /* the expected face */
+    lk_habit of[LK_LANDMARKS][2];      /* x, y */
 } lk_habits;
 
 /* Scratch memory of one thread. Client and habits must outlive it. */

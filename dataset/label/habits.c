@@ -173,12 +173,15 @@ static lk_status allocate(measuring *m, const lk_face_model *model, int threads)
 lk_status lk_habits_measure(const lk_client *client, const lk_people *people, const lk_face_model *model, int threads,
                             lk_habits *out)
 {
-    measuring m = {.client = client, .people = people};
+    static const lk_expectation none;
+    measuring m = {.client = client, .people = people, .expectation = none};
     lk_status status;
     LK_TRY_OR(done, allocate(&m, model, threads));
     LK_TRY_OR(done, lk_people_expect(people, NULL, &m.expectation, NULL));
     LK_TRY_OR(done, lk_mesh_landmarks_find(lk_client_mesh(client), lk_morph_neutral(lk_client_morph(client)), &m.landmarks));
     LK_TRY_OR(done, lk_parallel_for(threads, FACES, try_face, &m));
+    memset(out, 0, sizeof *out);
+    memcpy(out->expected, m.expectation.middle, sizeof out->expected);
     for (int k = 0; k < LK_LANDMARKS; k++)
         for (int axis = 0; axis < 2; axis++)
             out->of[k][axis] = regress(m.trials, k, axis);

@@ -1,7 +1,7 @@
 /* Labels for photos without a network that knows them (patent CN109902767B, paragraph 54, "other methods of many iterations"):
- * the client's face is fitted to the landmarks of the aligned photo (fit.h), as the landmark model is known to see the
- * client's faces * (habits.h). How good that is tells the client's picture of it, in the photo's pose, looked at by the same
- * landmark model.
+ * the client's face is fitted to the landmarks of the aligned photo (fit.h), as the landmark model is known to see the client's
+ * faces (habits.h). The discrete choices are tried on it (choices.h); they say who it may be, and it is fitted again. How good
+ * the label is tells the client's picture of it in the photo's pose, looked at by the same landmark model.
  */
 #ifndef LK_DATASET_LABEL_LABEL_H
 #define LK_DATASET_LABEL_LABEL_H
