@@ -2,7 +2,7 @@
 # How likeness serve holds up: clients that ask one after the other for some time. Prints how many answers there were, how many of
 # them were errors, how long they took, and what the server's memory was at the begin and at the end.
 # usage: tests/bench/serve.sh PROGRAM --model MODEL [OPTIONS OF SERVE]
-# FOR=60           how long, in seconds; CLIENTS=8 at once; PHOTO=FILE is what they send (a face that the client draws, 640 pixels)
+# FOR=60           how long, in seconds; CLIENTS=8 at once; PHOTO=FILE is what they send (a face of the client, 640 pixels)
 # Each client asks for parameters, in every fourth request for the triptych too, in every eighth for a render.
 set -eu -o pipefail
 program=$(realpath "$1")
