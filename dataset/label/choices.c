@@ -160,7 +160,7 @@ static lk_status try_group(const trying *t, const trial_group *g, int group, flo
 
 static lk_status decide(lk_chooser *c, uint8_t *discrete, float *certainty, lk_expectation *expectation)
 {
-    LK_TRY(lk_people_expect(c->people, &(lk_evidence){.likelihood = c->likelihood}, expectation, c->probability));
+    LK_TRY(lk_people_expect(c->people, c->likelihood, expectation, c->probability));
     for (int g = 0, first = 0; g < c->schema->group_count; first += c->schema->groups[g++].count) {
         int best = 0;
         for (int choice = 1; choice < c->schema->groups[g].count; choice++)

@@ -52,19 +52,13 @@ void lk_people_member(const lk_people *people, int i, const float **continuous, 
 }
 
 /* The log of how well person i fits. */
-static double fit_of(const lk_people *people, const lk_evidence *evidence, const double *logs, size_t i)
+static double fit_of(const lk_people *people, const double *logs, size_t i)
 {
     const lk_schema *schema = people->schema;
     const uint8_t *discrete = people->discrete + i * (size_t)schema->group_count;
-    const float *continuous = people->continuous + i * (size_t)schema->continuous_count;
     double sum = 0;
     for (int g = 0, first = 0; g < schema->group_count; first += schema->groups[g++].count)
         sum += logs[first + discrete[g]];
-    for (int k = 0; evidence && evidence->guess && k < schema->continuous_count; k++)
-        if (evidence->guess_deviation[k] > 0) {
-            double off = (continuous[k] - evidence->guess[k]) / evidence->guess_deviation[k];
-            sum -= 0.5 * off * off;
-        }
     return sum;
 }
 
@@ -117,7 +111,7 @@ static void find_probabilities(const lk_people *people, const double *weights, f
     }
 }
 
-lk_status lk_people_expect(const lk_people *people, const lk_evidence *evidence, lk_expectation *expectation, float *probability)
+lk_status lk_people_expect(const lk_people *people, const float *likelihood, lk_expectation *expectation, float *probability)
 {
     size_t choices = (size_t)people->schema->choice_count;
     double *weights = malloc((2 * POPULATION + choices) * sizeof *weights), *fits = weights + POPULATION,
@@ -125,9 +119,9 @@ lk_status lk_people_expect(const lk_people *people, const lk_evidence *evidence,
     if (!weights)
         return lk_fail(LK_INTERNAL, "out of memory for a population of faces");
     for (size_t c = 0; c < choices; c++)
-        logs[c] = evidence ? log(fmax(evidence->likelihood[c], 1e-6)) : 0;
+        logs[c] = likelihood ? log(fmax(likelihood[c], 1e-6)) : 0;
     for (size_t i = 0; i < POPULATION; i++)
-        fits[i] = fit_of(people, evidence, logs, i);
+        fits[i] = fit_of(people, logs, i);
     weigh(fits, weights);
     find_moments(people, weights, expectation);
     if (probability)

@@ -14,20 +14,12 @@ typedef struct lk_people lk_people; /* immutable; shared by threads */
 lk_status lk_people_draw(const lk_schema *schema, const lk_prior *prior, lk_people **out);
 void lk_people_free(lk_people *people); /* NULL is fine */
 
-/* What was seen. */
-typedef struct lk_evidence {
-    /* Group after group, how likely what was seen is if the face has this choice; all 1: nothing is known. [choice_count] */
-    const float *likelihood;
-    /* A guess of some continuous parameters and how far it may be off; deviation 0: no guess. NULL: of none. */
-    const float *guess, *guess_deviation;
-} lk_evidence;
-
 /* Person i of the first few thousand, who are as good as any. */
 void lk_people_member(const lk_people *people, int i, const float **continuous, const uint8_t **discrete);
 
-/* Moments of the continuous parameters, and how probable each choice is [choice_count] (NULL: not wanted). `evidence` NULL:
- * nothing is known. * Evidence that hardly anybody fits is taken less seriously until a few dozen do. LK_INTERNAL: out of
- * memory. */
-lk_status lk_people_expect(const lk_people *people, const lk_evidence *evidence, lk_expectation *expectation, float *probability);
+/* Moments of the continuous parameters, and how probable each choice is [choice_count] (NULL: not wanted). `likelihood`
+ * [choice_count], group after group: how likely what was seen is if the face has this choice; NULL: nothing is known. Evidence
+ * that hardly anybody fits is taken less seriously until a few dozen do. LK_INTERNAL: out of memory. */
+lk_status lk_people_expect(const lk_people *people, const float *likelihood, lk_expectation *expectation, float *probability);
 
 #endif
