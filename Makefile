@@ -42,13 +42,16 @@ deps_path := $(shell realpath -ms '$(DEPS)')
 sanitize_1 = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 sanitize_thread = -fsanitize=thread
 sanitize = $(sanitize_$(SAN))
+# UBSan in dlib's templates would take the compiler five minutes.
+cxx_sanitize_1 = -fsanitize=address -fno-omit-frame-pointer
+cxx_sanitize_thread = $(sanitize_thread)
 optimize = -O3 -g
 # Products and sums are never fused, so that digits are the same on every CPU and with both compilers.
 machine = -march=$(ARCH) -ffp-contract=off
 warnings = -Wall -Wextra $(if $(WERROR),-Werror)
 c_warnings = -Wno-unknown-warning-option -Wno-format-truncation -Wshadow -Wstrict-prototypes -Wvla
 c_flags = -std=c11 $(warnings) $(c_warnings) $(optimize) $(machine) $(sanitize) -pthread
-cxx_flags = -std=c++17 $(warnings) -O3 $(machine) $(sanitize)
+cxx_flags = -std=c++17 $(warnings) $(if $(SAN),-O1,-O3) $(machine) $(cxx_sanitize_$(SAN))
 cpp_flags = -D_GNU_SOURCE -I. -I$(build) $(lib_cflags)
 # Only the tensors see libtorch's headers, only the collectives MPI's.
 $(build)/trainer/tensor/%.o: room_cflags = -isystem '$(deps_path)/include'

@@ -56,6 +56,8 @@ struct lk_fitter {
     lk_vec3 *turned;
     morphed face, expected;
     float *x, *middle, *deviation, *low, *high, *step; /* [unknowns] */
+    float *tried; /* [unknowns]: the first `moving` as the solver has them, the others of x */
+    int moving;
     const lk_point *target;
 };
 
@@ -70,7 +72,7 @@ lk_status lk_fitter_create(const lk_client *client, const lk_habits *habits, lk_
     f->habits = habits;
     f->shape_count = lk_client_schema(client)->continuous_count;
     size_t unknowns = (size_t)(SHAPE + f->shape_count);
-    float **vectors[] = {&f->x, &f->middle, &f->deviation, &f->low, &f->high, &f->step};
+    float **vectors[] = {&f->x, &f->middle, &f->deviation, &f->low, &f->high, &f->step, &f->tried};
     f->face.positions = malloc((size_t)mesh->count * sizeof *f->face.positions);
     f->expected.positions = malloc((size_t)mesh->count * sizeof *f->expected.positions);
     f->turned = malloc((size_t)mesh->count * sizeof *f->turned);
@@ -92,7 +94,7 @@ void lk_fitter_free(lk_fitter *f)
 {
     if (!f)
         return;
-    float *const vectors[] = {f->x, f->middle, f->deviation, f->low, f->high, f->step};
+    float *const vectors[] = {f->x, f->middle, f->deviation, f->low, f->high, f->step, f->tried};
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
         free(vectors[i]);
     free(f->face.positions);
@@ -154,7 +156,8 @@ static void residuals(void *context, const float *x, float *r)
 {
     lk_fitter *f = context;
     lk_point truth[LK_LANDMARKS], seen[LK_LANDMARKS];
-    look(f, x, truth, seen);
+    memcpy(f->tried, x, (size_t)f->moving * sizeof *x);
+    look(f, f->tried, truth, seen);
     for (int k = 0; k < LK_LANDMARKS; k++) {
         const lk_habit *h = f->habits->of[k];
         r[2 * k] = (float)(seen[k].x - f->target[k].x) / (TOGETHER * h[0].deviation);
@@ -181,11 +184,10 @@ static void begin(lk_fitter *f, const lk_expectation *expectation)
     }
 }
 
-lk_status lk_fit_face(lk_fitter *f, const lk_point target[LK_LANDMARKS], const lk_expectation *expectation, lk_fit *fit)
+/* Moves the first unknowns; the others rest. */
+static lk_status solve(lk_fitter *f, int unknowns, int rounds)
 {
-    begin(f, expectation);
-    f->target = target;
-    lk_least_squares problem = {.unknowns = CAMERA,
+    lk_least_squares problem = {.unknowns = unknowns,
                                 .points = LK_LANDMARKS,
                                 .middle = f->middle,
                                 .deviation = f->deviation,
@@ -193,13 +195,20 @@ lk_status lk_fit_face(lk_fitter *f, const lk_point target[LK_LANDMARKS], const l
                                 .high = f->high,
                                 .step = f->step,
                                 .huber = HUBER,
-                                .iterations = CAMERA_ROUNDS,
+                                .iterations = rounds,
                                 .residuals = residuals,
                                 .context = f};
-    LK_TRY(lk_least_squares_solve(&problem, f->x, NULL));
-    problem.unknowns = SHAPE + f->shape_count;
-    problem.iterations = ROUNDS;
-    LK_TRY(lk_least_squares_solve(&problem, f->x, NULL));
+    f->moving = unknowns;
+    memcpy(f->tried, f->x, (size_t)(SHAPE + f->shape_count) * sizeof *f->x);
+    return lk_least_squares_solve(&problem, f->x, NULL);
+}
+
+lk_status lk_fit_face(lk_fitter *f, const lk_point target[LK_LANDMARKS], const lk_expectation *expectation, lk_fit *fit)
+{
+    begin(f, expectation);
+    f->target = target;
+    LK_TRY(solve(f, CAMERA, CAMERA_ROUNDS));
+    LK_TRY(solve(f, SHAPE + f->shape_count, ROUNDS));
     lk_point seen[LK_LANDMARKS];
     memset(fit, 0, sizeof *fit);
     look(f, f->x, fit->landmarks, seen);
