@@ -12,7 +12,7 @@ works 1 train tiny.yaml --set train.steps=20
 works 1 evaluate tiny-run --assets pack -o with
 says 'accuracy'
 works 1 evaluate tiny-run -o without
-says 'no client renders in the picture: the client knows no choice "hair/cap" of the group "hair"; --assets names the folder'
+says "no client's faces in the picture: the client knows no choice \"hair/cap\" of the group \"hair\"; --assets names the folder"
 cmp -s with/triptych.png without/triptych.png && fail "the renders are missing from the triptych with assets"
 
 # ---- predict: parameters of a face that wears them, as files and as a picture ----
