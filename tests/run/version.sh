@@ -23,7 +23,7 @@ works 1 train tiny.yaml --set train.steps=20
 grep -Eqx "steps 20, weights [0-9a-f]{16} on every rank, $program" tiny-run/DONE || { cat tiny-run/DONE; fail "DONE"; }
 [ "$(state_of tiny-run 20 program)" = "$program" ] || fail "state.json"
 works 1 inspect tiny-run/checkpoints/step-000000020
-grep -q "^written by: $program, 1 rank$" out.log || { cat out.log; fail "inspect of a checkpoint"; }
+grep -q "^written by: $program, 1 rank, kernels [a-z0-9-]*$" out.log || { cat out.log; fail "inspect of a checkpoint"; }
 works 1 inspect tiny/train
 grep -q "^first shard made by: likeness render --random: .*; $program$" out.log || { cat out.log; fail "inspect of shards"; }
 rm tiny-run/DONE
