@@ -267,7 +267,7 @@ static void require_same_bits(const layer *l, const results *a, const results *b
         assert_memory_equal(a->choice, b->choice, l->outputs);
 }
 
-/* Every instruction set, with some number of threads each; the last one's errors, and all the same bits as the first. */
+/* Every instruction set, with some number of threads each; the first one's errors, and all the same bits as the first. */
 static void check_shape(lk_convolution3 s)
 {
     layer l = make_layer(s);

@@ -1,6 +1,7 @@
 #include "trainer/evaluate/calibration.h"
 
-#include <jansson.h>
+#include "trainer/evaluate/json_file.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,21 +133,15 @@ json_t *lk_reliability_to_json(const lk_reliability *r)
     return bins;
 }
 
-static double number(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
-
 int lk_reliability_from_json(const json_t *list, lk_recorded_bin bins[LK_CERTAINTY_BINS])
 {
     int count = 0;
     for (size_t i = 0; i < json_array_size(list) && count < LK_CERTAINTY_BINS; i++) {
         const json_t *bin = json_array_get(list, i);
-        bins[count++] = (lk_recorded_bin){.from = number(bin, "from"),
-                                          .to = number(bin, "to"),
-                                          .certainty = number(bin, "certainty"),
-                                          .right = number(bin, "right"),
+        bins[count++] = (lk_recorded_bin){.from = lk_json_number(bin, "from"),
+                                          .to = lk_json_number(bin, "to"),
+                                          .certainty = lk_json_number(bin, "certainty"),
+                                          .right = lk_json_number(bin, "right"),
                                           .choices = json_integer_value(json_object_get(bin, "choices"))};
     }
     return count;

@@ -1,8 +1,7 @@
 #include "trainer/evaluate/evaluation_file.h"
 
-#include "base/file.h"
+#include "trainer/evaluate/json_file.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,21 +67,10 @@ lk_status lk_evaluation_write(const char *path, const lk_schema *schema, const l
     json_object_set_new(root, "accuracy", accuracy);
     json_object_set_new(root, "majority", majority);
     json_object_set_new(root, "continuous", parameters);
-    char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
-    lk_status status =
-        text ? lk_write_file(path, text, strlen(text)) : lk_fail(LK_INTERNAL, "%s: cannot write the evaluation as JSON", path);
-    free(text);
-    json_decref(root);
-    return status;
+    return lk_json_file_write(path, root, 17);
 }
 
 /* ---- reading ---- */
-
-static double number(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
 
 static bool read_choices(const json_t *root, lk_evaluation_record *out)
 {
@@ -96,7 +84,7 @@ static bool read_choices(const json_t *root, lk_evaluation_record *out)
     json_object_foreach(accuracy, group, value)
     {
         lk_recorded_choice *choice = &out->choices[out->choice_count++];
-        *choice = (lk_recorded_choice){strdup(group), number(accuracy, group), number(majority, group)};
+        *choice = (lk_recorded_choice){strdup(group), lk_json_number(accuracy, group), lk_json_number(majority, group)};
         if (!choice->group)
             return false;
     }
@@ -114,8 +102,9 @@ static bool read_parameters(const json_t *root, lk_evaluation_record *out)
         const json_t *item = json_array_get(list, i);
         const char *name = json_string_value(json_object_get(item, "name"));
         lk_recorded_parameter *parameter = &out->parameters[out->parameter_count++];
-        *parameter = (lk_recorded_parameter){strdup(name ? name : "?"), number(item, "strength"), number(item, "mae"),
-                                             number(item, "mae_ratio"), number(item, "correlation")};
+        *parameter =
+            (lk_recorded_parameter){strdup(name ? name : "?"), lk_json_number(item, "strength"), lk_json_number(item, "mae"),
+                                    lk_json_number(item, "mae_ratio"), lk_json_number(item, "correlation")};
         if (!parameter->name)
             return false;
     }
@@ -125,31 +114,21 @@ static bool read_parameters(const json_t *root, lk_evaluation_record *out)
 lk_status lk_evaluation_record_read(const char *path, lk_evaluation_record *out)
 {
     *out = (lk_evaluation_record){0};
-    lk_path_kind kind;
-    LK_TRY(lk_path_look(path, &kind));
-    if (kind == LK_ABSENT)
+    json_t *root;
+    LK_TRY(lk_json_file_read(path, "likeness evaluate", &root));
+    if (!root)
         return LK_OK;
-    char *text = NULL;
-    size_t size = 0;
-    json_error_t error;
-    LK_TRY(lk_read_file(path, 1 << 24, &text, &size));
-    json_t *root = json_loadb(text, size, 0, &error);
-    free(text);
-    if (!json_is_object(root)) {
-        json_decref(root);
-        return lk_fail(LK_BAD_DATA, "%s: is not a JSON object; run likeness evaluate again", path);
-    }
     out->present = true;
     const json_t *samples = json_object_get(root, "samples");
     out->samples = json_is_integer(samples) ? json_integer_value(samples) : 0;
-    out->f = number(root, "F");
-    out->f1 = number(root, "F1");
-    out->f2 = number(root, "F2");
-    out->baseline_f = number(root, "baseline_F");
-    out->baseline_f1 = number(root, "baseline_F1");
-    out->baseline_f2 = number(root, "baseline_F2");
-    out->mae_ratio_20 = number(root, "mae_ratio_20");
-    out->calibration_error = number(root, "calibration_error");
+    out->f = lk_json_number(root, "F");
+    out->f1 = lk_json_number(root, "F1");
+    out->f2 = lk_json_number(root, "F2");
+    out->baseline_f = lk_json_number(root, "baseline_F");
+    out->baseline_f1 = lk_json_number(root, "baseline_F1");
+    out->baseline_f2 = lk_json_number(root, "baseline_F2");
+    out->mae_ratio_20 = lk_json_number(root, "mae_ratio_20");
+    out->calibration_error = lk_json_number(root, "calibration_error");
     out->bin_count = lk_reliability_from_json(json_object_get(root, "reliability"), out->bins);
     bool good = read_choices(root, out) && read_parameters(root, out);
     json_decref(root);

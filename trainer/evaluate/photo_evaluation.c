@@ -1,10 +1,9 @@
 #include "trainer/evaluate/photo_evaluation.h"
 
-#include "base/file.h"
 #include "dataset/align/detector.h"
 #include "dataset/pack/names.h"
+#include "trainer/evaluate/json_file.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -357,10 +356,5 @@ lk_status lk_photo_evaluation_write(const char *path, const lk_photo_evaluation 
                                       real(e->identity.other)));
     json_object_set_new(root, "faces", faces(e));
     json_object_set_new(root, "refused", refusals(e));
-    char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
-    lk_status status =
-        text ? lk_write_file(path, text, strlen(text)) : lk_fail(LK_INTERNAL, "%s: cannot write the evaluation as JSON", path);
-    free(text);
-    json_decref(root);
-    return status;
+    return lk_json_file_write(path, root, 9);
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* A step frees and takes the same large blocks as the one before; given back to the system in between, each would come again as
- * pages to be cleared, 1.08 times the time of a step. */
+ * pages to be cleared. */
 static void keep_freed_memory(void)
 {
     mallopt(M_MMAP_MAX, 0);
