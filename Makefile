@@ -89,6 +89,8 @@ endif
 
 all: $(program) compile_commands.json
 
+$(build)/flags: ; # is there by now, but for make -n in a fresh tree
+
 deps:
 	launch/setup/dependencies.sh '$(DEPS)' $(if $(CUDA),cuda) $(if $(DEVELOP),develop)
 

@@ -10,6 +10,9 @@ mkdir "$tree"
 tar -C "$LIKENESS_ROOT" --exclude=./{.git,build,.deps,runs,data} -cf - . | tar -C "$tree" -xf -
 ln -s "$(realpath "$(dirname "$(readlink "$LIKENESS_ROOT/build/client")")")" "$deps"
 
+runs make -C "$tree" -n DEPS="$deps" all # only tells, also before anything is built
+[ ! -e "$tree/build" ] || fail "make -n wrote something"
+
 # -O0 wins over the project's -O3, and takes a third of the time.
 make -C "$tree" -j2 DEPS="$deps" CFLAGS=-O0 CXXFLAGS=-O0 LDFLAGS=-Wl,--build-id=0x600df1a9 all >out.log 2>err.log ||
   fail "make in a path with a space"
