@@ -63,7 +63,7 @@ ld_flags = $(sanitize) -pthread -rdynamic -L'$(deps_path)/lib' -Wl,-rpath,'$$ORI
   -Xlinker -rpath -Xlinker '$(deps_path)/lib'
 ld_libs = -ltorch_cpu -lc10 $(lib_libs) $(mpi_libs) $(dlib_libs) -lstdc++ -lm -ldl
 
-rooms = base configs dataset dataset/client dataset/align dataset/label dataset/pack collectives \
+rooms = base base/device configs dataset dataset/client dataset/align dataset/label dataset/pack collectives \
   trainer/kernels trainer/tensor trainer/model trainer/record trainer/evaluate trainer launch/serve launch/command \
   launch/report launch/bench
 sources := $(wildcard $(rooms:=/*.c))

@@ -20,6 +20,7 @@
     X(LK_INTERNAL, 70, "an internal or system failure: memory, a library call")                                                  \
     X(LK_IO, 70, "the system could not write or read: full disk, permissions")                                                   \
     X(LK_REQUEUE, 75, "stopped on request with everything saved: run again to go on")                                            \
+    X(LK_DEVICE_LOST, 75, "the GPU failed: run again on another, from the last checkpoint")                                      \
     X(LK_BAD_CONFIG, 78, "the configuration is wrong")
 
 typedef enum lk_status {
