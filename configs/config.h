@@ -22,7 +22,7 @@ typedef enum lk_optimizer_kind { LK_SGD, LK_ADAMW } lk_optimizer_kind;
 typedef enum lk_schedule { LK_CONSTANT, LK_STEP, LK_COSINE } lk_schedule;
 typedef enum lk_stage { LK_STAGE_DECODER, LK_STAGE_ENCODER } lk_stage;
 typedef enum lk_precision { LK_F32, LK_BF16 } lk_precision;
-typedef enum lk_device_kind { LK_DEVICE_AUTO, LK_DEVICE_CPU, LK_DEVICE_CUDA } lk_device_kind;
+typedef enum lk_device_choice { LK_ON_AUTO, LK_ON_CPU, LK_ON_CUDA } lk_device_choice;
 typedef enum lk_kernel_source { LK_KERNELS_AUTO, LK_KERNELS_OURS, LK_KERNELS_TORCH } lk_kernel_source;
 typedef enum lk_nonfinite { LK_NONFINITE_STOP, LK_NONFINITE_SKIP } lk_nonfinite;
 
@@ -89,7 +89,7 @@ typedef struct lk_config {
         int64_t steps;      /* 0: use epochs */
         double max_minutes; /* then save and exit 75; 0: no limit */
         lk_precision precision;
-        lk_device_kind device;
+        lk_device_choice device;
         int threads; /* 0: auto, the rank's share of the cores */
         lk_kernel_source kernels;
         bool shuffle;

@@ -9,11 +9,11 @@ lk_status lk_optimizer_create(const lk_config *config, lk_weights *weights, lk_o
 {
     *o = (lk_optimizer){.config = config, .weights = weights, .buffer_count = config->optimizer.name == LK_ADAMW ? 2 : 1};
     for (int b = 0; b < o->buffer_count; b++) {
-        o->buffers[b] = calloc(weights->total, sizeof(float));
+        o->buffers[b] = lk_device_alloc(weights->device, weights->total * sizeof(float));
         o->views[b] = calloc((size_t)weights->count, sizeof *o->views[b]);
         if (!o->buffers[b] || !o->views[b]) {
             lk_optimizer_free(o);
-            return lk_fail(LK_INTERNAL, "out of memory for the optimizer's %zu numbers", weights->total);
+            return lk_fail(LK_INTERNAL, "out of memory for the optimizer's %zu numbers", weights->numbers);
         }
         for (int i = 0; i < weights->count; i++) {
             const lk_weight *w = &weights->items[i];
@@ -29,7 +29,8 @@ void lk_optimizer_free(lk_optimizer *o)
         for (int i = 0; o->views[b] && i < o->weights->count; i++)
             lk_tensor_free(&o->views[b][i]);
         free(o->views[b]);
-        free(o->buffers[b]);
+        if (o->buffers[b])
+            lk_device_free(o->weights->device, o->buffers[b]);
     }
     *o = (lk_optimizer){0};
 }
@@ -121,35 +122,4 @@ double lk_learning_rate(const lk_config *c, int64_t step, int64_t steps_per_epoc
     }
     }
     return rate;
-}
-
-double lk_gradient_norm(const lk_weights *weights, const float *gradients)
-{
-    enum { LANES = 16 }; /* independent sums, which the compiler keeps in vector registers */
-    double total = 0;
-    for (int i = 0; i < weights->count; i++) {
-        const lk_weight *w = &weights->items[i];
-        if (w->statistic)
-            continue;
-        const float *g = gradients + w->offset;
-        double sums[LANES] = {0};
-        size_t k = 0;
-        for (; k + LANES <= w->count; k += LANES)
-            for (int lane = 0; lane < LANES; lane++)
-                sums[lane] += (double)g[k + (size_t)lane] * (double)g[k + (size_t)lane];
-        for (; k < w->count; k++)
-            sums[0] += (double)g[k] * (double)g[k];
-        for (int lane = 0; lane < LANES; lane++)
-            total += sums[lane];
-    }
-    return sqrt(total);
-}
-
-void lk_scale_gradients(const lk_weights *weights, float *gradients, float factor)
-{
-    for (int i = 0; i < weights->count; i++) {
-        const lk_weight *w = &weights->items[i];
-        for (size_t k = 0; !w->statistic && k < w->count; k++)
-            gradients[w->offset + k] *= factor;
-    }
 }

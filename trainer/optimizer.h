@@ -17,7 +17,7 @@ typedef struct lk_optimizer {
     lk_weights *weights;
     int64_t step;      /* updates done */
     int buffer_count;  /* 1: momentum; 2: mean and mean square */
-    float *buffers[2]; /* laid out as the weights */
+    float *buffers[2]; /* laid out as the weights, on their device */
     lk_tensor **views[2];
 } lk_optimizer;
 
@@ -30,10 +30,5 @@ lk_status lk_optimizer_update(lk_optimizer *optimizer, double lr);
 
 /* The rate of update `step` (from 0): linear warm-up over warmup_steps, times the schedule. */
 double lk_learning_rate(const lk_config *config, int64_t step, int64_t steps_per_epoch, int64_t total_steps);
-
-/* ||gradients||_2 over all trained weights (statistics left out), float64 in a fixed order. */
-double lk_gradient_norm(const lk_weights *weights, const float *gradients);
-/* gradients *= factor, statistics left out. */
-void lk_scale_gradients(const lk_weights *weights, float *gradients, float factor);
 
 #endif

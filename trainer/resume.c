@@ -4,6 +4,7 @@
 #include "trainer/record/retention.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 static lk_status check_same_run(const lk_training *t, const char *path, const lk_checkpoint_info *info)
@@ -48,6 +49,25 @@ static lk_status take_kernels(const lk_training *t, const char *path, const lk_c
     return LK_OK;
 }
 
+/* By way of the host's memory, which is zero between the weights as the device's is. */
+static lk_status load_buffers(lk_training *t, const char *path)
+{
+    lk_training_buffers live = lk_training_live(t), host = live;
+    size_t total = live.layout->total;
+    bool good = (host.values = calloc(total, sizeof(float))) != NULL;
+    for (int b = 0; b < live.buffer_count; b++)
+        good = (host.buffers[b] = calloc(total, sizeof(float))) != NULL && good;
+    lk_status status = good ? lk_checkpoint_load(path, &host) : lk_fail(LK_INTERNAL, "%s: out of memory", path);
+    if (status == LK_OK)
+        status = lk_device_from_host(live.layout->device, live.values, host.values, total * sizeof(float));
+    for (int b = 0; status == LK_OK && b < live.buffer_count; b++)
+        status = lk_device_from_host(live.layout->device, live.buffers[b], host.buffers[b], total * sizeof(float));
+    free(host.values);
+    for (int b = 0; b < live.buffer_count; b++)
+        free(host.buffers[b]);
+    return status;
+}
+
 lk_status lk_resume_load(lk_training *t, const char *resume)
 {
     char path[LK_PATH_SIZE] = "";
@@ -63,12 +83,11 @@ lk_status lk_resume_load(lk_training *t, const char *resume)
     if (!path[0])
         return strcmp(resume, "auto") == 0 ? lk_retention_require_unbegun(t->config->run.dir) : LK_OK;
     t->resumed = true;
-    lk_training_buffers live = lk_training_live(t);
     lk_status status = check_same_run(t, path, &info);
     if (status == LK_OK)
         status = take_kernels(t, path, &info);
     if (status == LK_OK)
-        status = lk_checkpoint_load(path, &live);
+        status = load_buffers(t, path);
     if (status == LK_OK) {
         t->state = info.state;
         t->state.restarts++;
@@ -84,14 +103,35 @@ lk_status lk_resume_take_over(lk_training *t)
     return lk_run_open(t->config, t->group->rank == 0, t->resumed, t->state.step, lk_training_validation_due(t), &t->run);
 }
 
-void lk_resume_share(lk_training *t)
+/* Rank 0's numbers to everyone's device. */
+static lk_status share(lk_training *t, float *numbers)
 {
+    lk_device *device = t->task->weights->device;
+    size_t bytes = t->task->weights->total * sizeof *numbers;
+    void *host = malloc(bytes);
+    if (!host)
+        lk_group_abort(t->group, lk_exit_code(lk_fail(LK_INTERNAL, "out of memory")));
+    lk_status status = t->group->rank == 0 ? lk_device_to_host(device, host, numbers, bytes) : LK_OK;
+    lk_group_broadcast(t->group, host, bytes, 0);
+    if (status == LK_OK && t->group->rank != 0)
+        status = lk_device_from_host(device, numbers, host, bytes);
+    free(host);
+    return status;
+}
+
+lk_status lk_resume_share(lk_training *t)
+{
+    lk_status status = LK_OK;
     lk_weights *w = t->task->weights;
     lk_group_broadcast(t->group, &t->state, sizeof t->state, 0);
     lk_group_broadcast(t->group, &w->own_kernels, sizeof w->own_kernels, 0);
-    lk_group_broadcast(t->group, w->values, w->total * sizeof(float), 0);
-    for (int i = 0; i < t->optimizer.buffer_count; i++)
-        lk_group_broadcast(t->group, t->optimizer.buffers[i], w->total * sizeof(float), 0);
+    lk_training_buffers live = lk_training_live(t);
+    for (int i = -1; t->group->size > 1 && i < live.buffer_count; i++) {
+        lk_status shared = share(t, i < 0 ? live.values : live.buffers[i]);
+        status = status == LK_OK ? shared : status;
+    }
     t->optimizer.step = t->state.updates;
     lk_weights_refresh(w);
+    lk_status asked = lk_tensor_check();
+    return status == LK_OK ? asked : status;
 }

@@ -9,7 +9,7 @@
  * (train.h), compares it with the configuration and the data, and loads it; other ranks do nothing. */
 lk_status lk_resume_load(lk_training *t, const char *resume);
 /* Every rank gets rank 0's state, weights and optimizer. Every rank must call. */
-void lk_resume_share(lk_training *t);
+lk_status lk_resume_share(lk_training *t);
 /* Takes the run over, now that nothing speaks against going on: a start that is refused leaves it to whoever works on it. Every
  * rank must call, for its own part. */
 lk_status lk_resume_take_over(lk_training *t);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 lk_status lk_save_start(lk_training *t)
 {
@@ -62,19 +63,34 @@ lk_status lk_save_settle(lk_training *t)
     return lk_group_agree(t->group, written ? lk_save_commit(t) : LK_OK);
 }
 
+/* Two numbers are read from the device instead of all: squares of float32 summed in float64 are finite exactly if all are. */
+static lk_status weights_are_finite(lk_training *t, bool *finite)
+{
+    const lk_weights *w = t->task->weights;
+    double values[LK_SUM_LOSSES];
+    lk_sums_clear(t->sums);
+    lk_sum_squares(w->values, w->trained, w->trained_count, lk_sums_at(t->sums, LK_SUM_GRADIENTS));
+    lk_sum_squares(w->values, w->statistics, w->statistic_count, lk_sums_at(t->sums, LK_SUM_STATISTICS));
+    lk_status status = lk_sums_read(t->sums, LK_SUM_LOSSES, values);
+    *finite = status == LK_OK && isfinite(values[LK_SUM_GRADIENTS]) && isfinite(values[LK_SUM_STATISTICS]);
+    lk_status asked = lk_tensor_check();
+    return status == LK_OK ? asked : status;
+}
+
 lk_status lk_save_take(lk_training *t)
 {
     const lk_weights *w = t->task->weights;
+    const char *name = NULL;
+    bool finite;
     lk_watchdog_report(t->dog, t->state.step, LK_PHASE_SAVE);
-    const char *name = lk_weights_find_nonfinite(w, w->values);
-    if (name)
+    LK_TRY(weights_are_finite(t, &finite));
+    if (!finite && (name = lk_weights_find_nonfinite(w, w->values)))
         return lk_fail(LK_BAD_DATA,
                        "step %" PRId64 ": the weight %s is not finite and is not saved; lower optimizer.lr, set "
                        "optimizer.clip_norm, and go on from the checkpoint before",
                        t->state.step, name);
     t->saved_at = lk_clock();
-    lk_saver_take(t->saver, &t->state);
-    return LK_OK;
+    return lk_saver_take(t->saver, &t->state);
 }
 
 lk_status lk_save_now(lk_training *t)

@@ -35,7 +35,7 @@ static void gradient_ready(void *context, int weight)
 
 /* Forward and backward of one micro-batch. In the last one backward releases the gradients to the communication thread as they
  * are finished. */
-static lk_status learn_micro_batch(lk_training *t, lk_status before, lk_losses *sums, double *data_wait)
+static lk_status learn_micro_batch(lk_training *t, lk_status before, double *data_wait)
 {
     lk_weights *w = t->task->weights;
     const lk_batch *batch = NULL;
@@ -49,7 +49,10 @@ static lk_status learn_micro_batch(lk_training *t, lk_status before, lk_losses *
     lk_weights_begin(w, !t->tree && t->micro_batch_number > 0, gradient_ready, t);
     if (batch) {
         lk_watchdog_report(t->dog, t->state.step, LK_PHASE_FORWARD);
+        double *sums = lk_sums_at(t->sums, LK_SUM_LOSSES + LK_TASK_SUMS * t->micro_batch_number);
         status = t->task->learn(t->task, batch, 1.0 / t->config->train.global_batch, sums);
+        lk_status lent = lk_tensor_lent();
+        status = status == LK_OK ? lent : status;
         lk_loader_release(t->loader, batch);
     }
     return lk_weights_end(w, status);
@@ -99,22 +102,44 @@ static lk_status exchange_parts(lk_training *t, const step_part *mine, lk_step_r
     return LK_OK;
 }
 
-static lk_status learn(lk_training *t, lk_step_report *r)
+/* The step's one wait for the device: losses, and squares of the summed gradients, finite exactly if all numbers are. */
+static lk_status read_sums(lk_training *t, step_part *mine, lk_step_report *r, bool *finite)
+{
+    const lk_weights *w = t->task->weights;
+    int accumulation = t->order.accumulation, count = LK_SUM_LOSSES + LK_TASK_SUMS * accumulation;
+    lk_sum_squares(t->gradients, w->trained, w->trained_count, lk_sums_at(t->sums, LK_SUM_GRADIENTS));
+    lk_sum_squares(t->gradients, w->statistics, w->statistic_count, lk_sums_at(t->sums, LK_SUM_STATISTICS));
+    double *values = calloc((size_t)count, sizeof *values);
+    if (!values)
+        return lk_fail(LK_INTERNAL, "out of memory");
+    lk_status status = lk_sums_read(t->sums, count, values);
+    for (int a = 0; a < accumulation; a++)
+        mine->sums[a] = lk_task_losses(t->task, values + LK_SUM_LOSSES + LK_TASK_SUMS * a);
+    r->gradient_norm = sqrt(values[LK_SUM_GRADIENTS]);
+    *finite = isfinite(r->gradient_norm) && isfinite(values[LK_SUM_STATISTICS]);
+    free(values);
+    return status;
+}
+
+/* *finite: the summed gradients and statistics are. */
+static lk_status learn(lk_training *t, lk_step_report *r, bool *finite)
 {
     step_part *mine = calloc(1, part_size(t));
     if (!mine)
         lk_group_abort(t->group, lk_exit_code(lk_fail(LK_INTERNAL, "out of memory")));
     lk_buckets_begin(t->buckets);
+    lk_sums_clear(t->sums);
     mine->status = t->deferred.status == LK_OK ? LK_OK : lk_error_put(&t->deferred);
     for (int a = 0; a < t->order.accumulation; a++) {
         t->micro_batch_number = a;
-        mine->status = learn_micro_batch(t, mine->status, &mine->sums[a], &r->data_wait);
+        mine->status = learn_micro_batch(t, mine->status, &r->data_wait);
     }
     lk_error error;
     lk_error_take(&error, mine->status);
     lk_watchdog_report(t->dog, t->state.step, LK_PHASE_REDUCE);
     lk_status reduced = lk_buckets_wait(t->buckets, &r->exposed, NULL);
-    mine->status = error.status != LK_OK ? lk_error_put(&error) : reduced;
+    lk_status read = reduced == LK_OK ? read_sums(t, mine, r, finite) : reduced;
+    mine->status = error.status != LK_OK ? lk_error_put(&error) : read;
     mine->stop = lk_stop_requested();
     if (weights_are_compared(t))
         mine->weights = lk_weights_hash(t->task->weights);
@@ -138,14 +163,13 @@ lk_status lk_training_skip(lk_training *t, int64_t step, const char *what)
 
 /* All ranks hold the same gradients, so all decide the same. The statistics of a batch can overflow while its loss, which
  * they only divide, stays finite. */
-static lk_status check_finite(lk_training *t, const lk_step_report *r, bool *skip)
+static lk_status check_finite(lk_training *t, const lk_step_report *r, bool finite, bool *skip)
 {
-    const lk_weights *w = t->task->weights;
-    *skip = !isfinite(r->mean.f) || !isfinite(r->gradient_norm) || lk_weights_find_nonfinite_statistic(w, t->gradients);
+    *skip = !isfinite(r->mean.f) || !finite;
     if (!*skip)
         return LK_OK;
     char what[LK_WEIGHT_NAME + 96];
-    const char *name = lk_weights_find_nonfinite(w, t->gradients);
+    const char *name = lk_weights_find_nonfinite(t->task->weights, t->gradients);
     snprintf(what, sizeof what, "%s is %g, first bad gradient: %s", t->task->loss_name, r->mean.f, name ? name : "none");
     return lk_training_skip(t, t->state.step + 1, what);
 }
@@ -155,13 +179,13 @@ lk_status lk_training_step(lk_training *t, lk_step_report *r)
     const lk_config *c = t->config;
     double start = lk_clock();
     *r = (lk_step_report){.lr = lk_learning_rate(c, t->state.step, t->order.steps_per_epoch, t->total_steps)};
-    LK_TRY(learn(t, r));
-    r->gradient_norm = lk_gradient_norm(t->task->weights, t->gradients);
-    bool skip = false;
-    LK_TRY(check_finite(t, r, &skip));
+    bool finite = false, skip = false;
+    LK_TRY(learn(t, r, &finite));
+    LK_TRY(check_finite(t, r, finite, &skip));
     if (!skip) {
+        const lk_weights *w = t->task->weights;
         if (c->optimizer.clip_norm > 0 && r->gradient_norm > c->optimizer.clip_norm)
-            lk_scale_gradients(t->task->weights, t->gradients, (float)(c->optimizer.clip_norm / r->gradient_norm));
+            lk_scale_ranges(t->gradients, w->trained, w->trained_count, (float)(c->optimizer.clip_norm / r->gradient_norm));
         /* The other ranks go on, and hear of a failure at their next exchange. */
         lk_training_defer(t, lk_optimizer_update(&t->optimizer, r->lr));
     }

@@ -21,6 +21,24 @@ lk_status lk_task_create(const lk_config *config, const lk_schema *schema, const
     return LK_OK;
 }
 
+lk_losses lk_task_losses(const lk_task *task, const double sums[LK_TASK_SUMS])
+{
+    if (!task->has_parts)
+        return (lk_losses){.f = sums[0]};
+    return (lk_losses){.f = sums[0] + task->lambda * sums[1], .f1 = sums[0], .f2 = sums[1]};
+}
+
+lk_status lk_task_add_losses(const lk_task *task, lk_sums *sums, lk_losses *losses)
+{
+    double values[LK_TASK_SUMS];
+    LK_TRY(lk_sums_read(sums, LK_TASK_SUMS, values));
+    lk_losses l = lk_task_losses(task, values);
+    losses->f += l.f;
+    losses->f1 += l.f1;
+    losses->f2 += l.f2;
+    return LK_OK;
+}
+
 lk_status lk_draw_columns(int n, int rows, int size, const uint8_t *const *pixels, lk_image *out)
 {
     LK_TRY(lk_image_allocate(n * size, rows * size, out));

@@ -1,42 +1,44 @@
 /* The decoder's stage: parameters drawn uniformly at random, the client's canonical pictures, L1 (task.h). */
 #include "trainer/model/decoder.h"
 #include "trainer/model/inference.h"
-#include "trainer/model/loss.h"
 #include "trainer/task.h"
 
 #include "trainer/model/weights_file.h"
+#include "trainer/tensor/loss.h"
 
 #include <stdlib.h>
 
 typedef struct decoder_task {
     lk_task base;
     const lk_schema *schema;
+    lk_choices choices;
     lk_dtype compute;
     int size;
+    lk_sums *judged; /* of one batch */
     lk_decoder decoder;
     lk_decoder folded; /* the form that is judged */
 } decoder_task;
 
 static lk_tensor *input_tensor(const decoder_task *t, const lk_batch *batch)
 {
-    float *input = lk_decoder_input(t->schema, batch->count, batch->continuous, batch->discrete);
-    if (!input)
-        return NULL;
-    lk_tensor *p = lk_tensor_from_floats(input, LK_DTYPE_F32, 2, (int64_t[]){batch->count, t->decoder.shape.inputs});
-    free(input);
+    int64_t n = batch->count;
+    lk_tensor *continuous = lk_tensor_lend(batch->continuous, LK_DTYPE_F32, 2, (int64_t[]){n, t->schema->continuous_count});
+    lk_tensor *discrete = lk_tensor_lend(batch->discrete, LK_DTYPE_U8, 2, (int64_t[]){n, t->schema->group_count});
+    lk_tensor *p = lk_decoder_input(&t->choices, continuous, discrete);
+    lk_tensor_free(&continuous);
+    lk_tensor_free(&discrete);
     return p;
 }
 
-static lk_status learn(lk_task *task, const lk_batch *batch, double share, lk_losses *sums)
+static lk_status learn(lk_task *task, const lk_batch *batch, double share, double *sums)
 {
     decoder_task *t = (decoder_task *)task;
     lk_tensor *p = input_tensor(t, batch);
     lk_tensor *target = lk_pictures(batch->images, batch->count, t->size, LK_DTYPE_F32);
     lk_tensor *y = lk_decoder_forward(&t->decoder, p, true);
     lk_tensor *dy = NULL;
-    double sum = y ? lk_l1_loss(y, target, share, &dy) : 0;
+    lk_l1_loss(y, target, share, &dy, &sums[0]);
     lk_decoder_backward(&t->decoder, dy);
-    sums->f += sum;
     lk_tensor_free(&y);
     lk_tensor_free(&target);
     lk_tensor_free(&p);
@@ -50,17 +52,19 @@ static lk_status begin_judging(lk_task *task)
     return lk_decoder_fold(&t->decoder, t->compute, &t->folded);
 }
 
-static lk_status judge(lk_task *task, const lk_batch *batch, lk_losses *sums)
+static lk_status judge(lk_task *task, const lk_batch *batch, lk_losses *losses)
 {
     decoder_task *t = (decoder_task *)task;
+    lk_sums_clear(t->judged);
     lk_tensor *p = input_tensor(t, batch);
     lk_tensor *target = lk_pictures(batch->images, batch->count, t->size, LK_DTYPE_F32);
     lk_tensor *y = lk_decoder_forward(&t->folded, p, false);
-    sums->f += y ? lk_l1_loss(y, target, 0, NULL) : 0;
+    lk_l1_loss(y, target, 0, NULL, lk_sums_at(t->judged, 0));
     lk_tensor_free(&y);
     lk_tensor_free(&target);
     lk_tensor_free(&p);
-    return lk_tensor_check();
+    LK_TRY(lk_tensor_check());
+    return lk_task_add_losses(task, t->judged, losses);
 }
 
 /* The client's picture above D(p). */
@@ -87,6 +91,7 @@ static void free_task(lk_task *task)
     decoder_task *t = (decoder_task *)task;
     lk_decoder_free(&t->decoder);
     lk_decoder_free(&t->folded);
+    lk_sums_free(t->judged);
     free(t);
 }
 
@@ -97,6 +102,7 @@ lk_status lk_decoder_task_create(const lk_config *config, const lk_schema *schem
         return lk_fail(LK_INTERNAL, "out of memory");
     *out = NULL;
     t->schema = schema;
+    t->choices = lk_schema_choices(schema);
     t->size = config->model.size;
     t->compute = config->train.precision == LK_BF16 ? LK_DTYPE_BF16 : LK_DTYPE_F32;
     t->base = (lk_task){
@@ -105,6 +111,8 @@ lk_status lk_decoder_task_create(const lk_config *config, const lk_schema *schem
                               .width = config->model.decoder.width,
                               .inputs = schema->continuous_count + schema->choice_count};
     lk_status status = lk_decoder_create(&shape, LK_DTYPE_F32, t->compute, &t->decoder);
+    if (status == LK_OK)
+        status = lk_sums_create(LK_TASK_SUMS, &t->judged);
     if (status == LK_OK)
         status = lk_decoder_initialize(&t->decoder, (uint64_t)config->run.seed);
     if (status != LK_OK) {

@@ -1,17 +1,17 @@
 #include "trainer/task_encoder.h"
 
 #include "trainer/model/inference.h"
-#include "trainer/model/loss.h"
 #include "trainer/model/weights_file.h"
+#include "trainer/tensor/loss.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 typedef struct encoder_task {
     lk_task base;
     const lk_schema *schema;
-    double lambda;
+    lk_choices choices;
     int size;
+    lk_sums *judged; /* of one batch */
     lk_encoder encoder;
     lk_decoder decoder; /* frozen */
 } encoder_task;
@@ -51,99 +51,68 @@ lk_status lk_configured_encoder(const lk_config *config, const lk_schema *schema
 
 /* ---- F = F1 + lambda F2 ---- */
 
-/* Host memory of one batch's outputs. */
-typedef struct outputs {
-    float *continuous;  /* pc [n,nc] */
-    double *logits;     /* [n,choices] */
-    double *dlogits;    /* gradient of F1 */
-    float *dcontinuous; /* gradient of lambda F2, through the decoder */
-} outputs;
+/* A batch's labels, lent. */
+typedef struct labels {
+    lk_tensor *continuous; /* [n,nc] */
+    lk_tensor *discrete;   /* [n,groups] */
+} labels;
 
-static lk_status allocate_outputs(const lk_schema *schema, int n, outputs *o)
+static labels lend_labels(const lk_schema *schema, const lk_batch *batch)
 {
-    size_t nc = (size_t)n * (size_t)schema->continuous_count;
-    size_t nd = (size_t)n * (size_t)schema->choice_count;
-    *o = (outputs){.continuous = calloc(nc + 1, sizeof(float)),
-                   .logits = calloc(nd + 1, sizeof(double)),
-                   .dlogits = calloc(nd + 1, sizeof(double)),
-                   .dcontinuous = calloc(nc + 1, sizeof(float))};
-    if (!o->continuous || !o->logits || !o->dlogits || !o->dcontinuous)
-        return lk_fail(LK_INTERNAL, "out of memory for the outputs of %d faces", n);
-    return LK_OK;
+    int64_t n = batch->count;
+    return (labels){lk_tensor_lend(batch->continuous, LK_DTYPE_F32, 2, (int64_t[]){n, schema->continuous_count}),
+                    lk_tensor_lend(batch->discrete, LK_DTYPE_U8, 2, (int64_t[]){n, schema->group_count})};
 }
 
-static void free_outputs(outputs *o)
+static void free_labels(labels *l)
 {
-    free(o->continuous);
-    free(o->logits);
-    free(o->dlogits);
-    free(o->dcontinuous);
+    lk_tensor_free(&l->continuous);
+    lk_tensor_free(&l->discrete);
 }
 
-/* p^ = (pc, pd'): the decoder sees the true discrete parameters (the patent's combination). Returns the sum of F2 and, where
- * dcontinuous is not NULL, its gradient with respect to pc. */
-static double pixel_part(encoder_task *t, const lk_batch *batch, const float *continuous, double share, float *dcontinuous)
+static lk_tensor *decode(encoder_task *t, const lk_tensor *continuous, const lk_tensor *discrete, bool keep)
 {
-    const lk_schema *schema = t->schema;
-    int n = batch->count;
-    int inputs = t->decoder.shape.inputs;
-    lk_tensor *target = lk_decode(&t->decoder, schema, n, batch->continuous, batch->discrete);
-    float *input = lk_decoder_input(schema, n, continuous, batch->discrete);
-    lk_tensor *p = input ? lk_tensor_from_floats(input, LK_DTYPE_F32, 2, (int64_t[]){n, inputs}) : NULL;
-    lk_tensor *y = lk_decoder_forward(&t->decoder, p, dcontinuous != NULL);
+    lk_tensor *p = lk_decoder_input(&t->choices, continuous, discrete);
+    lk_tensor *y = lk_decoder_forward(&t->decoder, p, keep);
+    lk_tensor_free(&p);
+    return y;
+}
+
+/* F2 of predictions pc: p^ takes the true discrete parameters (the patent's combination). *dpc (NULL: not wanted) is the gradient
+ * with respect to pc. */
+static void pixel_part(encoder_task *t, const lk_tensor *pc, const labels *truth, double share, lk_tensor **dpc, double *sum)
+{
+    lk_tensor *target = decode(t, truth->continuous, truth->discrete, false);
+    lk_tensor *y = decode(t, pc, truth->discrete, dpc != NULL);
     lk_tensor *dy = NULL;
-    double sum = y && target ? lk_pixel_loss(y, target, share, dcontinuous ? &dy : NULL) : 0;
-    if (dcontinuous && input) {
+    lk_pixel_loss(y, target, share, dpc ? &dy : NULL, sum);
+    if (dpc) {
         lk_tensor *dp = lk_decoder_backward(&t->decoder, dy);
-        lk_tensor_to_floats(dp, input);
-        for (int i = 0; i < n; i++)
-            memcpy(dcontinuous + (size_t)i * (size_t)schema->continuous_count, input + (size_t)i * (size_t)inputs,
-                   (size_t)schema->continuous_count * sizeof *input);
+        *dpc = lk_first_columns(dp, t->schema->continuous_count);
         lk_tensor_free(&dp);
     }
-    free(input);
-    lk_tensor_free(&p);
     lk_tensor_free(&y);
     lk_tensor_free(&target);
-    return sum;
 }
 
-static void add_losses(const encoder_task *t, double f1, double f2, lk_losses *sums)
-{
-    sums->f1 += f1;
-    sums->f2 += f2;
-    sums->f += f1 + t->lambda * f2;
-}
-
-static lk_status learn(lk_task *task, const lk_batch *batch, double share, lk_losses *sums)
+static lk_status learn(lk_task *task, const lk_batch *batch, double share, double *sums)
 {
     encoder_task *t = (encoder_task *)task;
-    const lk_schema *schema = t->schema;
-    int n = batch->count;
-    outputs o;
-    lk_status status = allocate_outputs(schema, n, &o);
-    lk_tensor *x = lk_normalized_pictures(batch->images, n, t->size, t->encoder.weights.compute_dtype);
+    labels truth = lend_labels(t->schema, batch);
+    lk_tensor *x = lk_normalized_pictures(batch->images, batch->count, t->size, t->encoder.weights.compute_dtype);
     lk_tensor *pc = NULL;
     lk_tensor *pd = NULL;
     lk_tensor *dpc = NULL;
     lk_tensor *dpd = NULL;
     lk_encoder_forward(&t->encoder, x, true, &pc, &pd);
     lk_tensor_free(&x);
-    if (status == LK_OK) {
-        lk_tensor_to_floats(pc, o.continuous);
-        lk_tensor_to_doubles(pd, o.logits);
-        double f1 = lk_discrete_loss(schema, n, o.logits, batch->discrete, share, o.dlogits);
-        double f2 = pixel_part(t, batch, o.continuous, share * t->lambda, o.dcontinuous);
-        add_losses(t, f1, f2, sums);
-        dpc = lk_tensor_from_floats(o.dcontinuous, LK_DTYPE_F32, 2, (int64_t[]){n, schema->continuous_count});
-        dpd = lk_tensor_from_doubles(o.dlogits, LK_DTYPE_F32, 2, (int64_t[]){n, schema->choice_count});
-    }
+    lk_discrete_loss(&t->choices, pd, truth.discrete, share, &dpd, &sums[0]);
+    pixel_part(t, pc, &truth, share * task->lambda, &dpc, &sums[1]);
     lk_encoder_backward(&t->encoder, dpc, dpd);
     lk_tensor_free(&pc);
     lk_tensor_free(&pd);
-    free_outputs(&o);
-    lk_status torch = lk_tensor_check();
-    return status != LK_OK ? status : torch;
+    free_labels(&truth);
+    return lk_tensor_check();
 }
 
 static lk_status begin_judging(lk_task *task)
@@ -152,21 +121,23 @@ static lk_status begin_judging(lk_task *task)
     return LK_OK;
 }
 
-static lk_status judge(lk_task *task, const lk_batch *batch, lk_losses *sums)
+static lk_status judge(lk_task *task, const lk_batch *batch, lk_losses *losses)
 {
     encoder_task *t = (encoder_task *)task;
-    outputs o;
-    lk_status status = allocate_outputs(t->schema, batch->count, &o);
-    if (status == LK_OK)
-        status = lk_encode(&t->encoder, batch->images, batch->count, o.continuous, o.logits);
-    if (status == LK_OK) {
-        double f1 = lk_discrete_loss(t->schema, batch->count, o.logits, batch->discrete, 0, NULL);
-        double f2 = pixel_part(t, batch, o.continuous, 0, NULL);
-        add_losses(t, f1, f2, sums);
-        status = lk_tensor_check();
-    }
-    free_outputs(&o);
-    return status;
+    labels truth = lend_labels(t->schema, batch);
+    lk_tensor *x = lk_normalized_pictures(batch->images, batch->count, t->size, t->encoder.weights.compute_dtype);
+    lk_tensor *pc = NULL;
+    lk_tensor *pd = NULL;
+    lk_sums_clear(t->judged);
+    lk_encoder_forward(&t->encoder, x, false, &pc, &pd);
+    lk_tensor_free(&x);
+    lk_discrete_loss(&t->choices, pd, truth.discrete, 0, NULL, lk_sums_at(t->judged, 0));
+    pixel_part(t, pc, &truth, 0, NULL, lk_sums_at(t->judged, 1));
+    lk_tensor_free(&pc);
+    lk_tensor_free(&pd);
+    free_labels(&truth);
+    LK_TRY(lk_tensor_check());
+    return lk_task_add_losses(task, t->judged, losses);
 }
 
 /* Input, D(p) of what the encoder says, D(p') of the labels. */
@@ -175,17 +146,18 @@ static lk_status draw(lk_task *task, const lk_batch *batch, lk_image *out)
     encoder_task *t = (encoder_task *)task;
     int n = batch->count;
     size_t bytes = (size_t)n * (size_t)t->size * (size_t)t->size * 3;
-    outputs o;
-    lk_status status = allocate_outputs(t->schema, n, &o);
+    lk_status status = LK_OK;
+    float *continuous = malloc(((size_t)n * (size_t)t->schema->continuous_count + 1) * sizeof *continuous);
+    double *logits = malloc(((size_t)n * (size_t)t->schema->choice_count + 1) * sizeof *logits);
     uint8_t *discrete = calloc((size_t)n * (size_t)t->schema->group_count + 1, 1);
     uint8_t *pixels = malloc(2 * bytes);
-    if (status == LK_OK && (!discrete || !pixels))
+    if (!continuous || !logits || !discrete || !pixels)
         status = lk_fail(LK_INTERNAL, "out of memory for %d pictures", n);
     if (status == LK_OK)
-        status = lk_encode(&t->encoder, batch->images, n, o.continuous, o.logits);
+        status = lk_encode(&t->encoder, batch->images, n, continuous, logits);
     if (status == LK_OK) {
-        lk_most_probable(t->schema, n, o.logits, NULL, discrete, NULL);
-        lk_tensor *ours = lk_decode(&t->decoder, t->schema, n, o.continuous, discrete);
+        lk_most_probable(t->schema, n, logits, NULL, discrete, NULL);
+        lk_tensor *ours = lk_decode(&t->decoder, t->schema, n, continuous, discrete);
         lk_tensor *label = lk_decode(&t->decoder, t->schema, n, batch->continuous, batch->discrete);
         lk_pictures_to_pixels(ours, pixels);
         lk_pictures_to_pixels(label, pixels + bytes);
@@ -197,7 +169,8 @@ static lk_status draw(lk_task *task, const lk_batch *batch, lk_image *out)
         status = lk_draw_columns(n, 3, t->size, (const uint8_t *[]){batch->images, pixels, pixels + bytes}, out);
     free(pixels);
     free(discrete);
-    free_outputs(&o);
+    free(logits);
+    free(continuous);
     return status;
 }
 
@@ -206,6 +179,7 @@ static void free_task(lk_task *task)
     encoder_task *t = (encoder_task *)task;
     lk_encoder_free(&t->encoder);
     lk_decoder_free(&t->decoder);
+    lk_sums_free(t->judged);
     free(t);
 }
 
@@ -216,9 +190,10 @@ lk_status lk_encoder_task_create(const lk_config *config, const lk_schema *schem
     if (!t)
         return lk_fail(LK_INTERNAL, "out of memory");
     t->schema = schema;
-    t->lambda = config->loss.lambda;
+    t->choices = lk_schema_choices(schema);
     t->size = config->model.size;
     t->base = (lk_task){.has_parts = true,
+                        .lambda = config->loss.lambda,
                         .loss_name = "F",
                         .learn = learn,
                         .begin_judging = begin_judging,
@@ -226,6 +201,8 @@ lk_status lk_encoder_task_create(const lk_config *config, const lk_schema *schem
                         .draw = draw,
                         .free = free_task};
     lk_status status = lk_configured_encoder(config, schema, &t->encoder);
+    if (status == LK_OK)
+        status = lk_sums_create(LK_TASK_SUMS, &t->judged);
     if (status == LK_OK)
         status = lk_load_frozen_decoder(config, schema, &t->decoder);
     if (status == LK_OK)

@@ -204,7 +204,7 @@ static void introduce(const lk_training *t)
     lk_info("%s: %" PRId64 " steps of %d samples on %d rank%s x %d thread%s, %zu weights, %" PRId64 " training and %" PRId64
             " validation faces",
             t->config->run.dir, t->total_steps, t->config->train.global_batch, t->group->size, t->group->size == 1 ? "" : "s",
-            threads, threads == 1 ? "" : "s", t->task->weights->total, lk_dataset_count(t->train_set),
+            threads, threads == 1 ? "" : "s", t->task->weights->numbers, lk_dataset_count(t->train_set),
             lk_dataset_count(t->validation_set));
 }
 

@@ -104,7 +104,7 @@ static lk_status plan_steps(lk_training *t)
 
 static lk_status start_libtorch(const lk_training *t)
 {
-    if (t->config->train.device == LK_DEVICE_CUDA)
+    if (t->config->train.device == LK_ON_CUDA)
         return lk_fail(LK_BAD_CONFIG, "train.device: this version computes on the CPU alone; set it to cpu or auto");
     return lk_tensor_start(lk_training_threads(t->config, t->group));
 }
@@ -126,7 +126,7 @@ static lk_status open_buckets(lk_training *t)
     if (!sizes)
         return lk_fail(LK_INTERNAL, "out of memory");
     for (int i = 0; i < w->count; i++)
-        sizes[lk_weights_place(w, i)] = w->items[i].count;
+        sizes[lk_weights_place(w, i)] = lk_weights_extent(w, i);
     lk_buckets_options options = {.bucket_bytes = (size_t)(t->config->collectives.bucket_mb * 1024 * 1024),
                                   .reproducible = sums_in_tree(t)};
     lk_status status = lk_buckets_create(t->group, sizes, w->count, options, &t->buckets);
@@ -141,6 +141,7 @@ static lk_status open_optimizer(lk_training *t)
     LK_TRY(lk_weights_bind_gradients(w, t->gradients, t->order.accumulation * t->group->size));
     if (sums_in_tree(t))
         LK_TRY(lk_tree_accumulator_create(w->total, t->order.accumulation, &t->tree));
+    LK_TRY(lk_sums_create(LK_SUM_LOSSES + LK_TASK_SUMS * t->order.accumulation, &t->sums));
     return lk_optimizer_create(t->config, w, &t->optimizer);
 }
 
@@ -266,7 +267,7 @@ lk_status lk_training_open(lk_training *t, const lk_config *config, lk_process_g
     LK_TRY(agree(t, open_optimizer(t)));
     LK_TRY(agree(t, require_same(t)));
     LK_TRY(agree(t, lk_resume_load(t, resume)));
-    lk_resume_share(t);
+    LK_TRY(agree(t, lk_resume_share(t)));
     LK_TRY(agree(t, lk_resume_take_over(t)));
     LK_TRY(agree(t, lk_save_start(t)));
     return agree(t, start_loader(t));
@@ -280,6 +281,7 @@ void lk_training_close(lk_training *t)
     lk_buckets_free(t->buckets);
     lk_tree_accumulator_free(t->tree);
     lk_optimizer_free(&t->optimizer);
+    lk_sums_free(t->sums);
     if (t->task)
         t->task->free(t->task);
     lk_run_close(t->run);

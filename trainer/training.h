@@ -20,6 +20,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Squares of the gradients, and of the statistics that travel with them. */
+enum { LK_SUM_GRADIENTS, LK_SUM_STATISTICS, LK_SUM_LOSSES };
+
 typedef struct lk_training {
     const lk_config *config;
     lk_process_group *group;
@@ -28,10 +31,11 @@ typedef struct lk_training {
     lk_task *task;
     lk_run *run;
     lk_buckets *buckets;
-    float *gradients;          /* the buckets' buffer: laid out as the weights */
+    float *gradients;          /* the buckets' buffer, on the device: laid out as the weights */
     lk_tree_accumulator *tree; /* sums micro-batches in a tree; NULL: one after the other */
     int micro_batch_number;    /* which of the step's own is in backward */
     lk_optimizer optimizer;
+    lk_sums *sums; /* of a step: LK_SUM_... and, from LK_SUM_LOSSES on, LK_TASK_SUMS for each of its micro-batches */
     lk_training_order order;
     lk_loader *loader;
     lk_watchdog *dog;

@@ -14,6 +14,12 @@ lk_status lk_device_count(lk_device_kind kind, int *count)
     return LK_OK;
 }
 
+lk_device *lk_device_host(void)
+{
+    static lk_device host = {.backend = &lk_device_cpu, .name = "cpu"};
+    return &host;
+}
+
 lk_status lk_device_open(lk_device_kind kind, int index, lk_device **out)
 {
     *out = NULL;

@@ -41,6 +41,8 @@ typedef enum lk_device_kind { LK_DEVICE_CPU, LK_DEVICE_CUDA } lk_device_kind;
  * none is an error, which names the library, the driver or the card. */
 lk_status lk_device_count(lk_device_kind kind, int *count);
 
+/* The CPU, which is always there and is not closed. */
+lk_device *lk_device_host(void);
 /* Number `index` of those. Where it fails, *out is NULL. */
 lk_status lk_device_open(lk_device_kind kind, int index, lk_device **out);
 /* After all that was got from it is freed. NULL is fine. */

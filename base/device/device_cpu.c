@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/device/backend.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,24 +12,31 @@ static void close_device(lk_device *device)
     free(device);
 }
 
+/* From calloc, which leaves fresh pages to be cleared at their first use; the block's own begin stands before the memory. */
 static void *alloc(lk_device *device, size_t bytes, bool host)
 {
     (void)device;
     (void)host;
-    size_t whole = (bytes + LK_DEVICE_ALIGNMENT - 1) / LK_DEVICE_ALIGNMENT * LK_DEVICE_ALIGNMENT;
-    void *memory = whole >= bytes ? aligned_alloc(LK_DEVICE_ALIGNMENT, whole) : NULL;
-    if (!memory) {
+    size_t room = LK_DEVICE_ALIGNMENT + sizeof(void *);
+    unsigned char *block = bytes <= SIZE_MAX - room ? calloc(1, bytes + room) : NULL;
+    if (!block) {
         lk_fail(LK_INTERNAL, "out of memory for %zu bytes", bytes);
         return NULL;
     }
-    return memset(memory, 0, bytes);
+    uintptr_t first = (uintptr_t)block + sizeof(void *);
+    size_t ahead = (LK_DEVICE_ALIGNMENT - first % LK_DEVICE_ALIGNMENT) % LK_DEVICE_ALIGNMENT;
+    unsigned char *memory = block + sizeof(void *) + ahead;
+    memcpy(memory - sizeof block, &block, sizeof block);
+    return memory;
 }
 
 static void free_memory(lk_device *device, void *memory, bool host)
 {
     (void)device;
     (void)host;
-    free(memory);
+    void *block;
+    memcpy(&block, (unsigned char *)memory - sizeof block, sizeof block);
+    free(block);
 }
 
 static lk_status memory_of_machine(lk_device *device, size_t *available, size_t *total)

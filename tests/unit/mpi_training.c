@@ -16,10 +16,10 @@
 enum { FATAL_STEP = 2, STEPS = 5 };
 
 static lk_training training;
-static lk_status (*learn)(lk_task *task, const lk_batch *batch, double share, lk_losses *sums);
+static lk_status (*learn)(lk_task *task, const lk_batch *batch, double share, double *sums);
 
 /* Half of backward's gradients, and then nothing more. */
-static lk_status hang_in_backward(lk_task *task, const lk_batch *batch, double share, lk_losses *sums)
+static lk_status hang_in_backward(lk_task *task, const lk_batch *batch, double share, double *sums)
 {
     if (training.state.step < FATAL_STEP)
         return learn(task, batch, share, sums);
@@ -30,7 +30,7 @@ static lk_status hang_in_backward(lk_task *task, const lk_batch *batch, double s
 }
 
 /* What is kept behind the last check of learn is found by that of the optimizer. */
-static lk_status fail_after_backward(lk_task *task, const lk_batch *batch, double share, lk_losses *sums)
+static lk_status fail_after_backward(lk_task *task, const lk_batch *batch, double share, double *sums)
 {
     lk_status status = learn(task, batch, share, sums);
     if (training.state.step == FATAL_STEP)

@@ -67,7 +67,7 @@ static void defaults(void **state)
     assert_int_equal(c->optimizer.warmup_steps, 200);
     assert_int_equal(c->train.stage, LK_STAGE_ENCODER);
     assert_int_equal(c->train.precision, LK_BF16);
-    assert_int_equal(c->train.device, LK_DEVICE_AUTO);
+    assert_int_equal(c->train.device, LK_ON_AUTO);
     assert_int_equal(c->train.threads, 0);
     assert_true(c->train.shuffle);
     assert_int_equal(c->train.nonfinite, LK_NONFINITE_STOP);
@@ -118,7 +118,7 @@ static void every_section(void **state)
     assert_false(c->optimizer.continuous_head_bias_from_data);
     assert_int_equal(c->train.stage, LK_STAGE_DECODER);
     assert_int_equal(c->train.steps, INT64_C(70000000000));
-    assert_int_equal(c->train.device, LK_DEVICE_CPU);
+    assert_int_equal(c->train.device, LK_ON_CPU);
     assert_int_equal(c->train.threads, 3);
     assert_true(c->train.reproducible);
     assert_int_equal(c->train.converge.patience, 7);

@@ -35,6 +35,7 @@ static void memory_is_aligned_and_zero(void **state)
     lk_device_free(cpu, NULL);
     lk_device_close(cpu);
     lk_device_close(NULL);
+    assert_string_equal(lk_device_name(lk_device_host()), "cpu");
 }
 
 static void too_much_memory_is_one_line(void **state)

@@ -3,7 +3,7 @@
 #include "trainer/model/block.h"
 #include "trainer/model/decoder.h"
 #include "trainer/model/encoder.h"
-#include "trainer/model/loss.h"
+#include "trainer/tensor/loss.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -174,7 +174,8 @@ static void blocks(void **state)
 /* ---- heads, sigmoid, losses ---- */
 
 typedef struct loss_case {
-    lk_schema schema;
+    lk_choices choices;
+    lk_sums *sum;
     int n;
     const uint8_t *labels;
     lk_tensor *target;
@@ -182,10 +183,27 @@ typedef struct loss_case {
     bool l1;
 } loss_case;
 
+static double loss_of(loss_case *c)
+{
+    double loss = 0;
+    assert_int_equal(lk_sums_read(c->sum, 1, &loss), LK_OK);
+    return loss;
+}
+
 static double discrete_value(void *context, const double *at, double *gradient)
 {
     loss_case *c = context;
-    return lk_discrete_loss(&c->schema, c->n, at, c->labels, 1.0, gradient);
+    lk_tensor *logits = lk_tensor_from_doubles(at, LK_DTYPE_F64, 2, (int64_t[]){c->n, c->choices.begins[c->choices.groups]});
+    lk_tensor *labels = lk_tensor_lend(c->labels, LK_DTYPE_U8, 2, (int64_t[]){c->n, c->choices.groups});
+    lk_tensor *slope = NULL;
+    lk_sums_clear(c->sum);
+    lk_discrete_loss(&c->choices, logits, labels, 1.0, gradient ? &slope : NULL, lk_sums_at(c->sum, 0));
+    if (gradient)
+        lk_tensor_to_doubles(slope, gradient);
+    lk_tensor_free(&slope);
+    lk_tensor_free(&labels);
+    lk_tensor_free(&logits);
+    return loss_of(c);
 }
 
 static double pixel_value(void *context, const double *at, double *gradient)
@@ -193,21 +211,21 @@ static double pixel_value(void *context, const double *at, double *gradient)
     loss_case *c = context;
     lk_tensor *y = lk_tensor_from_doubles(at, LK_DTYPE_F64, 4, c->sizes);
     lk_tensor *dy = NULL;
-    double value = (c->l1 ? lk_l1_loss : lk_pixel_loss)(y, c->target, 1.0, gradient ? &dy : NULL);
+    lk_sums_clear(c->sum);
+    (c->l1 ? lk_l1_loss : lk_pixel_loss)(y, c->target, 1.0, gradient ? &dy : NULL, lk_sums_at(c->sum, 0));
     if (gradient)
         lk_tensor_to_doubles(dy, gradient);
     lk_tensor_free(&dy);
     lk_tensor_free(&y);
-    return value;
+    return loss_of(c);
 }
 
 static void losses(void **state)
 {
     (void)state;
-    lk_choice_group groups[2] = {{.count = 3}, {.count = 5}};
     const uint8_t labels[6] = {0, 4, 2, 1, 1, 0};
-    loss_case c = {
-        .schema = {.group_count = 2, .groups = groups, .choice_count = 8}, .n = 3, .labels = labels, .sizes = {2, 3, 4, 4}};
+    loss_case c = {.choices = {.groups = 2, .begins = {0, 3, 8}}, .n = 3, .labels = labels, .sizes = {2, 3, 4, 4}};
+    assert_int_equal(lk_sums_create(1, &c.sum), LK_OK);
     double logits[24], pixels[96], target[96];
     fill(logits, 24, 2);
     check_gradient("discrete loss", discrete_value, &c, logits, 24);
@@ -221,12 +239,15 @@ static void losses(void **state)
     /* At a zero difference the norm has no gradient: it must be zero, not NaN. */
     lk_tensor *dy = NULL;
     double gradient[96];
-    assert_true(lk_pixel_loss(c.target, c.target, 1.0, &dy) == 0);
+    lk_sums_clear(c.sum);
+    lk_pixel_loss(c.target, c.target, 1.0, &dy, lk_sums_at(c.sum, 0));
+    assert_true(loss_of(&c) == 0);
     lk_tensor_to_doubles(dy, gradient);
     for (int i = 0; i < 96; i++)
         assert_true(gradient[i] == 0);
     lk_tensor_free(&dy);
     lk_tensor_free(&c.target);
+    lk_sums_free(c.sum);
 }
 
 /* ---- the whole encoder, and the frozen decoder with respect to its input ----

@@ -114,11 +114,15 @@ static void close_stage(stage *s)
     free(s->batch.discrete);
 }
 
-static void learn(stage *s, const lk_batch *batch, bool accumulate, lk_losses *sums)
+static void learn(stage *s, const lk_batch *batch, bool accumulate, lk_losses *losses)
 {
+    lk_sums *sums;
+    assert_int_equal(lk_sums_create(LK_TASK_SUMS, &sums), LK_OK);
     lk_weights_begin(s->task->weights, accumulate, NULL, NULL);
-    if (lk_weights_end(s->task->weights, s->task->learn(s->task, batch, 0.25, sums)) != LK_OK)
+    if (lk_weights_end(s->task->weights, s->task->learn(s->task, batch, 0.25, lk_sums_at(sums, 0))) != LK_OK ||
+        lk_task_add_losses(s->task, sums, losses) != LK_OK)
         fail_msg("%s", lk_error_text());
+    lk_sums_free(sums);
 }
 
 static void check_number(const char *what, double mine, double reference, double limit)

@@ -9,10 +9,13 @@
 
 #include "tests/unit/check.h"
 
+#include "base/hash.h"
 #include "trainer/model/decoder.h"
 #include "trainer/model/encoder.h"
+#include "trainer/model/weights_file.h"
 #include "trainer/optimizer.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,6 +200,77 @@ static void misplaced(void **state)
     free(gradients);
 }
 
+/* ---- weights that lie apart, as a GPU wants them ---- */
+
+/* The same three weights, each at a multiple of so many numbers. */
+static void make_apart(lk_weights *w, int alignment)
+{
+    const int64_t sizes[3][4] = {{3, 2, 3, 3}, {7}, {2, 5}};
+    const int dims[3] = {4, 1, 2};
+    float values[54];
+    lk_weights_init(w, LK_DTYPE_F32, LK_DTYPE_BF16);
+    w->alignment = alignment;
+    for (int i = 0; i < 3; i++)
+        lk_weights_add(w, dims[i], sizes[i], "w%d", i);
+    w->items[1].statistic = true;
+    assert_ok(lk_weights_finish(w));
+    for (int i = 0; i < 3; i++) {
+        for (int k = 0; k < 54; k++)
+            values[k] = (float)(i + 1) / (float)(k + 3);
+        lk_tensor *source = lk_tensor_from_floats(values, LK_DTYPE_F32, dims[i], sizes[i]);
+        lk_tensor_copy_(w->items[i].value, source);
+        lk_tensor_free(&source);
+    }
+    lk_weights_refresh(w);
+    assert_ok(lk_tensor_check());
+}
+
+static void apart(void **state)
+{
+    (void)state;
+    lk_weights close, wide;
+    uint64_t hashes[2];
+    make_apart(&close, 1);
+    make_apart(&wide, LK_TENSOR_ALIGNMENT);
+    assert_int_equal(close.total, 71);
+    assert_int_equal(close.numbers, 71);
+    assert_int_equal(wide.total, 2 * LK_TENSOR_ALIGNMENT + 54);
+    assert_int_equal(wide.numbers, 71);
+    size_t extents = 0;
+    for (int i = 0; i < 3; i++) {
+        float one[54], other[54];
+        assert_int_equal(wide.items[i].offset % LK_TENSOR_ALIGNMENT, 0);
+        lk_tensor_to_floats(close.items[i].compute, one);
+        lk_tensor_to_floats(wide.items[i].compute, other);
+        assert_memory_equal(one, other, wide.items[i].count * sizeof *one);
+        extents += lk_weights_extent(&wide, i);
+    }
+    assert_int_equal(extents, wide.total);
+    /* Neither hash nor file knows. */
+    assert_true(lk_weights_hash(&close) == lk_weights_hash(&wide));
+    assert_true(lk_weights_hash(&close) == lk_hash(close.values, 71 * sizeof(float)));
+    assert_ok(lk_weights_save("close.safetensors", &close, NULL, 0, &hashes[0]));
+    assert_ok(lk_weights_save("wide.safetensors", &wide, NULL, 0, &hashes[1]));
+    assert_true(hashes[0] == hashes[1]);
+    /* What is not finite is heard of by its square, and then found. */
+    double sums[2];
+    lk_sums *both;
+    float *values = wide.values;
+    assert_ok(lk_sums_create(2, &both));
+    assert_null(lk_weights_find_nonfinite(&wide, values));
+    values[wide.items[1].offset + 6] = INFINITY;
+    lk_sum_squares(values, wide.trained, wide.trained_count, lk_sums_at(both, 0));
+    lk_sum_squares(values, wide.statistics, wide.statistic_count, lk_sums_at(both, 1));
+    assert_ok(lk_sums_read(both, 2, sums));
+    assert_true(isfinite(sums[0]) && !isfinite(sums[1]));
+    assert_string_equal(lk_weights_find_nonfinite(&wide, values), "w1");
+    values[wide.items[0].offset] = NAN;
+    assert_string_equal(lk_weights_find_nonfinite(&wide, values), "w0");
+    lk_sums_free(both);
+    lk_weights_free(&close);
+    lk_weights_free(&wide);
+}
+
 /* ---- more weights than one fused call takes ---- */
 
 enum { MANY = 2 * LK_FUSED_MAX + 3 };
@@ -247,6 +321,6 @@ int main(void)
     if (lk_tensor_start(1) != LK_OK)
         return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(encoder), cmocka_unit_test(decoder), cmocka_unit_test(misplaced),
-                                       cmocka_unit_test(many)};
+                                       cmocka_unit_test(apart), cmocka_unit_test(many)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

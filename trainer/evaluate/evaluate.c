@@ -4,17 +4,18 @@
 #include "base/thread.h"
 #include "dataset/labels.h"
 #include "trainer/model/inference.h"
-#include "trainer/model/loss.h"
 #include "trainer/model/safetensors.h"
 #include "trainer/model/weights_file.h"
 #include "trainer/order.h"
 #include "trainer/task_encoder.h"
+#include "trainer/tensor/loss.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { BATCH = 32, STRENGTH_SAMPLES = 64 };
+enum { SUM_F1, SUM_F2, SUM_BASELINE_F2, SUM_COUNT };
 
 struct lk_evaluator {
     lk_config *config;
@@ -25,6 +26,7 @@ struct lk_evaluator {
     double *temperatures;       /* [groups] */
     lk_encoder encoder;
     lk_decoder decoder; /* folded */
+    lk_sums *sums;      /* of a batch */
 };
 
 /* ---- opening ---- */
@@ -70,6 +72,7 @@ static lk_status open_all(lk_evaluator *e, const char *run, const char *data)
     LK_TRY(lk_config_load(path, NULL, 0, &e->config));
     e->is_encoder = e->config->train.stage == LK_STAGE_ENCODER;
     LK_TRY(lk_tensor_start(e->config->train.threads > 0 ? e->config->train.threads : lk_core_count()));
+    LK_TRY(lk_sums_create(SUM_COUNT, &e->sums));
     LK_TRY(lk_open_configured(&e->config->data.train.paths, &e->train_set));
     if (data)
         LK_TRY(lk_dataset_open(&data, 1, &e->set));
@@ -104,6 +107,7 @@ void lk_evaluator_close(lk_evaluator *e)
         return;
     lk_encoder_free(&e->encoder);
     lk_decoder_free(&e->decoder);
+    lk_sums_free(e->sums);
     lk_label_statistics_free(&e->labels);
     lk_dataset_close(e->train_set);
     lk_dataset_close(e->set);
@@ -172,9 +176,13 @@ static lk_status measure_decoder(lk_evaluator *e, const lk_batch *batch, void *c
     size_t pixels = (size_t)size * (size_t)size * 3;
     lk_tensor *target = lk_pictures(batch->images, batch->count, size, LK_DTYPE_F32);
     lk_tensor *y = lk_decode(&e->decoder, lk_dataset_schema(e->set), batch->count, batch->continuous, batch->discrete);
-    s->out->f += y ? lk_l1_loss(y, target, 0, NULL) / (double)s->out->samples : 0;
+    double loss = 0;
+    lk_sums_clear(e->sums);
+    lk_l1_loss(y, target, 0, NULL, lk_sums_at(e->sums, 0));
     lk_tensor_free(&y);
     lk_tensor_free(&target);
+    LK_TRY(lk_sums_read(e->sums, 1, &loss));
+    s->out->f += loss / (double)s->out->samples;
     for (int i = 0; i < batch->count; i++) {
         double sum = 0;
         for (size_t k = 0; k < pixels; k++)
@@ -272,23 +280,38 @@ static void score_labels(const lk_evaluator *e, const lk_batch *batch, encoder_s
     }
 }
 
+static void add_discrete_loss(lk_evaluator *e, const lk_batch *batch, const double *logits)
+{
+    const lk_schema *schema = lk_dataset_schema(e->set);
+    lk_choices choices = lk_schema_choices(schema);
+    lk_tensor *outputs = lk_tensor_from_doubles(logits, LK_DTYPE_F64, 2, (int64_t[]){batch->count, schema->choice_count});
+    lk_tensor *labels = lk_tensor_lend(batch->discrete, LK_DTYPE_U8, 2, (int64_t[]){batch->count, schema->group_count});
+    lk_discrete_loss(&choices, outputs, labels, 0, NULL, lk_sums_at(e->sums, SUM_F1));
+    lk_tensor_free(&outputs);
+    lk_tensor_free(&labels);
+}
+
 static lk_status measure_encoder(lk_evaluator *e, const lk_batch *batch, void *context)
 {
     encoder_sums *s = context;
     const lk_schema *schema = lk_dataset_schema(e->set);
     int n = batch->count;
+    double sums[SUM_COUNT];
     LK_TRY(lk_encode(&e->encoder, batch->images, n, s->continuous, s->logits));
-    s->out->f1 += lk_discrete_loss(schema, n, s->logits, batch->discrete, 0, NULL);
+    lk_sums_clear(e->sums);
+    add_discrete_loss(e, batch, s->logits);
     lk_tensor *target = lk_decode(&e->decoder, schema, n, batch->continuous, batch->discrete);
     lk_tensor *ours = lk_decode(&e->decoder, schema, n, s->continuous, batch->discrete);
     lk_tensor *guess = lk_decode(&e->decoder, schema, n, s->mean, batch->discrete);
-    if (target && ours && guess) {
-        s->out->f2 += lk_pixel_loss(ours, target, 0, NULL);
-        s->out->baseline_f2 += lk_pixel_loss(guess, target, 0, NULL);
-    }
+    lk_pixel_loss(ours, target, 0, NULL, lk_sums_at(e->sums, SUM_F2));
+    lk_pixel_loss(guess, target, 0, NULL, lk_sums_at(e->sums, SUM_BASELINE_F2));
     lk_tensor_free(&target);
     lk_tensor_free(&ours);
     lk_tensor_free(&guess);
+    LK_TRY(lk_sums_read(e->sums, SUM_COUNT, sums));
+    s->out->f1 += sums[SUM_F1];
+    s->out->f2 += sums[SUM_F2];
+    s->out->baseline_f2 += sums[SUM_BASELINE_F2];
     score_labels(e, batch, s);
     return lk_tensor_check();
 }
@@ -308,10 +331,13 @@ static lk_status measure_strength(lk_evaluator *e, const lk_batch *batch, void *
                 s->continuous[(size_t)i * nc + (size_t)k] = (float)(e->labels.mean[k] + (sign ? 1 : -1) * e->labels.deviation[k]);
             side[sign] = lk_decode(&e->decoder, schema, n, s->continuous, batch->discrete);
         }
-        if (side[0] && side[1])
-            s->out->parameters[k].strength += lk_pixel_loss(side[0], side[1], 0, NULL) / 2;
+        double change = 0;
+        lk_sums_clear(e->sums);
+        lk_pixel_loss(side[0], side[1], 0, NULL, lk_sums_at(e->sums, 0));
         lk_tensor_free(&side[0]);
         lk_tensor_free(&side[1]);
+        LK_TRY(lk_sums_read(e->sums, 1, &change));
+        s->out->parameters[k].strength += change / 2;
     }
     return lk_tensor_check();
 }

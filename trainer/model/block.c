@@ -1,7 +1,5 @@
 #include "trainer/model/block.h"
 
-#include <stdlib.h>
-
 int lk_norm_groups(int channels)
 {
     return channels >= 64 ? 32 : channels / 2;
@@ -95,31 +93,14 @@ lk_tensor *lk_block_forward(lk_block *b, const lk_weights *weights, const lk_ten
     return y;
 }
 
-/* Hands in the statistics of this micro-batch: the batch's mean, and its variance as PyTorch's running_var counts it (n-1). */
+/* Hands in the statistics of this micro-batch. */
 static void give_statistics(const lk_block *b, lk_weights *weights)
 {
-    int n = b->out;
-    lk_tensor *mean = NULL;
-    lk_tensor *variance = NULL;
-    double *means = malloc(2 * (size_t)n * sizeof *means);
-    if (!means) {
-        lk_tensor_fail(LK_INTERNAL, "out of memory for the statistics of a batch");
-    } else if (b->saved[0] && b->saved[1]) {
-        double *variances = means + n;
-        double samples = (double)lk_tensor_count(b->linear) / n;
-        lk_tensor_to_doubles(b->saved[0], means);
-        lk_tensor_to_doubles(b->saved[1], variances);
-        for (int c = 0; c < n; c++) {
-            means[c] *= weights->statistic_share;
-            double biased = 1.0 / (variances[c] * variances[c]) - LK_NORM_EPS;
-            variances[c] = biased * samples / (samples - 1.0) * weights->statistic_share;
-        }
-        mean = lk_tensor_from_doubles(means, weights->dtype, 1, (int64_t[]){n});
-        variance = lk_tensor_from_doubles(variances, weights->dtype, 1, (int64_t[]){n});
-    }
+    lk_tensor *mean, *variance;
+    double samples = (double)lk_tensor_count(b->linear) / b->out;
+    lk_batch_statistics(b->saved, samples, LK_NORM_EPS, weights->statistic_share, weights->dtype, &mean, &variance);
     lk_weights_give_gradient(weights, b->variance, variance);
     lk_weights_give_gradient(weights, b->mean, mean);
-    free(means);
 }
 
 static lk_tensor *normalize_backward(lk_block *b, lk_weights *weights, lk_tensor *dy)

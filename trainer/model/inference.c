@@ -1,8 +1,6 @@
 #include "trainer/model/inference.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 lk_status lk_encode(lk_encoder *encoder, const uint8_t *images, int n, float *continuous, double *logits)
 {
@@ -37,35 +35,24 @@ void lk_most_probable(const lk_schema *schema, int n, const double *logits, cons
         }
 }
 
-float *lk_decoder_input(const lk_schema *schema, int n, const float *continuous, const uint8_t *discrete)
+lk_choices lk_schema_choices(const lk_schema *schema)
 {
-    int nc = schema->continuous_count;
-    int width = nc + schema->choice_count;
-    float *input = calloc((size_t)n * (size_t)width, sizeof *input);
-    if (!input) {
-        lk_tensor_fail(LK_INTERNAL, "out of memory for the decoder's input");
-        return NULL;
-    }
-    for (int i = 0; i < n; i++) {
-        float *row = input + (size_t)i * (size_t)width;
-        memcpy(row, continuous + (size_t)i * (size_t)nc, (size_t)nc * sizeof *row);
-        float *group = row + nc;
-        for (int g = 0; g < schema->group_count; g++) {
-            group[discrete[(size_t)i * (size_t)schema->group_count + (size_t)g]] = 1;
-            group += schema->groups[g].count;
-        }
-    }
-    return input;
+    _Static_assert((int)LK_CHOICE_GROUPS >= (int)LK_MAX_GROUPS, "tensors take as many groups as a schema has");
+    lk_choices choices = {.groups = schema->group_count};
+    for (int g = 0; g < schema->group_count; g++)
+        choices.begins[g + 1] = choices.begins[g] + schema->groups[g].count;
+    return choices;
 }
 
 lk_tensor *lk_decode(lk_decoder *decoder, const lk_schema *schema, int n, const float *continuous, const uint8_t *discrete)
 {
-    float *input = lk_decoder_input(schema, n, continuous, discrete);
-    if (!input)
-        return NULL;
-    lk_tensor *p = lk_tensor_from_floats(input, LK_DTYPE_F32, 2, (int64_t[]){n, decoder->shape.inputs});
+    lk_choices choices = lk_schema_choices(schema);
+    lk_tensor *parameters = lk_tensor_lend(continuous, LK_DTYPE_F32, 2, (int64_t[]){n, schema->continuous_count});
+    lk_tensor *labels = lk_tensor_lend(discrete, LK_DTYPE_U8, 2, (int64_t[]){n, schema->group_count});
+    lk_tensor *p = lk_decoder_input(&choices, parameters, labels);
     lk_tensor *y = lk_decoder_forward(decoder, p, false);
     lk_tensor_free(&p);
-    free(input);
+    lk_tensor_free(&labels);
+    lk_tensor_free(&parameters);
     return y;
 }

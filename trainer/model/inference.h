@@ -16,11 +16,10 @@ lk_status lk_encode(lk_encoder *encoder, const uint8_t *images, int n, float *co
 void lk_most_probable(const lk_schema *schema, int n, const double *logits, const double *temperature, uint8_t *discrete,
                       float *certainty);
 
-/* The decoder's input [n, continuous + one-hot] on the host from n faces; the caller frees. NULL: out of memory, which
- * lk_tensor_check will report. */
-float *lk_decoder_input(const lk_schema *schema, int n, const float *continuous, const uint8_t *discrete);
+/* The schema's groups as tensors know them. */
+lk_choices lk_schema_choices(const lk_schema *schema);
 
-/* D(continuous, discrete) as pictures [n,3,S,S]. */
+/* D(continuous, discrete) of the host's faces as pictures [n,3,S,S]. */
 lk_tensor *lk_decode(lk_decoder *decoder, const lk_schema *schema, int n, const float *continuous, const uint8_t *discrete);
 
 #endif

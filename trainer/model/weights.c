@@ -11,8 +11,14 @@
 
 void lk_weights_init(lk_weights *weights, lk_dtype dtype, lk_dtype compute_dtype)
 {
-    *weights = (lk_weights){
-        .dtype = dtype, .compute_dtype = compute_dtype, .version = 1, .statistic_share = 1.0, .expected = -1, .misplaced = -1};
+    *weights = (lk_weights){.dtype = dtype,
+                            .compute_dtype = compute_dtype,
+                            .alignment = lk_tensor_alignment(),
+                            .device = lk_tensor_device(),
+                            .version = 1,
+                            .statistic_share = 1.0,
+                            .expected = -1,
+                            .misplaced = -1};
 }
 
 void lk_weights_free(lk_weights *weights)
@@ -23,7 +29,10 @@ void lk_weights_free(lk_weights *weights)
         lk_tensor_free(&weights->items[i].compute);
     }
     free(weights->items);
-    free(weights->values);
+    free(weights->trained);
+    free(weights->statistics);
+    lk_device_free(weights->device, weights->values);
+    lk_device_free(weights->device, weights->computed);
     *weights = (lk_weights){0};
 }
 
@@ -58,27 +67,71 @@ static unsigned char *at(void *buffer, const lk_weights *weights, const lk_weigh
     return (unsigned char *)buffer + w->offset * lk_dtype_size(weights->dtype);
 }
 
+static size_t round_up(size_t offset, size_t alignment)
+{
+    return (offset + alignment - 1) / alignment * alignment;
+}
+
+/* Where each weight lies; returns the numbers of the flat copy. */
+static size_t lay_out(lk_weights *weights)
+{
+    size_t total = 0, computed = 0;
+    weights->numbers = 0;
+    for (int place = 0; place < weights->count; place++) {
+        lk_weight *w = &weights->items[lk_weights_place(weights, place)];
+        w->offset = round_up(total, (size_t)weights->alignment);
+        w->compute_offset = round_up(computed, LK_TENSOR_ALIGNMENT);
+        total = w->offset + w->count;
+        computed = w->compute_offset + w->count;
+        weights->numbers += w->count;
+    }
+    weights->total = total;
+    return computed;
+}
+
+static lk_status list_ranges(lk_weights *weights)
+{
+    size_t count = (size_t)weights->count + 1;
+    weights->trained = calloc(count, sizeof *weights->trained);
+    weights->statistics = calloc(count, sizeof *weights->statistics);
+    if (!weights->trained || !weights->statistics)
+        return lk_fail(LK_INTERNAL, "out of memory for the list of weights");
+    for (int i = 0; i < weights->count; i++) {
+        const lk_weight *w = &weights->items[i];
+        lk_range range = {(int64_t)w->offset, (int64_t)w->count};
+        if (w->statistic)
+            weights->statistics[weights->statistic_count++] = range;
+        else
+            weights->trained[weights->trained_count++] = range;
+    }
+    return LK_OK;
+}
+
 lk_status lk_weights_finish(lk_weights *weights)
 {
     if (weights->total == SIZE_MAX)
         return lk_fail(LK_INTERNAL, "out of memory for the list of weights");
-    size_t total = 0;
-    for (int place = 0; place < weights->count; place++) {
-        lk_weight *w = &weights->items[lk_weights_place(weights, place)];
-        w->offset = total;
-        total += w->count;
-    }
-    weights->total = total;
-    weights->values = calloc(total ? total : 1, lk_dtype_size(weights->dtype));
-    if (!weights->values)
-        return lk_fail(LK_INTERNAL, "out of memory for %zu weights", total);
+    size_t computed = lay_out(weights), narrow = lk_dtype_size(weights->compute_dtype);
+    LK_TRY(list_ranges(weights));
+    bool copied = weights->compute_dtype != weights->dtype;
+    weights->values = lk_device_alloc(weights->device, weights->total * lk_dtype_size(weights->dtype));
+    if (weights->values && copied)
+        weights->computed = lk_device_alloc(weights->device, computed * narrow);
+    if (!weights->values || (copied && !weights->computed))
+        return lk_fail_in(LK_INTERNAL, "%zu weights", weights->numbers);
     for (int i = 0; i < weights->count; i++) {
         lk_weight *w = &weights->items[i];
         w->value = lk_tensor_view(at(weights->values, weights, w), weights->dtype, w->dims, w->sizes);
-        w->compute = weights->compute_dtype == weights->dtype ? lk_tensor_share(w->value)
-                                                              : lk_tensor_empty(weights->compute_dtype, w->dims, w->sizes);
+        w->compute = copied ? lk_tensor_view((unsigned char *)weights->computed + w->compute_offset * narrow,
+                                             weights->compute_dtype, w->dims, w->sizes)
+                            : lk_tensor_share(w->value);
     }
     return lk_tensor_check();
+}
+
+size_t lk_weights_extent(const lk_weights *weights, int i)
+{
+    return (i > 0 ? weights->items[i - 1].offset : weights->total) - weights->items[i].offset;
 }
 
 lk_status lk_weights_bind_gradients(lk_weights *weights, void *gradients, int micro_batches)
@@ -103,6 +156,15 @@ void lk_weights_refresh(lk_weights *weights)
     weights->version++;
     if (weights->compute_dtype == weights->dtype)
         return;
+    if (weights->alignment == LK_TENSOR_ALIGNMENT) { /* both lie alike: one copy for all */
+        int64_t total = (int64_t)weights->total;
+        lk_tensor *values = lk_tensor_view(weights->values, weights->dtype, 1, &total);
+        lk_tensor *computed = lk_tensor_view(weights->computed, weights->compute_dtype, 1, &total);
+        lk_tensor_copy_(computed, values);
+        lk_tensor_free(&values);
+        lk_tensor_free(&computed);
+        return;
+    }
     for (int i = 0; i < weights->count; i++)
         lk_tensor_copy_(weights->items[i].compute, weights->items[i].value);
 }
@@ -120,7 +182,8 @@ static void take_gradient(lk_weights *weights, lk_weight *w, const lk_tensor *gr
 {
     if (!gradient) {
         if (!weights->accumulate)
-            memset(at(weights->gradients, weights, w), 0, w->count * lk_dtype_size(weights->dtype));
+            lk_tensor_keep(
+                lk_device_zero(weights->device, at(weights->gradients, weights, w), w->count * lk_dtype_size(weights->dtype)));
     } else if (weights->accumulate) {
         lk_tensor *wide = lk_tensor_cast(gradient, weights->dtype);
         lk_add_(w->gradient, wide);
@@ -194,9 +257,41 @@ int lk_weights_find(const lk_weights *weights, const char *name)
     return -1;
 }
 
+/* Numbers of a flat buffer, weight by weight in the order of the buffer, read to the host a piece at a time. */
+typedef struct reading {
+    const lk_weights *weights;
+    const unsigned char *buffer;
+    int place;    /* of the weight */
+    size_t taken; /* of its numbers */
+    unsigned char piece[1 << 17];
+} reading;
+
+static size_t next_piece(void *context, const void **data)
+{
+    reading *r = context;
+    size_t size = lk_dtype_size(r->weights->dtype);
+    while (r->place < r->weights->count) {
+        const lk_weight *w = &r->weights->items[lk_weights_place(r->weights, r->place)];
+        size_t left = w->count - r->taken, count = left < sizeof r->piece / size ? left : sizeof r->piece / size;
+        if (count == 0) {
+            r->place++;
+            r->taken = 0;
+            continue;
+        }
+        if (!lk_tensor_keep(
+                lk_device_to_host(r->weights->device, r->piece, r->buffer + (w->offset + r->taken) * size, count * size)))
+            return 0;
+        r->taken += count;
+        *data = r->piece;
+        return count * size;
+    }
+    return 0;
+}
+
 uint64_t lk_weights_hash(const lk_weights *weights)
 {
-    return lk_hash(weights->values, weights->total * lk_dtype_size(weights->dtype));
+    reading r = {.weights = weights, .buffer = weights->values};
+    return lk_hash_stream(next_piece, &r);
 }
 
 static bool is_finite(const float *values, size_t count)
@@ -207,18 +302,15 @@ static bool is_finite(const float *values, size_t count)
     return true;
 }
 
+/* In the order of adding, though the pieces come the other way round. */
 const char *lk_weights_find_nonfinite(const lk_weights *weights, const float *buffer)
 {
-    for (int i = 0; i < weights->count; i++)
-        if (!is_finite(buffer + weights->items[i].offset, weights->items[i].count))
-            return weights->items[i].name;
-    return NULL;
-}
-
-const char *lk_weights_find_nonfinite_statistic(const lk_weights *weights, const float *buffer)
-{
-    for (int i = 0; i < weights->count; i++)
-        if (weights->items[i].statistic && !is_finite(buffer + weights->items[i].offset, weights->items[i].count))
-            return weights->items[i].name;
-    return NULL;
+    reading r = {.weights = weights, .buffer = (const unsigned char *)buffer};
+    const char *found = NULL;
+    const void *data;
+    size_t bytes;
+    while ((bytes = next_piece(&r, &data)) > 0)
+        if (!is_finite(data, bytes / sizeof(float)))
+            found = weights->items[lk_weights_place(weights, r.place)].name;
+    return found;
 }

@@ -4,6 +4,9 @@
  * backward finishes their gradients, so that gradient buckets are contiguous. Values are kept in float32 (float64 in gradient
  * checks); layers compute with `compute`, which is the value itself or its bfloat16 copy, renewed by lk_weights_refresh().
  *
+ * Flat buffers lie on the device of the tensors (lk_tensor_device), where each weight begins at a multiple of
+ * lk_weights.alignment numbers; what is between two is zero and belongs to neither hash nor file.
+ *
  * 4-d weights lie channels_last in the buffers; files hold PyTorch's layout (trainer/model/weights_file.h).
  *
  * Running statistics of batch norm are weights whose gradient slot carries the batch's statistics: they are summed over
@@ -26,10 +29,11 @@ typedef struct lk_weight {
     char name[LK_WEIGHT_NAME];
     int dims;
     int64_t sizes[LK_MAX_DIMS];
-    size_t count;     /* numbers in it */
-    size_t offset;    /* where it begins in the flat buffers, in numbers */
-    bool statistic;   /* a running mean or variance, not trained */
-    double lr_factor; /* on the learning rate; 1 for most */
+    size_t count;          /* numbers in it */
+    size_t offset;         /* where it begins in the flat buffers, in numbers */
+    size_t compute_offset; /* and in the flat copy of another compute type */
+    bool statistic;        /* a running mean or variance, not trained */
+    double lr_factor;      /* on the learning rate; 1 for most */
     lk_tensor *value;
     lk_tensor *gradient; /* NULL until bound */
     lk_tensor *compute;
@@ -41,8 +45,14 @@ typedef void lk_gradient_ready(void *context, int i);
 typedef struct lk_weights {
     lk_weight *items;
     int count;
-    size_t total; /* numbers in all */
-    void *values; /* total numbers of dtype */
+    size_t numbers; /* of all weights */
+    size_t total;   /* numbers in a flat buffer, with what lies between */
+    int alignment;  /* lk_tensor_alignment, or what a test sets before lk_weights_finish */
+    lk_device *device;
+    void *values;                   /* total numbers of dtype */
+    void *computed;                 /* the copy in compute_dtype; NULL where that is dtype */
+    lk_range *trained, *statistics; /* the weights' ranges of a flat buffer, in the order of adding: those falls */
+    int trained_count, statistic_count;
     lk_dtype dtype;
     lk_dtype compute_dtype;
     bool frozen;            /* backward computes no gradients for them */
@@ -65,14 +75,18 @@ void lk_weights_free(lk_weights *weights);
 /* Returns the index of the new weight; sticky: out of memory is reported by lk_weights_finish. */
 int lk_weights_add(lk_weights *weights, int dims, const int64_t *sizes, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-/* Allocates the values (zero) and makes the tensors. Nothing can be added afterwards. */
+/* Allocates the values (zero) on the device and makes the tensors. Nothing can be added afterwards. */
 lk_status lk_weights_finish(lk_weights *weights);
 
 /* The place of weight i in the flat buffers, and of its gradient in the order of handing in: 0 for the weight that was added
  * last. Its own inverse: the weight at place i. */
 int lk_weights_place(const lk_weights *weights, int i);
 
-/* Gives the gradients their memory: `total` numbers of the weights' dtype, kept alive by the caller. `micro_batches`: how many of
+/* Numbers of a flat buffer from where weight i begins to where the one at the next place does. */
+size_t lk_weights_extent(const lk_weights *weights, int i);
+
+/* Gives the gradients their memory: `total` numbers of the weights' dtype on the device, zero between the weights, kept alive by
+ * the caller. `micro_batches`: how many of
  * them, over all ranks, are summed up for one update. */
 lk_status lk_weights_bind_gradients(lk_weights *weights, void *gradients, int micro_batches);
 
@@ -107,12 +121,11 @@ size_t lk_weights_largest(const lk_weights *weights); /* numbers in the largest 
 
 int lk_weights_find(const lk_weights *weights, const char *name); /* -1: none */
 
-/* XXH3-64 over the values: equal on two ranks exactly if all bits are. */
+/* XXH3-64 over the values: equal on two ranks exactly if all bits are. Reads them from the device. */
 uint64_t lk_weights_hash(const lk_weights *weights);
 
-/* The name of the first weight with a NaN or infinity in buffer[total] (values or gradients, float32), or NULL. */
+/* The name of the first weight with a NaN or infinity in a flat buffer (values or gradients, float32), or NULL. Reads it from the
+ * device: whether there is one, lk_sum_squares says sooner. */
 const char *lk_weights_find_nonfinite(const lk_weights *weights, const float *buffer);
-/* The same among running statistics alone. */
-const char *lk_weights_find_nonfinite_statistic(const lk_weights *weights, const float *buffer);
 
 #endif

@@ -37,8 +37,8 @@ enum { LK_OPTIMIZER_BUFFERS = 2 };
 
 /* The flat buffers of a training (trainer/model/weights.h says how they are laid out). */
 typedef struct lk_training_buffers {
-    const lk_weights *layout; /* names, sizes, offsets; values are not read */
-    float *values;
+    const lk_weights *layout; /* names, sizes, offsets, device; values are not read */
+    float *values;            /* the host's, but for the training's own (lk_training_live): those are the device's */
     int buffer_count;
     float *buffers[LK_OPTIMIZER_BUFFERS];
 } lk_training_buffers;

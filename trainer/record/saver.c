@@ -101,12 +101,11 @@ static void *work(void *argument)
 static lk_status allocate_copies(lk_saver *s)
 {
     size_t bytes = s->live.layout->total * sizeof(float);
-    bool good = (s->copy.values = malloc(bytes)) != NULL;
+    lk_device *device = s->live.layout->device;
+    bool good = (s->copy.values = lk_device_alloc_host(device, bytes)) != NULL;
     for (int b = 0; b < s->copy.buffer_count; b++)
-        good = (s->copy.buffers[b] = malloc(bytes)) != NULL && good;
-    return good ? LK_OK
-                : lk_fail(LK_INTERNAL, "out of memory for the snapshot of checkpoints (%zu bytes)",
-                          bytes * (size_t)(1 + s->copy.buffer_count));
+        good = (s->copy.buffers[b] = lk_device_alloc_host(device, bytes)) != NULL && good;
+    return good ? LK_OK : lk_fail_in(LK_INTERNAL, "the snapshot of checkpoints");
 }
 
 static lk_status start_thread(lk_saver *s)
@@ -158,9 +157,9 @@ void lk_saver_stop(lk_saver *s)
         lk_remove_tree(s->temporary);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
-    free(s->copy.values);
+    lk_device_free_host(s->live.layout->device, s->copy.values);
     for (int b = 0; b < s->copy.buffer_count; b++)
-        free(s->copy.buffers[b]);
+        lk_device_free_host(s->live.layout->device, s->copy.buffers[b]);
     free(s);
 }
 
@@ -177,16 +176,18 @@ bool lk_saver_busy(lk_saver *s)
     return phase_of(s) != IDLE;
 }
 
-void lk_saver_take(lk_saver *s, const lk_train_state *state)
+lk_status lk_saver_take(lk_saver *s, const lk_train_state *state)
 {
     double start = lk_clock();
+    lk_device *device = s->live.layout->device;
     size_t bytes = s->live.layout->total * sizeof(float);
-    memcpy(s->copy.values, s->live.values, bytes);
+    LK_TRY(lk_device_to_host(device, s->copy.values, s->live.values, bytes));
     for (int b = 0; b < s->live.buffer_count; b++)
-        memcpy(s->copy.buffers[b], s->live.buffers[b], bytes);
+        LK_TRY(lk_device_to_host(device, s->copy.buffers[b], s->live.buffers[b], bytes));
     s->state = *state;
     s->report.stall_s = lk_clock() - start;
     set_phase(s, WRITING);
+    return LK_OK;
 }
 
 void lk_saver_wait(lk_saver *s)

@@ -27,8 +27,8 @@ void lk_saver_stop(lk_saver *saver);
 
 /* Whether the thread is at work or not ready yet, or a written checkpoint waits for its commit. */
 bool lk_saver_busy(lk_saver *saver);
-/* Snapshot and begin to write; only when not busy. */
-void lk_saver_take(lk_saver *saver, const lk_train_state *state);
+/* Snapshot and begin to write; only when not busy. Fails where the device does. */
+lk_status lk_saver_take(lk_saver *saver, const lk_train_state *state);
 /* Blocks until the thread has nothing to do. */
 void lk_saver_wait(lk_saver *saver);
 /* Whether a written checkpoint waits for its commit. A write that failed is told here, once: *failure is its status with the

@@ -29,16 +29,26 @@ lk_status lk_tensor_check(void)
     return status;
 }
 
+lk_status lk_torch_status(AOTITorchError code, const char *what)
+{
+    if (code == 0)
+        return LK_OK;
+    what_function *reason = (what_function *)dlsym(RTLD_DEFAULT, "torch_exception_get_what_without_backtrace");
+    return lk_fail(LK_INTERNAL, "libtorch: %s failed: %s", what, reason ? reason() : "see the lines above");
+}
+
+bool lk_tensor_keep(lk_status status)
+{
+    if (status != LK_OK && first_failure.status == LK_OK)
+        lk_error_take(&first_failure, status);
+    return status == LK_OK;
+}
+
 bool lk_torch_ok(AOTITorchError code, const char *what)
 {
     if (code == 0)
         return true;
-    if (first_failure.status != LK_OK)
-        return false;
-    what_function *reason = (what_function *)dlsym(RTLD_DEFAULT, "torch_exception_get_what_without_backtrace");
-    lk_status status = lk_fail(LK_INTERNAL, "libtorch: %s failed: %s", what, reason ? reason() : "see the lines above");
-    lk_error_take(&first_failure, status);
-    return false;
+    return first_failure.status == LK_OK && lk_tensor_keep(lk_torch_status(code, what));
 }
 
 int32_t lk_torch_dtype(lk_dtype dtype)
@@ -46,6 +56,8 @@ int32_t lk_torch_dtype(lk_dtype dtype)
     switch (dtype) {
     case LK_DTYPE_F64: return aoti_torch_dtype_float64();
     case LK_DTYPE_BF16: return aoti_torch_dtype_bfloat16();
+    case LK_DTYPE_I64: return aoti_torch_dtype_int64();
+    case LK_DTYPE_U8: return aoti_torch_dtype_uint8();
     default: return aoti_torch_dtype_float32();
     }
 }

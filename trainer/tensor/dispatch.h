@@ -45,6 +45,9 @@ lk_tensor *lk_result_tensor(lk_call *call, int i);
 /* Keeps a failure of the C ABI for lk_tensor_check: evaluates a call, true if it succeeded. */
 bool lk_torch_ok(AOTITorchError code, const char *what);
 
+/* The same as a status, for those who return one: LK_OK, or LK_INTERNAL with libtorch's reason. */
+lk_status lk_torch_status(AOTITorchError code, const char *what);
+
 static inline AtenTensorHandle lk_tensor_handle(const lk_tensor *t)
 {
     return (AtenTensorHandle)(uintptr_t)t;

@@ -232,11 +232,6 @@ lk_tensor *lk_sigmoid_backward(const lk_tensor *dy, const lk_tensor *y)
     return lk_call_end(&call, 1) ? lk_result_tensor(&call, 0) : NULL;
 }
 
-lk_tensor *lk_sign(const lk_tensor *x)
-{
-    return unary("aten::sgn", x);
-}
-
 /* a - alpha b: the only addition whose factor the C ABI takes for every device. */
 static lk_tensor *subtract_scaled(const lk_tensor *a, const lk_tensor *b, double alpha)
 {
@@ -256,19 +251,20 @@ lk_tensor *lk_subtract(const lk_tensor *a, const lk_tensor *b)
     return subtract_scaled(a, b, 1.0);
 }
 
-void lk_multiply_(lk_tensor *a, const lk_tensor *b)
+lk_tensor *lk_first_columns(const lk_tensor *x, int64_t columns)
 {
-    lk_call call = lk_call_begin("aten::mul_", "Tensor");
-    lk_push_tensor(&call, a);
-    lk_push_tensor(&call, b);
-    discard(&call);
-}
-
-void lk_scale_(lk_tensor *a, double factor)
-{
-    lk_tensor *one = lk_tensor_from_doubles(&factor, lk_tensor_dtype(a), 1, (int64_t[]){1});
-    lk_multiply_(a, one);
-    lk_tensor_free(&one);
+    lk_call call = lk_call_begin("aten::narrow", "");
+    lk_push_tensor(&call, x);
+    lk_push_int(&call, 1); /* dimension */
+    lk_push_int(&call, 0); /* from */
+    lk_push_int(&call, columns);
+    lk_tensor *window = lk_call_end(&call, 1) ? lk_result_tensor(&call, 0) : NULL;
+    call = lk_call_begin("aten::contiguous", "");
+    lk_push_tensor(&call, window);
+    lk_push_int(&call, aoti_torch_memory_format_contiguous_format());
+    lk_tensor *out = lk_call_end(&call, 1) ? lk_result_tensor(&call, 0) : NULL;
+    lk_tensor_free(&window);
+    return out;
 }
 
 /* ---- optimizers ---- */
@@ -295,10 +291,10 @@ void lk_fused_sgd_(const lk_sgd *rule, int count, lk_tensor *const *weights, lk_
 void lk_fused_adamw_(const lk_adamw *rule, int count, lk_tensor *const *weights, lk_tensor *const *gradients,
                      lk_tensor *const *means, lk_tensor *const *squares)
 {
-    float step = (float)rule->step;
+    lk_tensor *step = lk_tensor_number((float)rule->step);
     lk_tensor *steps[LK_FUSED_MAX];
     for (int i = 0; i < count; i++)
-        steps[i] = lk_tensor_from_floats(&step, LK_DTYPE_F32, 0, NULL);
+        steps[i] = step; /* which is only read */
     lk_call call = lk_call_begin("aten::_fused_adamw_", "");
     lk_push_tensors(&call, count, weights);
     lk_push_tensors(&call, count, gradients);
@@ -316,6 +312,5 @@ void lk_fused_adamw_(const lk_adamw *rule, int count, lk_tensor *const *weights,
     lk_push_none(&call);
     lk_push_none(&call);
     lk_call_end(&call, 0);
-    for (int i = 0; i < count; i++)
-        lk_tensor_free(&steps[i]);
+    lk_tensor_free(&step);
 }

@@ -16,6 +16,7 @@
 #ifndef LK_TRAINER_TENSOR_TENSOR_H
 #define LK_TRAINER_TENSOR_TENSOR_H
 
+#include "base/device/device.h"
 #include "base/error.h"
 #include "trainer/tensor/dtype.h"
 
@@ -36,21 +37,37 @@ void lk_tensor_library(char *out, size_t size);
 lk_status lk_tensor_start(int threads);
 /* How many the pool of this thread has. */
 int lk_tensor_threads(void);
+/* Where tensors are, and what else lies beside them: flat buffers of weights, gradients. */
+lk_device *lk_tensor_device(void);
+/* In flat buffers a tensor begins at a multiple of so many numbers, for the device's fast loads: 1 on the CPU, else
+ * LK_TENSOR_ALIGNMENT. Between them are zeros. */
+int lk_tensor_alignment(void);
+enum { LK_TENSOR_ALIGNMENT = 64 };
 /* The first failure since the last check on this thread, cleared by the call. */
 lk_status lk_tensor_check(void);
+/* Keeps a status that is not LK_OK, with this thread's sentence, for lk_tensor_check; true if there is nothing to keep. */
+bool lk_tensor_keep(lk_status status);
 /* Keeps a failure of the caller's own (memory for the host's part of a pass) for lk_tensor_check. */
 void lk_tensor_fail(lk_status status, const char *what);
 
-/* ---- making, reading, freeing: of F32, F64 and BF16 ---- */
+/* ---- making, reading, freeing: of F32, F64, BF16; for bytes U8 ---- */
 
 lk_tensor *lk_tensor_empty(lk_dtype dtype, int dims, const int64_t *sizes);
-/* A window on memory that the caller keeps alive: contiguous, or channels_last where dims is 4. Host memory. */
+/* A window on memory of lk_tensor_device that the caller keeps alive: contiguous, or channels_last where dims is 4. */
 lk_tensor *lk_tensor_view(void *memory, lk_dtype dtype, int dims, const int64_t *sizes);
+/* Numbers of the host that are only read, laid out as in a view. They stay as they are until lk_tensor_lent says that the device
+ * has them (on the CPU, where they are used in their place, until the tensor is freed): a GPU copies them beside the host's work,
+ * if they are pinned. */
+lk_tensor *lk_tensor_lend(const void *memory, lk_dtype dtype, int dims, const int64_t *sizes);
+/* Waits until all that was lent so far has been read; not for what is computed with it. */
+lk_status lk_tensor_lent(void);
 /* From and to contiguous host arrays (NCHW order, PyTorch's file layout) of the shape's length, converting as needed. */
 lk_tensor *lk_tensor_from_floats(const float *values, lk_dtype dtype, int dims, const int64_t *sizes);
 void lk_tensor_to_floats(const lk_tensor *t, float *values);
 lk_tensor *lk_tensor_from_doubles(const double *values, lk_dtype dtype, int dims, const int64_t *sizes);
 void lk_tensor_to_doubles(const lk_tensor *t, double *values);
+/* A single float32, dims 0. */
+lk_tensor *lk_tensor_number(float value);
 /* Frees and sets to NULL. */
 void lk_tensor_free(lk_tensor **t);
 /* Another handle on the same memory. */
@@ -99,6 +116,10 @@ lk_tensor *lk_group_norm_backward(const lk_tensor *dy, const lk_tensor *x, const
 lk_tensor *lk_batch_norm(const lk_tensor *x, const lk_tensor *scale, const lk_tensor *shift, double eps, lk_tensor *saved[2]);
 lk_tensor *lk_batch_norm_backward(const lk_tensor *dy, const lk_tensor *x, const lk_tensor *scale, double eps,
                                   lk_tensor *const saved[2], lk_tensor **dscale, lk_tensor **dshift);
+/* What one micro-batch of `samples` numbers a channel adds to the running statistics: its mean, and its variance as PyTorch's
+ * running_var counts it (n - 1), both times `share`, as `dtype`. */
+void lk_batch_statistics(lk_tensor *const saved[2], double samples, double eps, double share, lk_dtype dtype, lk_tensor **mean,
+                         lk_tensor **variance);
 
 /* ---- fully connected ---- */
 
@@ -116,23 +137,52 @@ lk_tensor *lk_sigmoid(const lk_tensor *x);
 lk_tensor *lk_sigmoid_backward(const lk_tensor *dy, const lk_tensor *y);
 lk_tensor *lk_add(const lk_tensor *a, const lk_tensor *b);
 lk_tensor *lk_subtract(const lk_tensor *a, const lk_tensor *b);
-lk_tensor *lk_sign(const lk_tensor *x);
 /* a += b, same shape and type. */
 void lk_add_(lk_tensor *a, const lk_tensor *b);
-/* a *= b, b of the same shape or [N,1,1,1] or a single number. */
-void lk_multiply_(lk_tensor *a, const lk_tensor *b);
+/* F32, F64. */
 void lk_scale_(lk_tensor *a, double factor);
-/* Over all but the first dimension: out[n] = sum of x[n]^2, sum of |x[n]|, in float64 on the host. */
-void lk_sum_squares(const lk_tensor *x, double *out);
-void lk_sum_absolute(const lk_tensor *x, double *out);
+/* The first `columns` of x [N,C], contiguous. */
+lk_tensor *lk_first_columns(const lk_tensor *x, int64_t columns);
+
+/* ---- sums: float64 numbers where the tensors are, read all at once, since reading waits for the device ---- */
+
+typedef struct lk_sums lk_sums;
+lk_status lk_sums_create(int count, lk_sums **out);
+void lk_sums_free(lk_sums *sums); /* NULL is fine */
+/* All to zero. */
+void lk_sums_clear(lk_sums *sums);
+/* Number i, for operations that add to it. */
+double *lk_sums_at(lk_sums *sums, int i);
+/* The first `count` of them. Waits. */
+lk_status lk_sums_read(lk_sums *sums, int count, double *values);
+
+/* A part of a flat buffer, in numbers. */
+typedef struct lk_range {
+    int64_t begin, count;
+} lk_range;
+/* *sum += the squares of the float32 numbers in these ranges of a flat buffer, of which each lies before the one that came
+ * before it: finite exactly if all are. */
+void lk_sum_squares(const float *values, const lk_range *ranges, int count, double *sum);
+void lk_scale_ranges(float *values, const lk_range *ranges, int count, float factor);
+
+/* ---- faces: continuous parameters, and one choice of each group ---- */
+
+enum { LK_CHOICE_GROUPS = 64 };
+typedef struct lk_choices {
+    int groups;
+    int32_t begins[LK_CHOICE_GROUPS + 1]; /* group g has the columns begins[g] .. begins[g + 1] - 1 */
+} lk_choices;
+
+/* The decoder's input [n, nc + columns]: continuous [n,nc] (F32), and beside it labels [n,groups] (U8) as one-hot. */
+lk_tensor *lk_decoder_input(const lk_choices *choices, const lk_tensor *continuous, const lk_tensor *labels);
 
 /* ---- pictures ---- */
 
-/* uint8 [n,S,S,3] -> [n,3,S,S] of (x/255 - mean)/deviation with the ImageNet constants. */
+/* uint8 [n,S,S,3] of the host, lent -> [n,3,S,S] of (x/255 - mean)/deviation with the ImageNet constants. */
 lk_tensor *lk_normalized_pictures(const uint8_t *pixels, int n, int size, lk_dtype dtype);
-/* uint8 [n,S,S,3] -> [n,3,S,S] of x/255. */
+/* The same of x/255. */
 lk_tensor *lk_pictures(const uint8_t *pixels, int n, int size, lk_dtype dtype);
-/* [n,3,S,S] in [0,1] -> uint8 [n,S,S,3], rounded. */
+/* [n,3,S,S] in [0,1] -> uint8 [n,S,S,3] on the host, rounded. */
 void lk_pictures_to_pixels(const lk_tensor *x, uint8_t *pixels);
 
 /* ---- optimizers: libtorch's fused ops over lists of tensors, in place ---- */
