@@ -8,6 +8,7 @@
 #ifndef LK_CONFIGS_CONFIG_H
 #define LK_CONFIGS_CONFIG_H
 
+#include "base/device/device.h"
 #include "base/error.h"
 
 #include <stdbool.h>
@@ -22,7 +23,6 @@ typedef enum lk_optimizer_kind { LK_SGD, LK_ADAMW } lk_optimizer_kind;
 typedef enum lk_schedule { LK_CONSTANT, LK_STEP, LK_COSINE } lk_schedule;
 typedef enum lk_stage { LK_STAGE_DECODER, LK_STAGE_ENCODER } lk_stage;
 typedef enum lk_precision { LK_F32, LK_BF16 } lk_precision;
-typedef enum lk_device_choice { LK_ON_AUTO, LK_ON_CPU, LK_ON_CUDA } lk_device_choice;
 typedef enum lk_kernel_source { LK_KERNELS_AUTO, LK_KERNELS_OURS, LK_KERNELS_TORCH } lk_kernel_source;
 typedef enum lk_nonfinite { LK_NONFINITE_STOP, LK_NONFINITE_SKIP } lk_nonfinite;
 

@@ -10,6 +10,8 @@ typedef enum lk_copy_way { LK_COPY_TO_HOST, LK_COPY_FROM_HOST, LK_COPY_WITHIN } 
 typedef struct lk_device_backend {
     lk_device_kind kind;
     void (*close)(lk_device *device);
+    lk_status (*enter)(lk_device *device);
+    lk_status (*state)(lk_device *device);
     void *(*alloc)(lk_device *device, size_t bytes, bool host);
     void (*free)(lk_device *device, void *memory, bool host);
     lk_status (*memory)(lk_device *device, size_t *available, size_t *total);
@@ -32,6 +34,7 @@ struct lk_device {
     int index;
     void *stream;
     char name[128];
+    unsigned char identity[LK_DEVICE_IDENTITY];
 };
 
 struct lk_mark {
@@ -41,6 +44,10 @@ struct lk_mark {
     void *event; /* CUDA: cudaEvent_t */
 };
 
-extern const lk_device_backend lk_device_cpu;
+extern const lk_device_backend lk_device_cpu, lk_device_cuda;
+
+/* CUDA's part of lk_device_count, and of lk_device_open for a device whose backend and index are set. */
+lk_status lk_cuda_count(int *count);
+lk_status lk_cuda_open(lk_device *device);
 
 #endif

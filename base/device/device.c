@@ -7,11 +7,8 @@
 
 lk_status lk_device_count(lk_device_kind kind, int *count)
 {
-    *count = 0;
-    if (kind != LK_DEVICE_CPU)
-        return lk_fail(LK_BAD_CONFIG, "this build computes on the CPU alone; set train.device to cpu");
     *count = 1;
-    return LK_OK;
+    return kind == LK_DEVICE_CPU ? LK_OK : lk_cuda_count(count);
 }
 
 lk_device *lk_device_host(void)
@@ -30,9 +27,14 @@ lk_status lk_device_open(lk_device_kind kind, int index, lk_device **out)
     lk_device *device = calloc(1, sizeof *device);
     if (!device)
         return lk_fail(LK_INTERNAL, "out of memory");
-    device->backend = &lk_device_cpu;
+    device->backend = kind == LK_DEVICE_CPU ? &lk_device_cpu : &lk_device_cuda;
     device->index = index;
     snprintf(device->name, sizeof device->name, "cpu");
+    lk_status status = kind == LK_DEVICE_CPU ? LK_OK : lk_cuda_open(device);
+    if (status != LK_OK) {
+        free(device);
+        return status;
+    }
     *out = device;
     return LK_OK;
 }
@@ -56,6 +58,21 @@ int lk_device_index(const lk_device *device)
 const char *lk_device_name(const lk_device *device)
 {
     return device->name;
+}
+
+const unsigned char *lk_device_identity(const lk_device *device)
+{
+    return device->identity;
+}
+
+lk_status lk_device_enter(lk_device *device)
+{
+    return device->backend->enter(device);
+}
+
+lk_status lk_device_state(lk_device *device)
+{
+    return device->backend->state(device);
 }
 
 /* ---- memory ---- */

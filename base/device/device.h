@@ -16,9 +16,9 @@
  * Memory of a CUDA device is not the host's to read: lk_device_to_host. Memory from lk_device_alloc begins at a multiple of
  * LK_DEVICE_ALIGNMENT bytes and holds zeros.
  *
- * Errors: LK_BAD_CONFIG, the device cannot be had as it was asked for; LK_INTERNAL, memory or a library; LK_DEVICE_LOST, the GPU
- * itself failed and the process can do nothing with it any more: another try belongs on another GPU. A GPU tells of a failure
- * when it is next asked or waited for, so the sentence names the call that heard of it.
+ * Errors: LK_BAD_CONFIG, this machine has no such device: no driver, one that is too old, no library, no card; LK_INTERNAL, memory
+ * or a call; LK_DEVICE_LOST, the GPU itself failed and the process can do nothing with it any more: another try belongs on another
+ * GPU. A GPU tells of a failure when it is next asked or waited for, so the sentence names the call that heard of it.
  *
  * Any thread may use a device; two that write the same memory order themselves by marks.
  */
@@ -37,6 +37,9 @@ typedef struct lk_mark lk_mark;
 
 typedef enum lk_device_kind { LK_DEVICE_CPU, LK_DEVICE_CUDA } lk_device_kind;
 
+/* What a user asks for; auto: a GPU where there is one. */
+typedef enum lk_device_choice { LK_ON_AUTO, LK_ON_CPU, LK_ON_CUDA } lk_device_choice;
+
 /* How many there are for this process: 1 CPU; the GPUs that CUDA_VISIBLE_DEVICES and the scheduler's binding leave. Why there is
  * none is an error, which names the library, the driver or the card. */
 lk_status lk_device_count(lk_device_kind kind, int *count);
@@ -52,6 +55,14 @@ lk_device_kind lk_device_kind_of(const lk_device *device);
 int lk_device_index(const lk_device *device);
 /* "cpu", "cuda:0 NVIDIA H100 80GB HBM3" */
 const char *lk_device_name(const lk_device *device);
+/* Which card of the world it is, whatever its index here: CUDA's UUID. Zeros on the CPU. */
+enum { LK_DEVICE_IDENTITY = 16 };
+const unsigned char *lk_device_identity(const lk_device *device);
+
+/* Makes it the one that the libraries of this thread mean (CUDA's current device). What is below does so by itself. */
+lk_status lk_device_enter(lk_device *device);
+/* LK_DEVICE_LOST if a call of whatever library heard that the GPU failed. Does not wait. */
+lk_status lk_device_state(lk_device *device);
 
 /* ---- memory ---- */
 

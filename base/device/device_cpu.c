@@ -12,6 +12,12 @@ static void close_device(lk_device *device)
     free(device);
 }
 
+static lk_status nothing(lk_device *device)
+{
+    (void)device;
+    return LK_OK;
+}
+
 /* From calloc, which leaves fresh pages to be cleared at their first use; the block's own begin stands before the memory. */
 static void *alloc(lk_device *device, size_t bytes, bool host)
 {
@@ -132,6 +138,8 @@ static lk_status mark_seconds(lk_mark *from, lk_mark *to, double *seconds)
 const lk_device_backend lk_device_cpu = {
     .kind = LK_DEVICE_CPU,
     .close = close_device,
+    .enter = nothing,
+    .state = nothing,
     .alloc = alloc,
     .free = free_memory,
     .memory = memory_of_machine,

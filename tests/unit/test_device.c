@@ -115,6 +115,34 @@ static void a_device_that_is_not_there_is_refused(void **state)
     assert_null(device);
 }
 
+/* On a machine without a GPU each of these is one line of what is missing; with one they work. */
+static void a_gpu_is_there_or_the_reason_why_not(void **state)
+{
+    (void)state;
+    int count = 7;
+    lk_device *gpu = (lk_device *)&count;
+    if (lk_device_count(LK_DEVICE_CUDA, &count) != LK_OK) {
+        assert_int_equal(count, 0);
+        assert_told("");
+        print_message("no GPU: %s\n", lk_error_text());
+        assert_int_equal(lk_device_open(LK_DEVICE_CUDA, 0, &gpu), LK_BAD_CONFIG);
+        assert_null(gpu);
+        return;
+    }
+    uint32_t there[100], back[100] = {0};
+    for (uint32_t i = 0; i < 100; i++)
+        there[i] = i * i;
+    assert_fails(lk_device_open(LK_DEVICE_CUDA, count, &gpu), LK_BAD_CONFIG, "there is no device");
+    assert_ok(lk_device_open(LK_DEVICE_CUDA, 0, &gpu));
+    void *memory = lk_device_alloc(gpu, sizeof there);
+    assert_ok(lk_device_from_host(gpu, memory, there, sizeof there));
+    assert_ok(lk_device_to_host(gpu, back, memory, sizeof back));
+    assert_memory_equal(there, back, sizeof there);
+    assert_ok(lk_device_state(gpu));
+    lk_device_free(gpu, memory);
+    lk_device_close(gpu);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +151,7 @@ int main(void)
         cmocka_unit_test(copies_go_there_and_back),
         cmocka_unit_test(marks_are_past_and_tell_the_time_between_them),
         cmocka_unit_test(a_device_that_is_not_there_is_refused),
+        cmocka_unit_test(a_gpu_is_there_or_the_reason_why_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
