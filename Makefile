@@ -64,8 +64,8 @@ ld_flags = $(sanitize) -pthread -rdynamic -L'$(deps_path)/lib' -Wl,-rpath,'$$ORI
 ld_libs = -ltorch_cpu -lc10 $(lib_libs) $(mpi_libs) $(dlib_libs) -lstdc++ -lm -ldl
 
 rooms = base base/device configs dataset dataset/client dataset/align dataset/label dataset/pack collectives \
-  trainer/kernels trainer/tensor trainer/model trainer/record trainer/evaluate trainer launch/serve launch/command \
-  launch/report launch/bench
+  trainer/kernels trainer/tensor/cuda trainer/tensor trainer/model trainer/record trainer/evaluate trainer \
+  launch/serve launch/command launch/report launch/bench
 sources := $(wildcard $(rooms:=/*.c))
 cxx_sources := $(wildcard dataset/align/*.cc)
 objects = $(sources:%.c=$(build)/%.o) $(cxx_sources:%.cc=$(build)/%.o)
@@ -120,7 +120,8 @@ $(build)/%.pb-c.c $(build)/%.pb-c.h &: %.proto
 $(build)/%.pb-c.o: $(build)/%.pb-c.c
 	$(Q)$(CC) $(cpp_flags) $(CPPFLAGS) -std=c11 $(optimize) $(machine) $(sanitize) $(CFLAGS) -c -o $@ $<
 
-# The page stands in the program.
+# The sources of the CUDA kernels stand in the program, which compiles them for the GPU that it finds; so does the page.
+$(build)/trainer/tensor/cuda/sources.o: $(wildcard trainer/tensor/cuda/*.cu trainer/tensor/cuda/*.h)
 $(build)/launch/serve/page.o: $(wildcard launch/serve/page.*)
 
 # Looked at by every make, changed only when it says something else.
@@ -175,7 +176,7 @@ lint:
 	tests/lint
 
 format:
-	git ls-files '*.c' '*.h' '*.cc' | xargs clang-format -i
+	git ls-files '*.c' '*.h' '*.cc' '*.cu' | xargs clang-format -i
 
 nightly: deps
 	tests/nightly

