@@ -1,5 +1,5 @@
-/* Our convolutions against sums in float64, for every layer of both models and for odd shapes, with every instruction set that
- * this CPU has; and the same bits for all of them, for any number of threads. */
+/* Our convolutions of float32 and of bfloat16 against sums in float64, for every layer of both models and for odd shapes, with
+ * every instruction set that this CPU has; and the same bits for all of them, for any number of threads. */
 #include "trainer/kernels/kernels.h"
 
 #include <math.h>
@@ -14,7 +14,8 @@
 
 enum { SAMPLES = 600, MOST_THREADS = 4 };
 
-static const double tolerance = 2e-5;
+/* What is computed; what is rounded to bfloat16 once loses 0.0017 of its norm. */
+static const double tolerance = 2e-5, bf16_tolerance = 2e-3;
 
 /* ---- numbers ---- */
 
@@ -32,6 +33,34 @@ static float *random_numbers(size_t count, uint64_t array)
     assert_non_null(out);
     for (size_t i = 0; i < count; i++)
         out[i] = (float)((double)(mixed(array << 40 | i) >> 11) / (double)(1ull << 52) - 1);
+    return out;
+}
+
+/* As a kernel reads them; rounds the numbers themselves to what is stored. */
+static void *stored(float *values, size_t count, bool bf16)
+{
+    unsigned char *out = malloc(count * sizeof *values);
+    assert_non_null(out);
+    for (size_t i = 0; bf16 && i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        bits = isnan(values[i]) ? 0x7fc00000 : (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
+        memcpy(&values[i], &bits, sizeof bits);
+        memcpy(out + 2 * i, (const char *)&bits + 2, 2);
+    }
+    return bf16 ? out : memcpy(out, values, count * sizeof *values);
+}
+
+/* What a kernel wrote; frees `written`. */
+static float *taken(void *written, size_t count, bool bf16)
+{
+    if (!bf16)
+        return written;
+    float *out = calloc(count, sizeof *out);
+    assert_non_null(out);
+    for (size_t i = 0; i < count; i++)
+        memcpy((char *)&out[i] + 2, (const char *)written + 2 * i, 2);
+    free(written);
     return out;
 }
 
@@ -69,6 +98,7 @@ typedef struct layer {
     lk_convolution3 shape;
     size_t inputs, outputs, weights;
     float *x, *filters, *bias, *dy;
+    void *stored_x, *stored_dy;
 } layer;
 
 typedef struct results {
@@ -87,6 +117,8 @@ static layer make_layer(lk_convolution3 s)
     l.filters = random_numbers(l.weights, 2);
     l.bias = random_numbers((size_t)s.out, 3);
     l.dy = random_numbers(l.outputs, 4);
+    l.stored_x = stored(l.x, l.inputs, s.bf16);
+    l.stored_dy = stored(l.dy, l.outputs, s.bf16);
     return l;
 }
 
@@ -96,6 +128,8 @@ static void free_layer(layer *l)
     free(l->filters);
     free(l->bias);
     free(l->dy);
+    free(l->stored_x);
+    free(l->stored_dy);
 }
 
 static float *transformed(const lk_kernel *k, const lk_team *team, const layer *l, lk_direction direction)
@@ -109,14 +143,21 @@ static float *transformed(const lk_kernel *k, const lk_team *team, const layer *
 
 static results compute(const lk_kernel *k, int threads, const layer *l)
 {
+    const lk_convolution3 *s = &l->shape;
     lk_team team = {threads, run_on_threads};
-    results r = {malloc(l->outputs * sizeof(float)), malloc(l->inputs * sizeof(float)), malloc(l->weights * sizeof(float)),
-                 malloc((size_t)l->shape.out * sizeof(float)), malloc(l->outputs)};
-    float *forward = transformed(k, &team, l, LK_FORWARD), *back = transformed(k, &team, l, LK_DATA_GRADIENT);
-    lk_output_gradient g = {l->dy, r.y, r.choice};
-    assert_int_equal(k->forward(&team, &l->shape, l->x, &(lk_filters){l->filters, forward}, l->bias, r.y, r.choice), LK_OK);
-    assert_int_equal(k->data_gradient(&team, &l->shape, &g, &(lk_filters){l->filters, back}, r.dx), LK_OK);
-    assert_int_equal(k->weight_gradient(&team, &l->shape, l->x, &g, r.dfilters, r.dbias), LK_OK);
+    size_t size = s->bf16 ? 2 : 4;
+    void *y = malloc(l->outputs * size), *dx = calloc(l->inputs, size);
+    results r = {.dfilters = malloc(l->weights * sizeof(float)),
+                 .dbias = malloc((size_t)s->out * sizeof(float)),
+                 .choice = malloc(l->outputs)};
+    float *forward = transformed(k, &team, l, LK_FORWARD), *back = s->first ? NULL : transformed(k, &team, l, LK_DATA_GRADIENT);
+    lk_output_gradient g = {l->stored_dy, y, r.choice};
+    assert_int_equal(k->forward(&team, s, l->stored_x, &(lk_filters){l->filters, forward}, l->bias, y, r.choice), LK_OK);
+    if (!s->first)
+        assert_int_equal(k->data_gradient(&team, s, &g, &(lk_filters){l->filters, back}, dx), LK_OK);
+    assert_int_equal(k->weight_gradient(&team, s, l->stored_x, &g, r.dfilters, r.dbias), LK_OK);
+    r.y = taken(y, l->outputs, s->bf16);
+    r.dx = taken(dx, l->inputs, s->bf16);
     free(forward);
     free(back);
     return r;
@@ -179,13 +220,13 @@ static void add_error(error_sum *e, double got, double expected)
     e->norm += expected * expected;
 }
 
-static void require_small(const error_sum *e, const layer *l, const char *instructions, const char *what)
+static void require_small(const error_sum *e, double tolerated, const layer *l, const char *instructions, const char *what)
 {
     double relative = sqrt(e->error / (e->norm > 0 ? e->norm : 1));
     const lk_convolution3 *s = &l->shape;
-    if (!(relative < tolerance))
-        fail_msg("%s, %s: %d x %d x %d, %d to %d%s%s: error %g", instructions, what, s->batch, s->height, s->width, s->in, s->out,
-                 s->relu ? ", relu" : "", s->pool ? ", pool" : "", relative);
+    if (!(relative < tolerated))
+        fail_msg("%s, %s: %d x %d x %d, %d to %d%s%s%s: error %g", instructions, what, s->batch, s->height, s->width, s->in,
+                 s->out, s->relu ? ", relu" : "", s->pool ? ", pool" : "", s->bf16 ? ", bf16" : "", relative);
 }
 
 static void check_forward(const layer *l, const results *r, const char *instructions)
@@ -208,7 +249,7 @@ static void check_forward(const layer *l, const results *r, const char *instruct
         }
         add_error(&e, r->y[at], expected);
     }
-    require_small(&e, l, instructions, "forward");
+    require_small(&e, s->bf16 ? bf16_tolerance : tolerance, l, instructions, "forward");
 }
 
 static void check_data_gradient(const layer *l, const results *r, const char *instructions)
@@ -225,7 +266,7 @@ static void check_data_gradient(const layer *l, const results *r, const char *in
                 expected += slope_at(l, r, n, y + 1 - tap / 3, x + 1 - tap % 3, out) * filter_at(l, out, tap, c);
         add_error(&e, r->dx[at], expected);
     }
-    require_small(&e, l, instructions, "data gradient");
+    require_small(&e, s->bf16 ? bf16_tolerance : tolerance, l, instructions, "data gradient");
 }
 
 static void check_weight_gradient(const layer *l, const results *r, const char *instructions)
@@ -248,13 +289,18 @@ static void check_weight_gradient(const layer *l, const results *r, const char *
         add_error(&filters, r->dfilters[at], expected);
         add_error(&biases, r->dbias[out], bias);
     }
-    require_small(&filters, l, instructions, "filters' gradient");
-    require_small(&biases, l, instructions, "bias' gradient");
+    require_small(&filters, tolerance, l, instructions, "filters' gradient");
+    require_small(&biases, tolerance, l, instructions, "bias' gradient");
 }
 
-static bool runs_here(const lk_kernel *k)
+/* Whether the kernel is one for such numbers and layers, and runs here; also where it leaves so small a shape to libtorch. */
+static bool computes(const lk_kernel *k, const lk_convolution3 *s)
 {
-    return (k->needs & lk_cpu_detect()) == k->needs;
+    lk_convolution3 easy = *s;
+    easy.height = easy.width = 32;
+    if (!s->first)
+        easy.in = easy.out = 64;
+    return (k->needs & lk_cpu_detect()) == k->needs && k->suits(&easy);
 }
 
 static void require_same_bits(const layer *l, const results *a, const results *b)
@@ -274,7 +320,7 @@ static void check_shape(lk_convolution3 s)
     results first = {0};
     for (int i = 0, threads = 1 + (s.in + s.height) % MOST_THREADS; lk_kernel_at(i); i++, threads = threads % MOST_THREADS + 1) {
         const lk_kernel *k = lk_kernel_at(i);
-        if (!runs_here(k))
+        if (!computes(k, &s))
             continue;
         results r = compute(k, threads, &l);
         if (first.y) {
@@ -284,7 +330,8 @@ static void check_shape(lk_convolution3 s)
         }
         first = r;
         check_forward(&l, &r, k->instructions);
-        check_data_gradient(&l, &r, k->instructions);
+        if (!s.first)
+            check_data_gradient(&l, &r, k->instructions);
         check_weight_gradient(&l, &r, k->instructions);
     }
     assert_non_null(first.y);
@@ -295,32 +342,43 @@ static void check_shape(lk_convolution3 s)
 /* ---- cases ---- */
 
 /* VGG19's blocks, with the pools behind them; then the residual blocks' two kinds. */
-static void check_encoder(int size, double width, int batch)
+static void check_encoder(int size, double width, int batch, bool bf16)
 {
     static const int channels[] = {64, 64, 128, 128, 256, 256, 512, 512, 512, 512};
     int in = 3;
     for (size_t i = 0; i < sizeof channels / sizeof *channels; i++) {
         int out = (int)(channels[i] * width);
-        if (in >= 8)
-            check_shape((lk_convolution3){batch, size, size, in, out, true, i % 2 == 1});
+        check_shape((lk_convolution3){.batch = batch,
+                                      .height = size,
+                                      .width = size,
+                                      .in = in,
+                                      .out = out,
+                                      .bf16 = bf16,
+                                      .first = i == 0,
+                                      .relu = true,
+                                      .pool = i % 2 == 1});
         if (i % 2 == 1)
             size /= 2;
         in = out;
     }
-    check_shape((lk_convolution3){batch, size, size, in, in, true, false});
-    check_shape((lk_convolution3){batch, size, size, in, in, false, false});
+    lk_convolution3 residual = {.batch = batch, .height = size, .width = size, .in = in, .out = in, .bf16 = bf16, .relu = true};
+    check_shape(residual);
+    residual.relu = false;
+    check_shape(residual);
 }
 
 static void test_every_layer_of_the_full_size_encoder(void **state)
 {
     (void)state;
-    check_encoder(128, 1, 1);
+    check_encoder(128, 1, 1, false);
+    check_encoder(128, 1, 1, true);
 }
 
 static void test_every_layer_of_the_demo_s_encoder(void **state)
 {
     (void)state;
-    check_encoder(64, 0.25, 16);
+    check_encoder(64, 0.25, 16, false);
+    check_encoder(64, 0.25, 16, true);
 }
 
 static void test_odd_shapes(void **state)
@@ -332,6 +390,7 @@ static void test_odd_shapes(void **state)
                              .width = 32 * (1 + (int)(mixed(9 * i + 2) % 8)),
                              .in = 3 + (int)(mixed(9 * i + 3) % 518),
                              .out = 3 + (int)(mixed(9 * i + 4) % 518)};
+        s.bf16 = i % 2;
         s.relu = i % 3 != 0;
         s.pool = i % 3 == 2;
         /* A map of the encoder's after some pools, small enough to be quick. */
@@ -342,25 +401,30 @@ static void test_odd_shapes(void **state)
         s.pool = s.pool && s.height % 2 == 0 && s.width % 2 == 0;
         check_shape(s);
     }
-    /* Less than a tile, and one more than some. */
-    check_shape((lk_convolution3){3, 1, 1, 5, 7, true, false});
-    check_shape((lk_convolution3){2, 3, 9, 31, 33, true, false});
-    check_shape((lk_convolution3){5, 6, 10, 17, 16, true, true});
-    check_shape((lk_convolution3){1, 13, 5, 520, 3, false, false});
+    for (int bf16 = 0; bf16 < 2; bf16++) {
+        /* Less than a tile, and one more than some. */
+        check_shape((lk_convolution3){3, 1, 1, 5, 7, bf16, .relu = true});
+        check_shape((lk_convolution3){2, 3, 9, 31, 33, bf16, .relu = true});
+        check_shape((lk_convolution3){5, 6, 10, 17, 16, bf16, .relu = true, .pool = true});
+        check_shape((lk_convolution3){1, 13, 5, 520, 3, bf16, .relu = false});
+        for (int in = 1; in < 8; in++)
+            check_shape((lk_convolution3){2, 5 * in, 37 - 6 * (in % 4), in, 9 * in, bf16, .first = true, .relu = in % 2});
+    }
 }
 
 static void test_the_same_bits_for_any_number_of_threads(void **state)
 {
     (void)state;
     static const lk_convolution3 shapes[] = {
-        {8, 32, 32, 24, 40, true, true},  /* many chunks of the weight gradient */
-        {2, 8, 8, 512, 256, true, false}, /* large filters, a panel at a time */
-        {9, 4, 4, 48, 48, false, false},
+        {8, 32, 32, 24, 40, .relu = true, .pool = true}, /* many chunks of the weight gradient */
+        {2, 8, 8, 512, 256, .bf16 = true, .relu = true}, /* large filters, a panel at a time */
+        {9, 4, 4, 48, 48, .relu = false},
+        {3, 40, 40, 3, 40, .first = true, .relu = true},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         layer l = make_layer(shapes[i]);
         for (int k = 0; lk_kernel_at(k); k++) {
-            if (!runs_here(lk_kernel_at(k)))
+            if (!computes(lk_kernel_at(k), &shapes[i]))
                 continue;
             results one = compute(lk_kernel_at(k), 1, &l);
             for (int threads = 2; threads <= MOST_THREADS; threads++) {
@@ -377,11 +441,14 @@ static void test_the_same_bits_for_any_number_of_threads(void **state)
 static void test_a_number_that_is_not_finite_stays_one(void **state)
 {
     (void)state;
-    for (int pool = 0; pool < 2; pool++) {
-        layer l = make_layer((lk_convolution3){1, 16, 16, 16, 16, true, pool});
+    for (int i = 0; i < 4; i++) {
+        bool pool = i % 2, bf16 = i / 2;
+        layer l = make_layer((lk_convolution3){1, 16, 16, 16, 16, bf16, .relu = true, .pool = pool});
         l.x[5 * 16 * 16 + 6 * 16 + 3] = NAN; /* pixel 5, 6 */
+        free(l.stored_x);
+        l.stored_x = stored(l.x, l.inputs, bf16);
         for (int k = 0; lk_kernel_at(k); k++) {
-            if (!runs_here(lk_kernel_at(k)))
+            if (!computes(lk_kernel_at(k), &l.shape))
                 continue;
             results r = compute(lk_kernel_at(k), 1, &l);
             int side = pool ? 8 : 16, y = pool ? 2 : 5, x = pool ? 3 : 6;
@@ -396,11 +463,21 @@ static void test_a_number_that_is_not_finite_stays_one(void **state)
 static void test_the_choice_follows_shape_and_cpu(void **state)
 {
     (void)state;
-    lk_convolution3 s = {8, 32, 32, 64, 64, true, true}, first = {8, 128, 128, 3, 64, true, false};
-    assert_string_equal(lk_kernel_choose(&s, LK_CPU_AVX2 | LK_CPU_AVX512)->instructions, "avx512");
+    unsigned all = LK_CPU_AVX2 | LK_CPU_AVX512;
+    lk_convolution3 s = {8, 32, 32, 64, 64, .relu = true, .pool = true},
+                    first = {8, 128, 128, 3, 64, .first = true, .relu = true};
+    assert_string_equal(lk_kernel_choose(&s, all)->instructions, "avx512");
     assert_string_equal(lk_kernel_choose(&s, LK_CPU_AVX2)->instructions, "avx2");
     assert_null(lk_kernel_choose(&s, 0));
-    assert_null(lk_kernel_choose(&first, LK_CPU_AVX2 | LK_CPU_AVX512));
+    assert_string_equal(lk_kernel_choose(&first, all)->name, "narrow");
+    first.first = false; /* of which the gradient is wanted */
+    assert_null(lk_kernel_choose(&first, all));
+    const lk_kernel *of_floats = lk_kernel_choose(&s, all | LK_CPU_AMX);
+    assert_non_null(of_floats);
+    s.bf16 = true;
+    assert_non_null(lk_kernel_choose(&s, all));
+    assert_ptr_not_equal(lk_kernel_choose(&s, all), of_floats);
+    assert_null(lk_kernel_choose(&s, all | LK_CPU_AMX)); /* libtorch's tiles are faster */
     s.height = 33;
     assert_null(lk_kernel_choose(&s, LK_CPU_AVX2)); /* a pool would leave a row out */
 }

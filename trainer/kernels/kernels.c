@@ -1,10 +1,23 @@
 #include "trainer/kernels/kernels.h"
 
+#include "trainer/kernels/narrow.h"
 #include "trainer/kernels/winograd.h"
 
-static const lk_kernel *const table[] = {&lk_winograd_avx512, &lk_winograd_avx2};
+#include <cpuid.h>
+
+static const lk_kernel *const table[] = {
+    &lk_winograd_avx512, &lk_winograd_avx2, &lk_winograd_bf16_avx512, &lk_winograd_bf16_avx2,
+    &lk_narrow_avx512,   &lk_narrow_avx2,   &lk_narrow_bf16_avx512,   &lk_narrow_bf16_avx2,
+};
 
 enum { COUNT = sizeof table / sizeof *table };
+
+/* amx-tile and amx-bf16, which compilers' __builtin_cpu_supports do not all know. */
+static bool has_amx(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 24 & 1) && (d >> 22 & 1);
+}
 
 unsigned lk_cpu_detect(void)
 {
@@ -14,6 +27,8 @@ unsigned lk_cpu_detect(void)
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         cpu |= LK_CPU_AVX512;
+    if (has_amx())
+        cpu |= LK_CPU_AMX;
     return cpu;
 }
 
@@ -25,7 +40,7 @@ const lk_kernel *lk_kernel_at(int index)
 const lk_kernel *lk_kernel_choose(const lk_convolution3 *shape, unsigned cpu)
 {
     for (int i = 0; i < COUNT; i++)
-        if ((table[i]->needs & cpu) == table[i]->needs && table[i]->suits(shape))
+        if ((table[i]->needs & cpu) == table[i]->needs && !(table[i]->yields_to & cpu) && table[i]->suits(shape))
             return table[i];
     return NULL;
 }

@@ -7,8 +7,8 @@
  *     const lk_kernel *k = lk_kernel_choose(&shape, lk_cpu_detect());
  *     status = k->forward(&team, &shape, x, &filters, bias, y, choice);
  *
- * Arrays are float32. x, y and their gradients: [batch][height][width][channels]; filters [out][3][3][in], as channels_last
- * tensors lie in memory. All 3x3 convolutions of stride 1 and padding 1.
+ * x, y and their gradients: [batch][height][width][channels], float32 or bfloat16; filters [out][3][3][in], as channels_last
+ * tensors lie in memory. Filters, bias and their gradients are float32 always. All 3x3 convolutions of stride 1 and padding 1.
  */
 #ifndef LK_TRAINER_KERNELS_KERNELS_H
 #define LK_TRAINER_KERNELS_KERNELS_H
@@ -24,6 +24,8 @@
 typedef struct lk_convolution3 {
     int batch, height, width; /* of the input, and of the convolution's own output */
     int in, out;              /* channels */
+    bool bf16;                /* x, y and their gradients are bfloat16; else float32 */
+    bool first;               /* its input needs no gradient */
     bool relu;
     bool pool; /* then 2x2 maxima, behind relu only: y is [batch][height/2][width/2][out] */
 } lk_convolution3;
@@ -39,18 +41,23 @@ typedef struct lk_filters {
 /* What comes out of forward and goes into backward: y, where relu is computed; choice, of a pool: which of the four (0 1 above
  * 2 3) was the greatest, one byte for each number of y. */
 typedef struct lk_output_gradient {
-    const float *dy;
-    const float *y;
+    const void *dy;
+    const void *y;
     const uint8_t *choice;
 } lk_output_gradient;
 
 /* Bits of what a CPU can do. */
-typedef enum lk_cpu { LK_CPU_AVX2 = 1, LK_CPU_AVX512 = 2 } lk_cpu;
+typedef enum lk_cpu {
+    LK_CPU_AVX2 = 1,
+    LK_CPU_AVX512 = 2,
+    LK_CPU_AMX = 4, /* products of tiles of bfloat16 */
+} lk_cpu;
 
 typedef struct lk_kernel {
     const char *name; /* the method, which decides the digits */
     const char *instructions;
-    unsigned needs; /* of lk_cpu */
+    unsigned needs;     /* of lk_cpu */
+    unsigned yields_to; /* of lk_cpu: with one of these libtorch is faster */
     bool (*suits)(const lk_convolution3 *shape);
 
     /* Numbers of the transformed filters that forward or the data gradient want to be given, to be made once for each change of
@@ -60,11 +67,12 @@ typedef struct lk_kernel {
                       float *transformed);
 
     /* LK_INTERNAL where memory is short. A number that is not finite stays one. */
-    lk_status (*forward)(const lk_team *team, const lk_convolution3 *shape, const float *x, const lk_filters *filters,
-                         const float *bias, float *y, uint8_t *choice);
+    lk_status (*forward)(const lk_team *team, const lk_convolution3 *shape, const void *x, const lk_filters *filters,
+                         const float *bias, void *y, uint8_t *choice);
+    /* NULL where only first layers suit. */
     lk_status (*data_gradient)(const lk_team *team, const lk_convolution3 *shape, const lk_output_gradient *gradient,
-                               const lk_filters *filters, float *dx);
-    lk_status (*weight_gradient)(const lk_team *team, const lk_convolution3 *shape, const float *x,
+                               const lk_filters *filters, void *dx);
+    lk_status (*weight_gradient)(const lk_team *team, const lk_convolution3 *shape, const void *x,
                                  const lk_output_gradient *gradient, float *dfilters, float *dbias);
 } lk_kernel;
 
@@ -75,6 +83,6 @@ const lk_kernel *lk_kernel_at(int index);
 const lk_kernel *lk_kernel_choose(const lk_convolution3 *shape, unsigned cpu);
 
 /* What a run's files call the whole table: another name, other digits. */
-#define LK_KERNELS_NAME "winograd-1"
+#define LK_KERNELS_NAME "winograd-2"
 
 #endif

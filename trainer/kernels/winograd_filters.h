@@ -44,24 +44,24 @@ INLINE void straight_taps(const filters *f, int from, int to, vec taps[LANES][TA
     }
 }
 
-/* One panel into `packed`, whose points are `stride` apart. */
-static void transform_panel(const filters *f, int panel, float *packed, size_t stride)
+/* Channels first ... first+count-1 of one panel into `packed`, whose points are `stride` apart. */
+static void transform_panel(const filters *f, int panel, int first, int count, float *packed, size_t stride)
 {
     for (int half = 0; half < PANEL; half += LANES) {
         int to = panel * PANEL + half;
-        for (int from = 0; from < f->from; from += LANES) {
+        for (int done = 0; done < count; done += LANES) {
             vec taps[LANES][TAPS][TAPS], points[WINDOW][WINDOW];
-            int count = f->from - from < LANES ? f->from - from : LANES;
+            int from = first + done, some = count - done < LANES ? count - done : LANES;
             if (to >= f->to)
                 memset(taps, 0, sizeof taps);
             else if (f->turned)
-                for (int k = 0; k < count; k++)
+                for (int k = 0; k < some; k++)
                     turned_taps(f, from + k, to, taps[k]);
             else
                 straight_taps(f, from, to, taps);
-            for (int k = 0; k < count; k++) {
+            for (int k = 0; k < some; k++) {
                 BOTH_DIMENSIONS(transform_filter, TAPS, WINDOW, taps[k], points);
-                store_points(packed + (size_t)(from + k) * PANEL + half, stride, points);
+                store_points(packed + (size_t)(done + k) * PANEL + half, stride, points);
             }
         }
     }
@@ -79,7 +79,8 @@ static void transform_item(void *context, int lane, int panel)
 {
     const filter_work *w = context;
     (void)lane;
-    transform_panel(&w->filters, panel, w->packed + (size_t)panel * (size_t)w->filters.from * PANEL, w->stride);
+    transform_panel(&w->filters, panel, 0, w->filters.from, w->packed + (size_t)panel * (size_t)w->filters.from * PANEL,
+                    w->stride);
 }
 
 static void transform_filters(const lk_team *team, const lk_convolution3 *shape, lk_direction direction, const float *values,

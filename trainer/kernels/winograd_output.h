@@ -24,7 +24,7 @@ typedef struct output_work {
     const float *transformed; /* all panels, or NULL */
     const float *bias;
     bool relu, pool;
-    float *out; /* [batch][height][width][filters.to] */
+    number *out; /* [batch][height][width][filters.to] */
     uint8_t *choice;
 
     int lines; /* tiles of a block */
@@ -40,11 +40,13 @@ INLINE void write_pixels(const output_work *w, place p, int c, vec y[TILE][TILE]
     const tiles *t = &w->tiles;
     int channels = w->filters.to;
     int down = t->height - p.y < TILE ? t->height - p.y : TILE, across = t->width - p.x < TILE ? t->width - p.x : TILE;
-    for (int i = 0; i < down; i++) {
-        size_t line = (size_t)p.picture * (size_t)t->height + (size_t)(p.y + i);
-        float *row = w->out + (line * (size_t)t->width + (size_t)p.x) * (size_t)channels;
-        for (int j = 0; j < across; j++)
-            vec_store_at(row + (size_t)j * (size_t)channels, c, channels, y[i][j]);
+    size_t line = (size_t)p.picture * (size_t)t->height + (size_t)p.y, step = (size_t)t->width * (size_t)channels;
+    number *first = w->out + (line * (size_t)t->width + (size_t)p.x) * (size_t)channels;
+    UNROLL for (int k = 0; k < TILE * TILE; k++)
+    {
+        int i = k / TILE, j = k % TILE; /* known to the compiler, so that y need not lie in memory */
+        if (i < down && j < across)
+            number_store_at(first + (size_t)i * step + (size_t)j * (size_t)channels, c, channels, y[i][j]);
     }
 }
 
@@ -52,21 +54,24 @@ INLINE void write_maxima(const output_work *w, place p, int c, vec y[TILE][TILE]
 {
     const tiles *t = &w->tiles;
     int channels = w->filters.to, height = t->height / 2, width = t->width / 2;
-    for (int i = 0; i < TILE && p.y + i + 1 < t->height; i += 2)
-        for (int j = 0; j < TILE && p.x + j + 1 < t->width; j += 2) {
-            vec best = y[i][j];
-            vec_index choice = vec_index_zero();
-            vec_take_greater(&best, &choice, y[i][j + 1], 1);
-            vec_take_greater(&best, &choice, y[i + 1][j], 2);
-            vec_take_greater(&best, &choice, y[i + 1][j + 1], 3);
-            size_t line = (size_t)p.picture * (size_t)height + (size_t)((p.y + i) / 2);
-            size_t at = (line * (size_t)width + (size_t)((p.x + j) / 2)) * (size_t)channels;
-            vec_store_at(w->out + at, c, channels, best);
-            uint8_t few[LANES];
-            vec_index_store(channels - c < LANES ? few : w->choice + at + c, choice);
-            if (channels - c < LANES)
-                memcpy(w->choice + at + c, few, (size_t)(channels - c));
-        }
+    UNROLL for (int k = 0; k < TILE; k++)
+    {
+        int i = k / 2 * 2, j = k % 2 * 2;
+        if (p.y + i + 1 >= t->height || p.x + j + 1 >= t->width)
+            continue;
+        vec best = y[i][j];
+        vec_index choice = vec_index_zero();
+        vec_take_greater(&best, &choice, y[i][j + 1], 1);
+        vec_take_greater(&best, &choice, y[i + 1][j], 2);
+        vec_take_greater(&best, &choice, y[i + 1][j + 1], 3);
+        size_t line = (size_t)p.picture * (size_t)height + (size_t)((p.y + i) / 2);
+        size_t at = (line * (size_t)width + (size_t)((p.x + j) / 2)) * (size_t)channels;
+        number_store_at(w->out + at, c, channels, best);
+        uint8_t few[LANES];
+        vec_index_store(channels - c < LANES ? few : w->choice + at + c, choice);
+        if (channels - c < LANES)
+            memcpy(w->choice + at + c, few, (size_t)(channels - c));
+    }
 }
 
 /* A' m A + bias of one panel's channels, for `count` tiles. */
@@ -76,10 +81,9 @@ static void finish_panel(const output_work *w, int panel, const float *products,
         place p = place_of(&w->tiles, first + i);
         for (int half = 0; half < PANEL && panel * PANEL + half < w->filters.to; half += LANES) {
             int c = panel * PANEL + half;
-            vec points[WINDOW][WINDOW], y[TILE][TILE];
+            vec y[TILE][TILE];
             vec bias = w->bias ? vec_load_at(w->bias, c, w->filters.to) : vec_zero();
-            load_points(products + (size_t)i * PANEL + half, stride, points);
-            BOTH_DIMENSIONS(transform_output, WINDOW, TILE, points, y);
+            FROM_POINTS(transform_output, TILE, products + (size_t)i * PANEL + half, stride, y);
             UNROLL for (int k = 0; k < TILE * TILE; k++)
             {
                 vec v = vec_add(y[k / TILE][k % TILE], bias);
@@ -104,20 +108,20 @@ INLINE operand windows_at(const output_work *w, const float *windows, size_t str
 static void block_item(void *context, int lane, int item)
 {
     const output_work *w = context;
-    int from = w->filters.from, panels = panels_of(w->filters.to), lines = w->lines, first = item * lines;
+    int from = w->filters.from, to = w->filters.to, panels = panels_of(to), lines = w->lines, first = item * lines;
     int count = w->tiles.all - first < lines ? w->tiles.all - first : lines;
     float *windows = w->windows + (size_t)lane * w->windows_of_block;
     float *products = w->products + (size_t)lane * w->products_of_lane;
-    size_t stride = point_stride(panels_of(from), lines), product_stride = point_stride(panels, lines);
+    size_t stride = point_stride(panels_of(from), lines), product_stride = point_stride(1, lines);
     size_t filter_stride = point_stride(panels, from);
     pack_windows(&w->source, &w->tiles, first, count, windows, lines, stride);
-    for (int point = 0; point < POINTS; point++)
-        for (int n = 0; n < panels; n++)
-            multiply(round_up(count, GRAIN), windows_at(w, windows, stride, point), from,
+    for (int n = 0; n < panels; n++) {
+        for (int point = 0; point < POINTS; point++)
+            multiply(round_up(count, GRAIN), to - n * PANEL, windows_at(w, windows, stride, point), from,
                      w->transformed + (size_t)point * filter_stride + (size_t)n * (size_t)from * PANEL,
-                     products + (size_t)point * product_stride + (size_t)n * (size_t)lines * PANEL, false);
-    for (int n = 0; n < panels; n++)
-        finish_panel(w, n, products + (size_t)n * (size_t)lines * PANEL, product_stride, first, count);
+                     products + (size_t)point * product_stride, false);
+        finish_panel(w, n, products, product_stride, first, count);
+    }
 }
 
 static lk_status by_tiles(const lk_team *team, output_work *w)
@@ -126,7 +130,7 @@ static lk_status by_tiles(const lk_team *team, output_work *w)
     int share = round_up((w->tiles.all + 2 * team->threads - 1) / (2 * team->threads), GRAIN);
     w->lines = share < BLOCK ? share : BLOCK;
     w->windows_of_block = POINTS * point_stride(panels_of(w->filters.from), w->lines);
-    w->products_of_lane = POINTS * point_stride(panels_of(w->filters.to), w->lines);
+    w->products_of_lane = POINTS * point_stride(1, w->lines);
     w->windows = zeros((size_t)team->threads * w->windows_of_block);
     w->products = numbers((size_t)team->threads * w->products_of_lane);
     lk_status status = w->windows && w->products ? LK_OK : no_memory("a block of tiles");
@@ -152,15 +156,19 @@ static void panel_item(void *context, int lane, int panel)
     int from = w->filters.from, left = w->tiles.all - w->first, count = left < CHUNK ? left : CHUNK;
     float *products = w->products + (size_t)lane * w->products_of_lane, *filter = w->panels + (size_t)lane * w->panels_of_lane;
     size_t stride = point_stride(panels_of(from), w->lines), product_stride = point_stride(1, CHUNK);
-    size_t filter_stride = point_stride(1, from);
-    transform_panel(&w->filters, panel, filter, filter_stride);
-    for (int point = 0; point < POINTS; point++)
-        for (int done = 0; done < count; done += w->lines) {
-            const float *windows = w->windows + (size_t)(done / w->lines) * w->windows_of_block;
-            int rows = round_up(count - done < w->lines ? count - done : w->lines, GRAIN);
-            multiply(rows, windows_at(w, windows, stride, point), from, filter + (size_t)point * filter_stride,
-                     products + (size_t)point * product_stride + (size_t)done * PANEL, false);
-        }
+    size_t filter_stride = point_stride(1, DEPTH);
+    for (int k = 0; k < from; k += DEPTH) {
+        int slice = from - k < DEPTH ? from - k : DEPTH;
+        transform_panel(&w->filters, panel, k, slice, filter, filter_stride);
+        for (int point = 0; point < POINTS; point++)
+            for (int done = 0; done < count; done += w->lines) {
+                const float *windows = w->windows + (size_t)(done / w->lines) * w->windows_of_block;
+                int rows = round_up(count - done < w->lines ? count - done : w->lines, GRAIN);
+                multiply(rows, w->filters.to - panel * PANEL, from_column(windows_at(w, windows, stride, point), k), slice,
+                         filter + (size_t)point * filter_stride, products + (size_t)point * product_stride + (size_t)done * PANEL,
+                         k > 0);
+            }
+    }
     finish_panel(w, panel, products, product_stride, w->first, count);
 }
 
@@ -170,7 +178,7 @@ static lk_status by_panels(const lk_team *team, output_work *w)
     w->lines = SHEAF;
     w->windows_of_block = POINTS * point_stride(panels_of(w->filters.from), w->lines);
     w->products_of_lane = POINTS * point_stride(1, CHUNK);
-    w->panels_of_lane = POINTS * point_stride(1, w->filters.from);
+    w->panels_of_lane = POINTS * point_stride(1, DEPTH);
     w->windows = zeros((size_t)blocks * w->windows_of_block);
     w->products = numbers((size_t)team->threads * w->products_of_lane);
     w->panels = numbers((size_t)team->threads * w->panels_of_lane);
@@ -188,8 +196,8 @@ static lk_status by_panels(const lk_team *team, output_work *w)
 
 /* ---- the two directions ---- */
 
-static lk_status forward(const lk_team *team, const lk_convolution3 *s, const float *x, const lk_filters *f, const float *bias,
-                         float *y, uint8_t *choice)
+static lk_status forward(const lk_team *team, const lk_convolution3 *s, const void *x, const lk_filters *f, const float *bias,
+                         void *y, uint8_t *choice)
 {
     output_work w = {.shape = s,
                      .tiles = tiles_of(s),
@@ -205,7 +213,7 @@ static lk_status forward(const lk_team *team, const lk_convolution3 *s, const fl
 }
 
 static lk_status data_gradient(const lk_team *team, const lk_convolution3 *s, const lk_output_gradient *g, const lk_filters *f,
-                               float *dx)
+                               void *dx)
 {
     output_work w = {.shape = s,
                      .tiles = tiles_of(s),

@@ -11,25 +11,34 @@
 
 #include "trainer/kernels/gemm.h"
 #include "trainer/kernels/kernels.h"
-
-#include <stdlib.h>
-#include <sys/mman.h>
+#include "trainer/kernels/memory.h"
+#include "trainer/kernels/source.h"
 
 enum { TILE = 4, WINDOW = 6, TAPS = 3, POINTS = WINDOW * WINDOW };
 
 /* ---- one dimension ---- */
 
-/* B' d */
+/* B' d, the first or the last half of it: neither half needs all of d, and both together would need more registers than there
+ * are. */
+INLINE void transform_input_half(int half, const vec d[WINDOW], vec o[WINDOW / 2])
+{
+    if (half == 0) {
+        vec a = vec_fnma(vec_all(4), d[2], d[4]), b = vec_fnma(vec_all(4), d[1], d[3]);
+        o[0] = vec_fma(vec_all(4), d[0], vec_fnma(vec_all(5), d[2], d[4]));
+        o[1] = vec_add(a, b);
+        o[2] = vec_sub(a, b);
+    } else {
+        vec c = vec_sub(d[4], d[2]), e = vec_mul(vec_all(2), vec_sub(d[3], d[1]));
+        o[0] = vec_add(c, e);
+        o[1] = vec_sub(c, e);
+        o[2] = vec_fma(vec_all(4), d[1], vec_fnma(vec_all(5), d[3], d[5]));
+    }
+}
+
 INLINE void transform_input(const vec d[WINDOW], vec o[WINDOW])
 {
-    vec a = vec_fnma(vec_all(4), d[2], d[4]), b = vec_fnma(vec_all(4), d[1], d[3]);
-    vec c = vec_sub(d[4], d[2]), e = vec_mul(vec_all(2), vec_sub(d[3], d[1]));
-    o[0] = vec_fma(vec_all(4), d[0], vec_fnma(vec_all(5), d[2], d[4]));
-    o[1] = vec_add(a, b);
-    o[2] = vec_sub(a, b);
-    o[3] = vec_add(c, e);
-    o[4] = vec_sub(c, e);
-    o[5] = vec_fma(vec_all(4), d[1], vec_fnma(vec_all(5), d[3], d[5]));
+    transform_input_half(0, d, o);
+    transform_input_half(1, d, o + WINDOW / 2);
 }
 
 /* A' m */
@@ -92,17 +101,26 @@ INLINE void transform_filter_gradient(const vec u[WINDOW], vec o[TAPS])
         }                                                                                                                        \
     } while (0)
 
+/* Out of points, which lie `stride` apart from `packed` on. */
+#define FROM_POINTS(transform, m, packed, stride, out)                                                                           \
+    do {                                                                                                                         \
+        vec rows_[WINDOW][m];                                                                                                    \
+        UNROLL for (int i_ = 0; i_ < WINDOW; i_++)                                                                               \
+        {                                                                                                                        \
+            vec row_[WINDOW];                                                                                                    \
+            UNROLL for (int j_ = 0; j_ < WINDOW; j_++) row_[j_] = vec_load((packed) + (size_t)(i_ * WINDOW + j_) * (stride));    \
+            transform(row_, rows_[i_]);                                                                                          \
+        }                                                                                                                        \
+        UNROLL for (int j_ = 0; j_ < (m); j_++)                                                                                  \
+        {                                                                                                                        \
+            vec column_[WINDOW], done_[m];                                                                                       \
+            UNROLL for (int i_ = 0; i_ < WINDOW; i_++) column_[i_] = rows_[i_][j_];                                              \
+            transform(column_, done_);                                                                                           \
+            UNROLL for (int i_ = 0; i_ < (m); i_++)(out)[i_][j_] = done_[i_];                                                    \
+        }                                                                                                                        \
+    } while (0)
+
 /* ---- where things lie ---- */
-
-INLINE int round_up(int n, int to)
-{
-    return (n + to - 1) / to * to;
-}
-
-INLINE int panels_of(int channels)
-{
-    return (channels + PANEL - 1) / PANEL;
-}
 
 /* Numbers at the 36 points, in panels of channels: [point][panel][line][PANEL]. The points are set apart by some lines more, or
  * all of them would fall into the same few sets of a cache. */
@@ -117,12 +135,6 @@ INLINE void store_points(float *packed, size_t stride, vec points[WINDOW][WINDOW
 {
     UNROLL for (int i = 0; i < WINDOW; i++) UNROLL for (int j = 0; j < WINDOW; j++)
         vec_store(packed + (size_t)(i * WINDOW + j) * stride, points[i][j]);
-}
-
-INLINE void load_points(const float *packed, size_t stride, vec points[WINDOW][WINDOW])
-{
-    UNROLL for (int i = 0; i < WINDOW; i++) UNROLL for (int j = 0; j < WINDOW; j++) points[i][j] =
-        vec_load(packed + (size_t)(i * WINDOW + j) * stride);
 }
 
 /* Tiles are counted picture by picture, row by row; those on the edge may hang over it. */
@@ -149,41 +161,6 @@ INLINE place place_of(const tiles *t, int tile)
 
 /* ---- what is read ---- */
 
-/* PLAIN: the numbers themselves. GATED: a gradient with respect to the output of a ReLU, here of its input. POOLED: the same of a
- * 2x2 pool behind the ReLU; its arrays are half as high and wide. */
-typedef enum source_kind { PLAIN, GATED, POOLED } source_kind;
-
-typedef struct source {
-    source_kind kind;
-    const float *values, *gate;
-    const uint8_t *choice;
-    int height, width, channels; /* as read */
-} source;
-
-static inline source gradient_source(const lk_convolution3 *s, const lk_output_gradient *g)
-{
-    return (source){s->pool ? POOLED : (s->relu ? GATED : PLAIN), g->dy, g->y, g->choice, s->height, s->width, s->out};
-}
-
-/* Channels c ... of the pixel. */
-INLINE vec read_pixel(const source *s, source_kind kind, int picture, int y, int x, int c)
-{
-    int half = kind == POOLED;
-    size_t line = (size_t)picture * (size_t)(s->height >> half) + (size_t)(y >> half);
-    size_t at = (line * (size_t)(s->width >> half) + (size_t)(x >> half)) * (size_t)s->channels;
-    vec v = vec_load_at(s->values + at, c, s->channels);
-    if (kind != PLAIN)
-        v = vec_gated(v, vec_load_at(s->gate + at, c, s->channels));
-    if (kind == POOLED) {
-        uint8_t few[LANES] = {0};
-        const uint8_t *bytes = s->choice + at + c;
-        if (s->channels - c < LANES)
-            bytes = memcpy(few, bytes, (size_t)(s->channels - c));
-        v = vec_chosen(v, bytes, 2 * (y & 1) + (x & 1));
-    }
-    return v;
-}
-
 /* The size x size window whose first pixel is at (y, x); 0 outside of the picture. */
 INLINE void read_window(const source *s, source_kind kind, int size, int picture, int y, int x, int c, vec *out)
 {
@@ -199,17 +176,59 @@ INLINE void read_window(const source *s, source_kind kind, int size, int picture
         }
 }
 
-/* B' d B of tiles first ... first+count-1 into lines 0 ... of `packed`, for all channels. */
+/* A window whose pixels lie in memory as they are, or were copied by read_window. */
+typedef struct view {
+    const number *first; /* channels c ... of its first pixel */
+    size_t down, across; /* from pixel to pixel */
+    const vec *copy;
+} view;
+
+INLINE vec view_at(const view *v, bool copied, int i, int j)
+{
+    return copied ? v->copy[i * WINDOW + j] : number_load(v->first + (size_t)i * v->down + (size_t)j * v->across);
+}
+
+/* B' d B, to one line of a panel. */
+INLINE void transform_window(const view *v, bool copied, float *packed, size_t stride)
+{
+    UNROLL for (int half = 0; half < 2; half++)
+    {
+        vec rows[WINDOW][WINDOW / 2];
+        UNROLL for (int i = 0; i < WINDOW; i++)
+        {
+            vec d[WINDOW];
+            UNROLL for (int j = half; j < half + WINDOW - 1; j++) d[j] = view_at(v, copied, i, j);
+            transform_input_half(half, d, rows[i]);
+        }
+        UNROLL for (int j = 0; j < WINDOW / 2; j++)
+        {
+            vec column[WINDOW], points[WINDOW];
+            UNROLL for (int i = 0; i < WINDOW; i++) column[i] = rows[i][j];
+            transform_input(column, points);
+            UNROLL for (int i = 0; i < WINDOW; i++)
+                vec_store(packed + (size_t)(i * WINDOW + half * WINDOW / 2 + j) * stride, points[i]);
+        }
+    }
+}
+
+/* Of tiles first ... first+count-1 into lines 0 ... of `packed`, for all channels. */
 INLINE void pack_windows_of(source_kind kind, const source *s, const tiles *t, int first, int count, float *packed, int lines,
                             size_t stride)
 {
+    size_t across = (size_t)s->channels, down = (size_t)s->width * across;
     for (int i = 0; i < count; i++) {
         place p = place_of(t, first + i);
+        bool inside = p.y > 0 && p.x > 0 && p.y + TILE < s->height && p.x + TILE < s->width;
+        size_t at = ((size_t)p.picture * (size_t)s->height + (size_t)p.y - 1) * down + ((size_t)p.x - 1) * across;
         for (int c = 0; c < s->channels; c += LANES) {
-            vec window[WINDOW][WINDOW], points[WINDOW][WINDOW];
-            read_window(s, kind, WINDOW, p.picture, p.y - 1, p.x - 1, c, &window[0][0]);
-            BOTH_DIMENSIONS(transform_input, WINDOW, WINDOW, window, points);
-            store_points(packed + ((size_t)(c / PANEL) * (size_t)lines + (size_t)i) * PANEL + c % PANEL, stride, points);
+            float *line = packed + ((size_t)(c / PANEL) * (size_t)lines + (size_t)i) * PANEL + c % PANEL;
+            if (kind == PLAIN && inside && s->channels - c >= LANES) {
+                transform_window(&(view){s->values + at + c, down, across, NULL}, false, line, stride);
+            } else {
+                vec copy[WINDOW * WINDOW];
+                read_window(s, kind, WINDOW, p.picture, p.y - 1, p.x - 1, c, copy);
+                transform_window(&(view){.copy = copy}, true, line, stride);
+            }
         }
     }
 }
@@ -221,32 +240,6 @@ static void pack_windows(const source *s, const tiles *t, int first, int count, 
     case GATED: pack_windows_of(GATED, s, t, first, count, packed, lines, stride); break;
     case POOLED: pack_windows_of(POOLED, s, t, first, count, packed, lines, stride); break;
     }
-}
-
-/* Memory for vectors, in huge pages where it is large: its parts are far from each other. Whoever gets NULL says so. */
-enum { HUGE_PAGE = 2 << 20 };
-static inline float *numbers(size_t count)
-{
-    size_t size = count * sizeof(float), page = size >= 2 * HUGE_PAGE ? HUGE_PAGE : 64;
-    size = (size + page - 1) / page * page;
-    float *memory = aligned_alloc(page, size);
-    if (memory && page == HUGE_PAGE)
-        madvise(memory, size, MADV_HUGEPAGE);
-    return memory;
-}
-
-/* Where not every line of a panel is written, what stands there is computed with all the same, and dropped. */
-static inline float *zeros(size_t count)
-{
-    float *memory = numbers(count);
-    if (memory)
-        memset(memory, 0, count * sizeof *memory);
-    return memory;
-}
-
-static inline lk_status no_memory(const char *what)
-{
-    return lk_fail(LK_INTERNAL, "out of memory for %s", what);
 }
 
 #endif

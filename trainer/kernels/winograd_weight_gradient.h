@@ -1,9 +1,10 @@
 /* Internal to trainer/kernels/winograd_*.c: the weight gradient, and the bias' beside it.
  *
  * The tiles are what is summed over. They are taken in chunks: first all threads transform the chunk's windows of x and tiles of
- * dy, then each takes blocks of (output channels) x (a panel of input channels), adds the chunk's products to the block's sums
- * at the 36 points, and after the last chunk turns them into filters. A sum is one chain of additions within a chunk, and chunks
- * depend on the shape alone.
+ * dy, then they add the chunk's products to the sums. Two orders of that, with the same digits. by_blocks, with one chunk alone:
+ * a thread takes a block, a panel of output channels by a panel of input channels, at all points, and turns its sums into filters
+ * at once. by_points: a thread takes one point for a panel of output channels, so that what was transformed is read once from
+ * afar; sums become filters after the last chunk.
  */
 #ifndef LK_TRAINER_KERNELS_WINOGRAD_WEIGHT_GRADIENT_H
 #define LK_TRAINER_KERNELS_WINOGRAD_WEIGHT_GRADIENT_H
@@ -21,15 +22,13 @@ typedef struct gradient_work {
     source x, dy;
     float *dfilters;
 
-    int lines;        /* tiles of a chunk that there is memory for */
-    int first, count; /* the chunk under way */
-    bool last;
+    int lines;               /* tiles of a chunk that there is memory for */
+    int first, count;        /* the chunk under way */
     float *windows, *slopes; /* x and dy at the points */
     size_t window_stride, slope_stride;
-    float *sums; /* [item], each [point][output][PANEL]; with one chunk alone [lane] */
-    size_t sums_of_item;
-    bool one_chunk;
-    float *bias_sums; /* [item of the chunk][output panels * PANEL] */
+    float *sums; /* by_blocks: [lane][point][output][PANEL]; by_points: [point][output panel][input panel][output][PANEL] */
+    size_t sums_of_lane, sum_stride; /* from point to point */
+    float *bias_sums;                /* [item of the chunk][output panels * PANEL] */
 } gradient_work;
 
 /* A dy A' of tiles; adds the tiles' numbers to bias[channel]. */
@@ -75,33 +74,59 @@ static void finish_filters(const gradient_work *w, const float *sums, size_t str
     int in = w->shape->in;
     for (int o = 0; o < outputs && output + o < w->shape->out; o++)
         for (int half = 0; half < PANEL && input + half < in; half += LANES) {
-            vec points[WINDOW][WINDOW], taps[TAPS][TAPS];
-            load_points(sums + (size_t)o * PANEL + half, stride, points);
-            BOTH_DIMENSIONS(transform_filter_gradient, WINDOW, TAPS, points, taps);
+            vec taps[TAPS][TAPS];
+            FROM_POINTS(transform_filter_gradient, TAPS, sums + (size_t)o * PANEL + half, stride, taps);
             float *row = w->dfilters + (size_t)(output + o) * TAPS * TAPS * (size_t)in;
             for (int k = 0; k < TAPS * TAPS; k++)
                 vec_store_at(row + (size_t)k * (size_t)in, input + half, in, taps[k / TAPS][k % TAPS]);
         }
 }
 
-/* A panel of outputs by a panel of inputs. */
-static void multiply_item(void *context, int lane, int item)
+/* Output channels of a panel, a multiple of GRAIN. */
+static int outputs_of(const gradient_work *w, int output)
+{
+    int left = w->shape->out - output * PANEL;
+    return round_up(left < PANEL ? left : PANEL, GRAIN);
+}
+
+/* The chunk's products at a point, of a panel of outputs by a panel of inputs. */
+static void multiply_block(const gradient_work *w, int point, int output, int input, float *sums)
+{
+    operand slopes = {.values = w->slopes + (size_t)point * w->slope_stride + (size_t)output * (size_t)w->lines * PANEL,
+                      .row = 1,
+                      .line = PANEL,
+                      .span = w->lines};
+    const float *windows = w->windows + (size_t)point * w->window_stride + (size_t)input * (size_t)w->lines * PANEL;
+    multiply(outputs_of(w, output), w->x.channels - input * PANEL, slopes, w->count, windows, sums, w->first > 0);
+}
+
+static void block_of_one_chunk_item(void *context, int lane, int item)
 {
     const gradient_work *w = context;
     int inputs = panels_of(w->x.channels), output = item / inputs, input = item % inputs;
-    int left = w->shape->out - output * PANEL, outputs = round_up(left < PANEL ? left : PANEL, GRAIN);
-    float *sums = w->sums + (size_t)(w->one_chunk ? lane : item) * w->sums_of_item;
-    size_t stride = point_stride(1, PANEL);
-    for (int point = 0; point < POINTS; point++) {
-        operand slopes = {.values = w->slopes + (size_t)point * w->slope_stride + (size_t)output * (size_t)w->lines * PANEL,
-                          .row = 1,
-                          .line = PANEL,
-                          .span = w->lines};
-        const float *windows = w->windows + (size_t)point * w->window_stride + (size_t)input * (size_t)w->lines * PANEL;
-        multiply(outputs, slopes, w->count, windows, sums + (size_t)point * stride, w->first > 0);
-    }
-    if (w->last)
-        finish_filters(w, sums, stride, output * PANEL, outputs, input * PANEL);
+    float *sums = w->sums + (size_t)lane * w->sums_of_lane;
+    for (int point = 0; point < POINTS; point++)
+        multiply_block(w, point, output, input, sums + (size_t)point * w->sum_stride);
+    finish_filters(w, sums, w->sum_stride, output * PANEL, outputs_of(w, output), input * PANEL);
+}
+
+static void point_item(void *context, int lane, int item)
+{
+    const gradient_work *w = context;
+    int inputs = panels_of(w->x.channels), outputs = panels_of(w->dy.channels), point = item / outputs, output = item % outputs;
+    float *sums = w->sums + (size_t)point * w->sum_stride + (size_t)(output * inputs) * PANEL * PANEL;
+    (void)lane;
+    for (int input = 0; input < inputs; input++, sums += PANEL * PANEL)
+        multiply_block(w, point, output, input, sums);
+}
+
+static void finish_item(void *context, int lane, int item)
+{
+    const gradient_work *w = context;
+    int inputs = panels_of(w->x.channels), output = item / inputs, input = item % inputs;
+    (void)lane;
+    finish_filters(w, w->sums + (size_t)item * PANEL * PANEL, w->sum_stride, output * PANEL, outputs_of(w, output),
+                   input * PANEL);
 }
 
 static void add_bias(const gradient_work *w, double *totals)
@@ -112,20 +137,31 @@ static void add_bias(const gradient_work *w, double *totals)
             totals[c] += (double)w->bias_sums[(size_t)i * (size_t)width + (size_t)c];
 }
 
-static void run_chunks(const lk_team *team, gradient_work *w, double *totals)
+static void pack_chunk(const lk_team *team, gradient_work *w, int first, double *totals)
 {
-    int items = panels_of(w->x.channels) * panels_of(w->dy.channels);
-    for (w->first = 0; w->first < w->tiles.all; w->first += GRADIENT_CHUNK) {
-        int left = w->tiles.all - w->first;
-        w->last = left <= GRADIENT_CHUNK;
-        w->count = w->last ? left : GRADIENT_CHUNK;
-        lk_team_each(team, (w->count + TILES_OF_ITEM - 1) / TILES_OF_ITEM, pack_chunk_item, w);
-        lk_team_each(team, items, multiply_item, w);
-        add_bias(w, totals);
-    }
+    int left = w->tiles.all - first;
+    w->first = first;
+    w->count = left < GRADIENT_CHUNK ? left : GRADIENT_CHUNK;
+    lk_team_each(team, (w->count + TILES_OF_ITEM - 1) / TILES_OF_ITEM, pack_chunk_item, w);
+    add_bias(w, totals);
 }
 
-static lk_status weight_gradient(const lk_team *team, const lk_convolution3 *s, const float *x, const lk_output_gradient *g,
+static void by_blocks(const lk_team *team, gradient_work *w, double *totals)
+{
+    pack_chunk(team, w, 0, totals);
+    lk_team_each(team, panels_of(w->x.channels) * panels_of(w->dy.channels), block_of_one_chunk_item, w);
+}
+
+static void by_points(const lk_team *team, gradient_work *w, double *totals)
+{
+    for (int first = 0; first < w->tiles.all; first += GRADIENT_CHUNK) {
+        pack_chunk(team, w, first, totals);
+        lk_team_each(team, POINTS * panels_of(w->dy.channels), point_item, w);
+    }
+    lk_team_each(team, panels_of(w->x.channels) * panels_of(w->dy.channels), finish_item, w);
+}
+
+static lk_status weight_gradient(const lk_team *team, const lk_convolution3 *s, const void *x, const lk_output_gradient *g,
                                  float *dfilters, float *dbias)
 {
     gradient_work w = {.shape = s,
@@ -134,19 +170,20 @@ static lk_status weight_gradient(const lk_team *team, const lk_convolution3 *s, 
                        .dy = gradient_source(s, g),
                        .dfilters = dfilters};
     int inputs = panels_of(s->in), outputs = panels_of(s->out);
-    w.one_chunk = w.tiles.all <= GRADIENT_CHUNK;
-    w.lines = w.one_chunk ? w.tiles.all : GRADIENT_CHUNK;
+    bool one_chunk = w.tiles.all <= GRADIENT_CHUNK;
+    w.lines = w.tiles.all < GRADIENT_CHUNK ? w.tiles.all : GRADIENT_CHUNK;
     w.window_stride = point_stride(inputs, w.lines);
     w.slope_stride = point_stride(outputs, w.lines);
-    w.sums_of_item = POINTS * point_stride(1, PANEL);
+    w.sum_stride = one_chunk ? point_stride(1, PANEL) : point_stride(inputs * outputs, PANEL);
+    w.sums_of_lane = POINTS * w.sum_stride;
     w.windows = zeros(POINTS * w.window_stride);
     w.slopes = zeros(POINTS * w.slope_stride);
-    w.sums = numbers((size_t)(w.one_chunk ? team->threads : inputs * outputs) * w.sums_of_item);
+    w.sums = numbers((size_t)(one_chunk ? team->threads : 1) * w.sums_of_lane);
     w.bias_sums = numbers((size_t)(GRADIENT_CHUNK / TILES_OF_ITEM * outputs) * PANEL);
     double *totals = calloc((size_t)s->out, sizeof *totals);
     lk_status status = w.windows && w.slopes && w.sums && w.bias_sums && totals ? LK_OK : no_memory("a gradient's tiles");
     if (status == LK_OK) {
-        run_chunks(team, &w, totals);
+        (one_chunk ? by_blocks : by_points)(team, &w, totals);
         for (int c = 0; c < s->out; c++)
             dbias[c] = (float)totals[c];
     }

@@ -61,11 +61,18 @@ static bool kernel_has_all(const lk_block *b)
     return b->is_fused && b->norm == LK_NORM_NONE;
 }
 
+/* Kernels of ours take the float32 values, and round none of them. */
+static const lk_tensor *weight_of(const lk_block *b, const lk_weights *weights, int i)
+{
+    return b->is_fused ? weights->items[i].value : weights->items[i].compute;
+}
+
 static lk_tensor *convolve(lk_block *b, const lk_weights *weights, const lk_tensor *x)
 {
-    const lk_tensor *w = weights->items[b->weight].compute, *bias = weights->items[b->bias].compute;
     bool own = weights->own_kernels && b->kernel == 3 && !b->convolution.transposed, bare = b->norm != LK_NORM_NONE;
-    b->is_fused = own && lk_fused_suits(&b->fused, x, b->out, b->relu && !bare, b->pool && !bare);
+    lk_convolution3 wanted = {.out = b->out, .first = b->first, .relu = b->relu && !bare, .pool = b->pool && !bare};
+    b->is_fused = own && lk_fused_suits(&b->fused, x, &wanted);
+    const lk_tensor *w = weight_of(b, weights, b->weight), *bias = weight_of(b, weights, b->bias);
     return b->is_fused ? lk_fused_forward(&b->fused, x, w, bias, weights->version) : lk_convolution(x, w, bias, &b->convolution);
 }
 
@@ -135,7 +142,7 @@ lk_tensor *lk_block_backward(lk_block *b, lk_weights *weights, lk_tensor *dy)
     lk_tensor *dw = NULL;
     lk_tensor *db = NULL;
     bool train = !weights->frozen;
-    const lk_tensor *w = weights->items[b->weight].compute;
+    const lk_tensor *w = weight_of(b, weights, b->weight);
     lk_tensor **wanted[3] = {b->first ? NULL : &dx, train ? &dw : NULL, train ? &db : NULL};
     if (b->is_fused)
         lk_fused_backward(&b->fused, dy, b->x, b->y, w, weights->version, wanted[0], wanted[1], wanted[2]);

@@ -148,7 +148,7 @@ lk_status lk_weights_bind_gradients(lk_weights *weights, void *gradients, int mi
 
 const char *lk_weights_kernels(const lk_weights *weights)
 {
-    return weights->own_kernels && weights->compute_dtype == LK_DTYPE_F32 ? LK_KERNELS_NAME : "torch";
+    return weights->own_kernels && weights->dtype == LK_DTYPE_F32 ? LK_KERNELS_NAME : "torch";
 }
 
 void lk_weights_refresh(lk_weights *weights)

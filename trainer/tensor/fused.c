@@ -15,18 +15,17 @@ static lk_team team(void)
     return (lk_team){lk_tensor_threads(), run_on_pool};
 }
 
-bool lk_fused_suits(lk_fused *f, const lk_tensor *x, int out, bool relu, bool pool)
+bool lk_fused_suits(lk_fused *f, const lk_tensor *x, const lk_convolution3 *wanted)
 {
     f->kernel = NULL;
-    if (!x || lk_tensor_dtype(x) != LK_DTYPE_F32)
+    if (!x || (lk_tensor_dtype(x) != LK_DTYPE_F32 && lk_tensor_dtype(x) != LK_DTYPE_BF16))
         return false;
-    f->shape = (lk_convolution3){.batch = (int)lk_tensor_dim(x, 0),
-                                 .height = (int)lk_tensor_dim(x, 2),
-                                 .width = (int)lk_tensor_dim(x, 3),
-                                 .in = (int)lk_tensor_dim(x, 1),
-                                 .out = out,
-                                 .relu = relu,
-                                 .pool = pool};
+    f->shape = *wanted;
+    f->shape.batch = (int)lk_tensor_dim(x, 0);
+    f->shape.in = (int)lk_tensor_dim(x, 1);
+    f->shape.height = (int)lk_tensor_dim(x, 2);
+    f->shape.width = (int)lk_tensor_dim(x, 3);
+    f->shape.bf16 = lk_tensor_dtype(x) == LK_DTYPE_BF16;
     f->kernel = lk_kernel_choose(&f->shape, lk_cpu_detect());
     return f->kernel != NULL;
 }
@@ -64,6 +63,11 @@ static bool good(lk_status status)
     return status == LK_OK;
 }
 
+static lk_dtype dtype_of(const lk_convolution3 *s)
+{
+    return s->bf16 ? LK_DTYPE_BF16 : LK_DTYPE_F32;
+}
+
 static bool lie_well(const lk_tensor *a, const lk_tensor *b)
 {
     return a && b && lk_tensor_require_channels_last(a) && lk_tensor_require_channels_last(b);
@@ -78,7 +82,7 @@ lk_tensor *lk_fused_forward(lk_fused *f, const lk_tensor *x, const lk_tensor *w,
     if (!lie_well(x, w) || !b || !make_filters(f, LK_FORWARD, lk_tensor_data(w), version, &filters))
         return NULL;
     int half = s->pool;
-    lk_tensor *y = lk_tensor_empty(LK_DTYPE_F32, 4, (int64_t[]){s->batch, s->out, s->height >> half, s->width >> half});
+    lk_tensor *y = lk_tensor_empty(dtype_of(s), 4, (int64_t[]){s->batch, s->out, s->height >> half, s->width >> half});
     if (y && s->pool && !(f->choice = malloc((size_t)lk_tensor_count(y)))) {
         lk_tensor_fail(LK_INTERNAL, "out of memory for the maxima of a pool");
         lk_tensor_free(&y);
@@ -95,7 +99,7 @@ static lk_tensor *data_gradient(lk_fused *f, const lk_output_gradient *g, const 
     lk_team threads = team();
     if (!make_filters(f, LK_DATA_GRADIENT, lk_tensor_data(w), version, &filters))
         return NULL;
-    lk_tensor *dx = lk_tensor_empty(LK_DTYPE_F32, 4, (int64_t[]){s->batch, s->in, s->height, s->width});
+    lk_tensor *dx = lk_tensor_empty(dtype_of(s), 4, (int64_t[]){s->batch, s->in, s->height, s->width});
     if (dx && !good(f->kernel->data_gradient(&threads, s, g, &filters, lk_tensor_data(dx))))
         lk_tensor_free(&dx);
     return dx;

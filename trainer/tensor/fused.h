@@ -1,6 +1,6 @@
 /* A convolution with bias, ReLU and pool by our own kernels (trainer/kernels/kernels.h), on libtorch's threads.
  *
- *     if (lk_fused_suits(&f, x, out, relu, pool)) {
+ *     if (lk_fused_suits(&f, x, &wanted)) {
  *         y = lk_fused_forward(&f, x, w, b, version);
  *         ... lk_fused_backward(&f, dy, x, y, w, version, &dx, &dw, &db); ...
  *     }
@@ -27,13 +27,14 @@ typedef struct lk_fused {
     lk_made_filters filters[2]; /* of LK_FORWARD, LK_DATA_GRADIENT */
 } lk_fused;
 
-/* Whether a kernel is there for a 3x3 convolution of x, stride 1 and padding 1, to `out` channels: then it is chosen. False for
- * anything but float32. */
-bool lk_fused_suits(lk_fused *f, const lk_tensor *x, int out, bool relu, bool pool);
+/* Whether a kernel is there for a 3x3 convolution of x, stride 1 and padding 1: then it is chosen. Of `wanted` count out, relu,
+ * pool and first, the rest is x's. False for anything but float32 and bfloat16. */
+bool lk_fused_suits(lk_fused *f, const lk_tensor *x, const lk_convolution3 *wanted);
 
-/* w, b and `version`, which must differ from 0 and from that of other values, as in trainer/model/weights.h. */
+/* w and b, and dw and db below, are float32 whatever x is; y, dy and dx are as x. `version` must differ from 0 and from that of
+ * other values, as in trainer/model/weights.h. */
 lk_tensor *lk_fused_forward(lk_fused *f, const lk_tensor *x, const lk_tensor *w, const lk_tensor *b, uint64_t version);
-/* y: what forward returned. dx or dw (with db) may be NULL and are then not computed. */
+/* y: what forward returned. dx or dw (with db) may be NULL and are then not computed; dx must be of a first layer. */
 void lk_fused_backward(lk_fused *f, const lk_tensor *dy, const lk_tensor *x, const lk_tensor *y, const lk_tensor *w,
                        uint64_t version, lk_tensor **dx, lk_tensor **dw, lk_tensor **db);
 
