@@ -4,7 +4,7 @@
 #   make [ARCH=native]    build/likeness, for every CPU of level x86-64-v3 or for this one
 #   make test [SAN=1]     the test suite; SAN=1: under AddressSanitizer and UBSan, SAN=thread: ThreadSanitizer
 #   make demo             data, decoder, encoder on two ranks, a report, in runs/demo and runs/demo-decoder
-#   make bench            speed and memory
+#   make bench            speed and memory, beside PyTorch
 #   make oracle           regenerate tests/oracle/fixtures with PyTorch in a throw-away environment
 #   make fuzz [SECONDS=60]  every parser of outside bytes under libFuzzer
 #   make lint             what a compiler does not see; make format writes C as lint wants it
@@ -164,7 +164,7 @@ demo: deps
 
 bench: deps
 	+$(MAKE) --no-print-directory all
-	tests/bench/run $(program)
+	tests/bench/compare $(program)
 
 oracle: deps
 	tests/oracle/regenerate

@@ -29,8 +29,7 @@ static lk_status write_demo_shape(const char *path, int ranks)
     return lk_write_file(path, text, strlen(text));
 }
 
-/* The plan's configuration with its data, weights and run in the plan's folder. */
-static lk_status load_config(const lk_bench_plan *plan, int ranks, lk_config **out)
+lk_status lk_bench_config(const lk_bench_plan *plan, int ranks, lk_config **out)
 {
     char own[OWN_SETS][LK_PATH_SIZE + 32], path[LK_PATH_SIZE];
     const char *sets[MOST_SETS + OWN_SETS];
@@ -188,7 +187,7 @@ static lk_status bench(lk_process_group *group, const lk_config *config, lk_step
 lk_status lk_bench_step(lk_process_group *group, const lk_bench_plan *plan, lk_step_speed *out)
 {
     lk_config *config = NULL;
-    lk_status status = lk_group_agree(group, load_config(plan, group->size, &config));
+    lk_status status = lk_group_agree(group, lk_bench_config(plan, group->size, &config));
     if (status == LK_OK)
         status = bench(group, config, out);
     lk_config_free(config);

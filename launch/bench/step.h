@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "collectives/group.h"
+#include "configs/config.h"
 
 #include <stdint.h>
 
@@ -25,6 +26,9 @@ typedef struct lk_step_speed {
     double first_step_s; /* from the start of the process to the end of the first step, less the making of the faces */
     double peak_mb;      /* greatest resident memory of a rank so far, 2^20 bytes */
 } lk_step_speed;
+
+/* The plan's configuration, with its data, weights and run in the plan's folder. */
+lk_status lk_bench_config(const lk_bench_plan *plan, int ranks, lk_config **out);
 
 /* Every rank must call; all get the same numbers of time and memory, those of the slowest and largest rank. */
 lk_status lk_bench_step(lk_process_group *group, const lk_bench_plan *plan, lk_step_speed *out);

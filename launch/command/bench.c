@@ -1,9 +1,12 @@
 /* likeness bench (commands.h): how fast this machine trains, loads and exchanges. */
 #include "base/file.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "collectives/group.h"
 #include "launch/bench/collectives.h"
+#include "launch/bench/kernels.h"
 #include "launch/bench/loader.h"
+#include "launch/bench/peak.h"
 #include "launch/bench/step.h"
 #include "launch/command/commands.h"
 
@@ -16,15 +19,15 @@
 enum { LOADER_SIZE = 128, LOADER_BATCH = 32, LOADER_THREADS = 2, LOADER_FACES = 2000, REPEATS = 11 };
 
 typedef struct bench_options {
-    bool step, loader, collectives, json;
+    bool step, loader, collectives, peak, kernels, json;
     lk_bench_plan plan;
     lk_set_list sets;
-    int seconds, megabytes;
+    int seconds, megabytes, threads;
 } bench_options;
 
 static const lk_option option_table[] = {
     {LK_OPTION_PATH, "config", "FILE",
-     "shape, batch, precision of the step; else the demo's encoder in float32,\n16 faces a rank",
+     "shape, batch, precision of step and kernels; else, of the step, the demo's\nencoder in float32, 16 faces a rank",
      LK_TARGET(bench_options, plan.config)},
     LK_SET_OPTION(bench_options, sets),
     {LK_OPTION_INT, "steps", "N", "timed steps after two that warm up", LK_TARGET(bench_options, plan.steps), .low = 1,
@@ -32,17 +35,12 @@ static const lk_option option_table[] = {
     {LK_OPTION_INT, "seconds", "S", "how long the loader is timed", LK_TARGET(bench_options, seconds), .low = 1, .high = 3600},
     {LK_OPTION_INT, "megabytes", "M", "gradients that are exchanged, in buckets of 25", LK_TARGET(bench_options, megabytes),
      .low = 1, .high = 4096},
+    {LK_OPTION_INT, "threads", "N", "of peak and kernels; else one for each core", LK_TARGET(bench_options, threads), .low = 1,
+     .high = 1024},
     {LK_OPTION_PATH, "folder", "F", "work there and leave the shards and weights for other programs; else a\ntemporary folder",
      LK_TARGET(bench_options, plan.folder)},
     {LK_OPTION_FLAG, "json", NULL, "one JSON object instead of the table", LK_TARGET(bench_options, json)},
     {0}};
-
-typedef struct bench_results {
-    lk_step_speed step;
-    lk_loader_speed loader;
-    lk_exchange_speed exchanges[2];
-    int exchange_count;
-} bench_results;
 
 /* ---- measuring ---- */
 
@@ -61,23 +59,25 @@ static lk_status bench_loader(const char *folder, int seconds, lk_loader_speed *
     return status;
 }
 
-/* The step comes first, so that its peak of memory is its own. */
-static lk_status measure(lk_process_group *group, const bench_options *o, bench_results *r)
+static lk_status bench_peak(lk_process_group *group, const bench_options *o, lk_peaks *out)
 {
-    if (o->step)
-        LK_TRY(lk_bench_step(group, &o->plan, &r->step));
-    if (o->loader)
-        LK_TRY(lk_group_agree(group, group->rank == 0 ? bench_loader(o->plan.folder, o->seconds, &r->loader) : LK_OK));
-    if (o->collectives)
-        LK_TRY(lk_group_agree(group, lk_bench_collectives(group, (size_t)o->megabytes * 1000000, 25u << 20, REPEATS, r->exchanges,
-                                                          &r->exchange_count)));
-    return LK_OK;
+    return lk_group_agree(group, group->rank == 0 ? lk_bench_peak(o->threads ? o->threads : lk_core_count(), out) : LK_OK);
 }
 
-/* ---- telling ---- */
+/* ---- telling: of each part as soon as it is measured, by rank 0; into `json` where one is wanted ---- */
 
-static void print_step(const lk_step_speed *s)
+static void tell_step(const lk_step_speed *s, json_t *json)
 {
+    if (json) {
+        json_object_set_new(json, "step",
+                            json_pack("{s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "size",
+                                      s->size, "ranks", s->ranks, "threads", s->threads, "global_batch", s->global_batch,
+                                      "micro_batch", s->micro_batch, "width", s->width, "decoder_width", s->decoder_width, "norm",
+                                      s->norm, "precision", s->precision, "step_ms", s->median_ms, "best_step_ms", s->best_ms,
+                                      "samples_per_s", s->samples_per_s, "data_wait_share", s->data_wait_share, "comm_exposed_ms",
+                                      s->exposed_ms, "first_step_s", s->first_step_s, "peak_mb", s->peak_mb));
+        return;
+    }
     printf("step         encoder %d px, width %g, norm %s, %s, batch %d (micro-batches of %d), "
            "%d rank%s x %d thread%s\n",
            s->size, s->width, s->norm, s->precision, s->global_batch, s->micro_batch, s->ranks, s->ranks == 1 ? "" : "s",
@@ -90,63 +90,138 @@ static void print_step(const lk_step_speed *s)
     printf("             %10.0f MB of memory at most a rank\n", s->peak_mb);
 }
 
-static void print_table(const bench_options *o, const bench_results *r, int ranks)
+static void tell_loader(const lk_loader_speed *l, json_t *json)
 {
-    if (o->step)
-        print_step(&r->step);
-    if (o->loader)
+    if (json)
+        json_object_set_new(json, "loader",
+                            json_pack("{s:f, s:f, s:f}", "samples_per_s", l->samples_per_s, "bytes_per_s", l->bytes_per_s,
+                                      "first_batch_ms", l->first_batch_ms));
+    else
         printf("loader       %d x %d px, %d threads, batches of %d, checksums verified\n"
                "             %10.0f samples/s, %.2f GB/s, first batch after %.1f ms\n",
-               LOADER_SIZE, LOADER_SIZE, LOADER_THREADS, LOADER_BATCH, r->loader.samples_per_s, 1e-9 * r->loader.bytes_per_s,
-               r->loader.first_batch_ms);
-    if (o->collectives && ranks == 1)
+               LOADER_SIZE, LOADER_SIZE, LOADER_THREADS, LOADER_BATCH, l->samples_per_s, 1e-9 * l->bytes_per_s,
+               l->first_batch_ms);
+}
+
+static void tell_exchanges(const lk_exchange_speed *exchanges, int count, int megabytes, int ranks, json_t *json)
+{
+    json_t *all = json ? json_array() : NULL;
+    if (!json && ranks == 1)
         printf("collectives  one rank exchanges nothing; start with mpirun -n 2 or more\n");
-    else if (o->collectives)
-        printf("collectives  %d ranks, %d MB of gradients in buckets of 25 MB\n", ranks, o->megabytes);
-    for (int i = 0; i < r->exchange_count; i++) {
-        const lk_exchange_speed *e = &r->exchanges[i];
-        printf("             %10.2f ms %-12s (%.2f GB/s), %.2f ms of arithmetic, %.2f ms together: %.0f %% hidden\n",
-               e->exchange_ms, e->reproducible ? "reproducible" : "allreduce", o->megabytes / e->exchange_ms, e->compute_ms,
-               e->together_ms, 100 * e->hidden);
+    else if (!json)
+        printf("collectives  %d ranks, %d MB of gradients in buckets of 25 MB\n", ranks, megabytes);
+    for (int i = 0; i < count; i++) {
+        const lk_exchange_speed *e = &exchanges[i];
+        if (json)
+            json_array_append_new(all, json_pack("{s:b, s:f, s:f, s:f, s:f}", "reproducible", e->reproducible, "exchange_ms",
+                                                 e->exchange_ms, "compute_ms", e->compute_ms, "together_ms", e->together_ms,
+                                                 "hidden", e->hidden));
+        else
+            printf("             %10.2f ms %-12s (%.2f GB/s), %.2f ms of arithmetic, %.2f ms together: %.0f %% hidden\n",
+                   e->exchange_ms, e->reproducible ? "reproducible" : "allreduce", megabytes / e->exchange_ms, e->compute_ms,
+                   e->together_ms, 100 * e->hidden);
     }
+    if (json)
+        json_object_set_new(json, "collectives", all);
 }
 
-static json_t *step_json(const lk_step_speed *s)
+static void tell_peak(const lk_peaks *p, json_t *json)
 {
-    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "size", s->size, "ranks",
-                     s->ranks, "threads", s->threads, "global_batch", s->global_batch, "micro_batch", s->micro_batch, "width",
-                     s->width, "decoder_width", s->decoder_width, "norm", s->norm, "precision", s->precision, "step_ms",
-                     s->median_ms, "best_step_ms", s->best_ms, "samples_per_s", s->samples_per_s, "data_wait_share",
-                     s->data_wait_share, "comm_exposed_ms", s->exposed_ms, "first_step_s", s->first_step_s, "peak_mb",
-                     s->peak_mb);
+    if (json)
+        json_object_set_new(json, "peak",
+                            json_pack("{s:i, s:f, s:f}", "threads", p->threads, "f32_gflops", p->f32, "bf16_gflops", p->bf16));
+    else
+        printf("peak         %d thread%s, products and sums out of registers\n"
+               "             %10.0f GFLOP/s in f32, %.0f in bf16\n",
+               p->threads, p->threads == 1 ? "" : "s", p->f32, p->bf16);
 }
 
-static lk_status print_json(const bench_options *o, const bench_results *r)
+/* A line for each; what it is of stands above where it begins. */
+static void tell_kernel(const lk_kernel_speed *k, void *context)
 {
-    json_t *root = json_object();
-    json_t *exchanges = json_array();
-    if (o->step)
-        json_object_set_new(root, "step", step_json(&r->step));
-    if (o->loader)
-        json_object_set_new(root, "loader",
-                            json_pack("{s:f, s:f, s:f}", "samples_per_s", r->loader.samples_per_s, "bytes_per_s",
-                                      r->loader.bytes_per_s, "first_batch_ms", r->loader.first_batch_ms));
-    for (int i = 0; i < r->exchange_count; i++) {
-        const lk_exchange_speed *e = &r->exchanges[i];
-        json_array_append_new(exchanges, json_pack("{s:b, s:f, s:f, s:f, s:f}", "reproducible", e->reproducible, "exchange_ms",
-                                                   e->exchange_ms, "compute_ms", e->compute_ms, "together_ms", e->together_ms,
-                                                   "hidden", e->hidden));
+    json_t *rows = context;
+    if (rows) {
+        json_array_append_new(
+            rows, json_pack("{s:s, s:i, s:s, s:i, s:i, s:i, s:i, s:b, s:b, s:b, s:s, s:s, s:s, s:b, s:f, s:f, s:f, s:f}", "layer",
+                            k->layer, "layers", k->layers, "precision", k->precision, "batch", k->batch, "size", k->size, "in",
+                            k->in, "out", k->out, "transposed", k->transposed, "relu", k->relu, "pool", k->pool, "direction",
+                            k->direction, "kernel", k->kernel, "instructions", k->instructions, "chosen", k->chosen, "ms", k->ms,
+                            "gflops", k->gflops, "share", k->share, "error", k->error));
+        return;
     }
-    if (o->collectives)
-        json_object_set(root, "collectives", exchanges);
-    char *text = json_dumps(root, JSON_REAL_PRECISION(9));
-    lk_status status = text ? LK_OK : lk_fail(LK_INTERNAL, "bench: out of memory for the results");
-    if (text)
-        puts(text);
-    free(text);
-    json_decref(exchanges);
-    json_decref(root);
+    if (strcmp(k->kernel, "torch") == 0 && strcmp(k->direction, "forward") == 0)
+        printf("%s, %s: %d x %d x %d, %d to %d%s%s%s%s%.0d\n", k->layer, k->precision, k->batch, k->size, k->size, k->in, k->out,
+               k->transposed ? ", transposed" : "", k->relu ? ", relu" : "", k->pool ? ", pool" : "",
+               k->layers > 1 ? "; layers like it: " : "", k->layers > 1 ? k->layers : 0);
+    printf("    %-15s %-10s %-8s %c %8.2f ms %6.0f GFLOP/s %4.0f %%   error %.1e\n", k->direction, k->kernel, k->instructions,
+           k->chosen ? '*' : ' ', k->ms, k->gflops, 100 * k->share, k->error);
+    fflush(stdout);
+}
+
+/* On rank 0 alone. */
+static lk_status bench_kernels(const bench_options *o, json_t *json)
+{
+    lk_peaks peaks;
+    lk_config *config = NULL;
+    if (o->plan.config || o->plan.set_count > 0)
+        LK_TRY(lk_bench_config(&o->plan, 1, &config));
+    lk_status status = lk_bench_peak(o->threads ? o->threads : lk_core_count(), &peaks);
+    if (status == LK_OK) {
+        json_t *rows = json ? json_array() : NULL;
+        tell_peak(&peaks, json);
+        if (!json)
+            puts("kernels      *: what training takes; %: of the peak, by the sums and products of the convolution as written");
+        status = lk_bench_kernels(config, &peaks, tell_kernel, rows);
+        if (json)
+            json_object_set_new(json, "kernels", rows);
+    }
+    lk_config_free(config);
     return status;
+}
+
+/* The step comes first, so that its peak of memory is its own. */
+static lk_status measure(lk_process_group *group, const bench_options *o, json_t *json)
+{
+    bool tells = group->rank == 0;
+    lk_step_speed step;
+    lk_loader_speed loader;
+    lk_exchange_speed exchanges[2];
+    lk_peaks peaks;
+    int count = 0;
+    if (o->step) {
+        LK_TRY(lk_bench_step(group, &o->plan, &step));
+        if (tells)
+            tell_step(&step, json);
+    }
+    if (o->loader) {
+        LK_TRY(lk_group_agree(group, tells ? bench_loader(o->plan.folder, o->seconds, &loader) : LK_OK));
+        if (tells)
+            tell_loader(&loader, json);
+    }
+    if (o->collectives) {
+        LK_TRY(lk_group_agree(
+            group, lk_bench_collectives(group, (size_t)o->megabytes * 1000000, 25u << 20, REPEATS, exchanges, &count)));
+        if (tells)
+            tell_exchanges(exchanges, count, o->megabytes, group->size, json);
+    }
+    if (o->peak && !o->kernels) {
+        LK_TRY(bench_peak(group, o, &peaks));
+        if (tells)
+            tell_peak(&peaks, json);
+    }
+    if (o->kernels)
+        LK_TRY(lk_group_agree(group, tells ? bench_kernels(o, json) : LK_OK));
+    return LK_OK;
+}
+
+static lk_status print_json(const json_t *json)
+{
+    char *text = json_dumps(json, JSON_REAL_PRECISION(9));
+    if (!text)
+        return lk_fail(LK_INTERNAL, "bench: out of memory for the results");
+    puts(text);
+    free(text);
+    return LK_OK;
 }
 
 /* ---- where ---- */
@@ -172,17 +247,14 @@ static lk_status make_folder(lk_process_group *group, const char *wanted, char *
 static lk_status bench(lk_process_group *group, bench_options *o)
 {
     char folder[LK_PATH_SIZE] = "";
-    bench_results results = {0};
+    json_t *json = o->json ? json_object() : NULL;
     const char *wanted = o->plan.folder;
     LK_TRY(make_folder(group, wanted, folder));
     o->plan.folder = folder;
-    lk_status status = measure(group, o, &results);
-    if (status == LK_OK && group->rank == 0) {
-        if (o->json)
-            status = print_json(o, &results);
-        else
-            print_table(o, &results, group->size);
-    }
+    lk_status status = measure(group, o, json);
+    if (status == LK_OK && group->rank == 0 && json)
+        status = print_json(json);
+    json_decref(json);
     lk_error error;
     lk_error_take(&error, status);
     if (group->rank == 0 && !wanted && lk_remove_tree(folder) != LK_OK)
@@ -197,6 +269,8 @@ static lk_status run(void *values, char **parts, int count)
         o->step |= strcmp(parts[i], "step") == 0;
         o->loader |= strcmp(parts[i], "loader") == 0;
         o->collectives |= strcmp(parts[i], "collectives") == 0;
+        o->peak |= strcmp(parts[i], "peak") == 0;
+        o->kernels |= strcmp(parts[i], "kernels") == 0;
     }
     if (count == 0)
         o->step = o->loader = o->collectives = true;
@@ -212,14 +286,17 @@ static lk_status run(void *values, char **parts, int count)
 const lk_command lk_command_bench = {
     .name = "bench",
     .summary = "measure the training step, the loader and the exchange of gradients",
-    .usage = "[step] [loader] [collectives] [OPTIONS]     (none named: all three)",
+    .usage = "[step] [loader] [collectives] [peak] [kernels] [OPTIONS]     (none named: the first three)",
     .about =
         "  step          training steps of the encoder stage on random faces: time, samples/s, memory, time to the first step\n"
         "  loader        samples/s of 3 x 128 x 128 pictures, shuffled, checksums verified, 2 threads, batches of 32\n"
-        "  collectives   exchange of gradients alone and beside arithmetic; under mpirun -n 2 or more",
+        "  collectives   exchange of gradients alone and beside arithmetic; under mpirun -n 2 or more\n"
+        "  peak          what the CPU computes at most: products and sums out of registers, for the other figures to be set beside\n"
+        "  kernels       every convolution of the models, by libtorch and by each of our kernels that suits it: time, share of the\n"
+        "                peak, error against float64; of full size and of the demo, or of --config and --set",
     .options = option_table,
     .size = sizeof(bench_options),
     .defaults = &(bench_options){.plan = {.steps = 20}, .seconds = 2, .megabytes = 100},
     .most = LK_ANY_NUMBER,
-    .choices = "step|loader|collectives",
+    .choices = "step|loader|collectives|peak|kernels",
     .run = run};

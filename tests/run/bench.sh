@@ -26,6 +26,39 @@ for line in '32 px, width 0.125, norm none, f32, batch 16' 'samples/s' 'ms a ste
 done
 [ -s kept/train/shard-00000.h5 ] && [ -s kept/decoder.safetensors ] || fail "--folder keeps no inputs"
 
-refused 64 "step, loader or collectives, not 'speed'" bench speed
+works 1 bench peak --json --threads 2
+tail -n 1 out.log | python3 -c '
+import json, sys
+result = json.load(sys.stdin)
+assert set(result) == {"peak"} and result["peak"]["threads"] == 2 and result["peak"]["f32_gflops"] > 1, result
+flags = next(line for line in open("/proc/cpuinfo") if line.startswith("flags")).split()
+assert (result["peak"]["bf16_gflops"] > 1) == ("avx512_bf16" in flags), result' || fail "the peak: $(tail -n 1 out.log)"
+ONEDNN_MAX_CPU_ISA=AVX2 works 1 bench peak
+says 'in f32, 0 in bf16'
+
+works 1 bench kernels --json --threads 2 --set model.size=32 --set model.encoder.width=0.125 --set model.decoder.width=0.125 \
+  --set train.micro_batch=2 --set train.global_batch=2
+tail -n 1 out.log >kernels.json
+python3 - <<'PYTHON' || fail "the kernels"
+import json
+rows = json.load(open("kernels.json"))["kernels"]
+ways = {}
+for r in rows:
+    assert r["ms"] > 0 and r["gflops"] > 0 and r["share"] > 0 and r["error"] < 2e-5, r
+    ways.setdefault((r["layer"], r["direction"]), []).append(r)
+# 16 + 6 convolutions of the encoder, 4 of a decoder of 32 px; the first one has no data gradient.
+assert sum(w[0]["layers"] for (_, direction), w in ways.items() if direction == "forward") == 26, ways.keys()
+assert ("encoder.features.0.weight", "data gradient") not in ways
+for key, w in ways.items():
+    assert w[0]["kernel"] == "torch" and sum(r["chosen"] for r in w) == 1, w
+of_middle = ways["encoder.features.19.weight", "forward"]
+assert {r["instructions"] for r in of_middle} >= {"", "avx2"} and not of_middle[0]["chosen"], of_middle
+PYTHON
+works 1 bench kernels --threads 1 --set model.size=32 --set model.encoder.width=0.125 --set model.decoder.width=0.125 \
+  --set train.micro_batch=1 --set train.global_batch=1 --set train.precision=bf16
+says '^encoder.features.2.weight, bf16: 1 x 32 x 32, 8 to 8, relu, pool$'
+says '^    weight gradient torch'
+
+refused 64 "step, loader, collectives, peak or kernels, not 'speed'" bench speed
 refused 64 "--steps takes a whole number" bench --steps 0
 refused 78 "model.width" bench step --set model.width=1

@@ -4,6 +4,8 @@
 #include "trainer/kernels/winograd.h"
 
 #include <cpuid.h>
+#include <stdlib.h>
+#include <string.h>
 
 static const lk_kernel *const table[] = {
     &lk_winograd_avx512, &lk_winograd_avx2, &lk_winograd_bf16_avx512, &lk_winograd_bf16_avx2,
@@ -19,15 +21,26 @@ static bool has_amx(void)
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 24 & 1) && (d >> 22 & 1);
 }
 
+/* oneDNN's own variable, so that one word masks what is newer for libtorch's kernels and for ours. */
+static bool is_masked(void)
+{
+    static const char *const older[] = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2"};
+    const char *most = getenv("ONEDNN_MAX_CPU_ISA");
+    for (size_t i = 0; most && i < sizeof older / sizeof *older; i++)
+        if (strcasecmp(most, older[i]) == 0)
+            return true;
+    return false;
+}
+
 unsigned lk_cpu_detect(void)
 {
     unsigned cpu = 0;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         cpu |= LK_CPU_AVX2;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    if (!is_masked() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         cpu |= LK_CPU_AVX512;
-    if (has_amx())
+    if (!is_masked() && has_amx())
         cpu |= LK_CPU_AMX;
     return cpu;
 }

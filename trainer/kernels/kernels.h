@@ -76,6 +76,8 @@ typedef struct lk_kernel {
                                  const lk_output_gradient *gradient, float *dfilters, float *dbias);
 } lk_kernel;
 
+/* What this CPU can do, less what ONEDNN_MAX_CPU_ISA=AVX2 (a variable of oneDNN's, whose older values mean the same here) leaves
+ * out. */
 unsigned lk_cpu_detect(void);
 
 /* The table, in the order of preference; NULL past the last. */

@@ -15,6 +15,11 @@ static lk_team team(void)
     return (lk_team){lk_tensor_threads(), run_on_pool};
 }
 
+lk_team lk_fused_team(void)
+{
+    return team();
+}
+
 bool lk_fused_suits(lk_fused *f, const lk_tensor *x, const lk_convolution3 *wanted)
 {
     f->kernel = NULL;

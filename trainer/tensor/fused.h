@@ -27,6 +27,9 @@ typedef struct lk_fused {
     lk_made_filters filters[2]; /* of LK_FORWARD, LK_DATA_GRADIENT */
 } lk_fused;
 
+/* libtorch's threads, for those who call kernels themselves. */
+lk_team lk_fused_team(void);
+
 /* Whether a kernel is there for a 3x3 convolution of x, stride 1 and padding 1: then it is chosen. Of `wanted` count out, relu,
  * pool and first, the rest is x's. False for anything but float32 and bfloat16. */
 bool lk_fused_suits(lk_fused *f, const lk_tensor *x, const lk_convolution3 *wanted);
