@@ -291,9 +291,9 @@ const lk_command lk_command_bench = {
         "  step          training steps of the encoder stage on random faces: time, samples/s, memory, time to the first step\n"
         "  loader        samples/s of 3 x 128 x 128 pictures, shuffled, checksums verified, 2 threads, batches of 32\n"
         "  collectives   exchange of gradients alone and beside arithmetic; under mpirun -n 2 or more\n"
-        "  peak          what the CPU computes at most: products and sums out of registers, for the other figures to be set beside\n"
-        "  kernels       every convolution of the models, by libtorch and by each of our kernels that suits it: time, share of the\n"
-        "                peak, error against float64; of full size and of the demo, or of --config and --set",
+        "  peak          what the CPU computes at most: products and sums out of registers, to set other figures beside\n"
+        "  kernels       every convolution of the models, by libtorch and by each of our kernels that suits it: time, share of\n"
+        "                the peak, error against float64; of full size and of the demo, or of --config and --set",
     .options = option_table,
     .size = sizeof(bench_options),
     .defaults = &(bench_options){.plan = {.steps = 20}, .seconds = 2, .megabytes = 100},

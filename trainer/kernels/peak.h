@@ -1,5 +1,5 @@
-/* What this CPU can do at most, measured: products and sums out of registers, which no memory slows down. What a kernel reaches is
- * told as a share of it (likeness bench). */
+/* What this CPU can do at most, measured: products and sums out of registers, which no memory slows down. What a kernel reaches
+ * is told as a share of it (likeness bench). */
 #ifndef LK_TRAINER_KERNELS_PEAK_H
 #define LK_TRAINER_KERNELS_PEAK_H
 
