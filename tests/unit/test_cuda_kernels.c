@@ -1,9 +1,8 @@
 /* What our CUDA kernels compute, without a GPU: the same sources, compiled for the CPU and launched by the same calls
- * (cuda_standin.h), against libtorch's operators and the CPU's loops. Odd sizes, memory of any alignment, float32 and bfloat16;
- * the same bits whichever thread goes first. */
+ * (cuda_standin.h), against the CPU's table of kernels and libtorch's operators. Odd sizes, memory of any alignment, float32 and
+ * bfloat16; the same bits whichever thread goes first. */
 #include "base/random.h"
-#include "trainer/model/loss.h"
-#include "trainer/tensor/cuda/operations.h"
+#include "trainer/tensor/device_kernels_cuda.h"
 #include "trainer/tensor/memory.h"
 
 #include <math.h>
@@ -18,34 +17,25 @@
 #include "tests/unit/check.h"
 #include "tests/unit/cuda_standin.h"
 
+static const lk_device_kernels *const cpu = &lk_device_kernels_cpu, *const gpu = &lk_device_kernels_cuda;
 static lk_device *device;
-static lk_cuda *gpu;
 
 /* ---- arrays of a format, at any alignment ---- */
 
 /* Exactly so long, so that AddressSanitizer sees the first number past either end. */
 typedef struct array {
-    lk_cuda_format format;
+    lk_dtype dtype;
     int64_t count;
     void *block, *at;
 } array;
 
 /* How the cases are run: both formats, and memory that begins at a multiple of 16 bytes or one number after. */
 typedef struct way {
-    lk_cuda_format format;
+    lk_dtype dtype;
     bool shifted;
 } way;
-static const way ways[] = {{LK_CUDA_FLOAT, false}, {LK_CUDA_FLOAT, true}, {LK_CUDA_BFLOAT, false}, {LK_CUDA_BFLOAT, true}};
+static const way ways[] = {{LK_DTYPE_F32, false}, {LK_DTYPE_F32, true}, {LK_DTYPE_BF16, false}, {LK_DTYPE_BF16, true}};
 enum { WAYS = 4 };
-
-static size_t element_size(lk_cuda_format format)
-{
-    return format == LK_CUDA_BFLOAT ? 2 : 4;
-}
-static lk_dtype dtype_of(lk_cuda_format format)
-{
-    return format == LK_CUDA_BFLOAT ? LK_DTYPE_BF16 : LK_DTYPE_F32;
-}
 
 static void *exact_block(size_t bytes)
 {
@@ -57,18 +47,18 @@ static void *exact_block(size_t bytes)
 
 static array make(way w, int64_t count)
 {
-    size_t size = element_size(w.format), shift = w.shifted ? size : 0;
+    size_t size = lk_dtype_size(w.dtype), shift = w.shifted ? size : 0;
     void *block = exact_block((size_t)count * size + shift);
-    return (array){w.format, count, block, (char *)block + shift};
+    return (array){w.dtype, count, block, (char *)block + shift};
 }
 
 static float get(const array *a, int64_t i)
 {
-    return a->format == LK_CUDA_BFLOAT ? lk_bfloat_to_float(((uint16_t *)a->at)[i]) : ((float *)a->at)[i];
+    return a->dtype == LK_DTYPE_BF16 ? lk_bfloat_to_float(((uint16_t *)a->at)[i]) : ((float *)a->at)[i];
 }
 static void set(array *a, int64_t i, float v)
 {
-    if (a->format == LK_CUDA_BFLOAT)
+    if (a->dtype == LK_DTYPE_BF16)
         ((uint16_t *)a->at)[i] = lk_float_to_bfloat(v);
     else
         ((float *)a->at)[i] = v;
@@ -88,8 +78,8 @@ static array numbers(way w, int64_t count, uint64_t stream)
 static array copy_of(const array *a)
 {
     bool shifted = a->block != a->at;
-    array b = make((way){a->format, shifted}, a->count);
-    memcpy(b.at, a->at, (size_t)a->count * element_size(a->format));
+    array b = make((way){a->dtype, shifted}, a->count);
+    memcpy(b.at, a->at, (size_t)a->count * lk_dtype_size(a->dtype));
     return b;
 }
 static void release(array *a)
@@ -100,7 +90,7 @@ static void release(array *a)
 /* The memory itself as a tensor: 4-d ones channels_last. */
 static lk_tensor *view(const array *a, int dims, const int64_t *sizes)
 {
-    return lk_tensor_view(a->at, dtype_of(a->format), dims, sizes);
+    return lk_tensor_view(a->at, a->dtype, dims, sizes);
 }
 
 /* ---- comparing ---- */
@@ -109,23 +99,23 @@ static lk_tensor *view(const array *a, int dims, const int64_t *sizes)
 static void assert_near(const char *what, const array *got, const array *want, double scale)
 {
     assert_int_equal(got->count, want->count);
-    double relative = got->format == LK_CUDA_BFLOAT ? 1.0 / 128 : 4e-6;
+    double relative = got->dtype == LK_DTYPE_BF16 ? 1.0 / 128 : 4e-6;
     for (int64_t i = 0; i < got->count; i++) {
         double a = (double)get(got, i), b = (double)get(want, i);
         if (!(fabs(a - b) <= relative * fabs(b) + 4e-6 * scale))
-            fail_msg("%s: number %lld is %.9g, not %.9g (format %d)", what, (long long)i, a, b, got->format);
+            fail_msg("%s: number %lld is %.9g, not %.9g (%s)", what, (long long)i, a, b, lk_dtype_name(got->dtype));
     }
 }
 static void assert_equal(const char *what, const array *got, const array *want)
 {
     for (int64_t i = 0; i < got->count; i++)
         if (get(got, i) != get(want, i))
-            fail_msg("%s: number %lld is %.9g, not %.9g (format %d)", what, (long long)i, (double)get(got, i),
-                     (double)get(want, i), got->format);
+            fail_msg("%s: number %lld is %.9g, not %.9g (%s)", what, (long long)i, (double)get(got, i), (double)get(want, i),
+                     lk_dtype_name(got->dtype));
 }
 static void assert_same_bits(const char *what, const array *a, const array *b)
 {
-    if (memcmp(a->at, b->at, (size_t)a->count * element_size(a->format)) != 0)
+    if (memcmp(a->at, b->at, (size_t)a->count * lk_dtype_size(a->dtype)) != 0)
         fail_msg("%s: other bits when the threads run in the opposite order", what);
 }
 static void assert_close(const char *what, double got, double want, double relative)
@@ -134,7 +124,7 @@ static void assert_close(const char *what, double got, double want, double relat
         fail_msg("%s: %.17g, not %.17g", what, got, want);
 }
 
-static const way plain = {LK_CUDA_FLOAT, false};
+static const way plain = {LK_DTYPE_F32, false};
 
 /* ---- element by element ---- */
 
@@ -147,12 +137,9 @@ static void relu_backward_is_the_cpus(void **state)
         array dy = numbers(ways[w], COUNT, 1), want = copy_of(&dy), y = numbers(ways[w], COUNT, 2);
         for (int64_t i = 0; i < COUNT; i++)
             set(&y, i, fmaxf(get(&y, i), 0));
-        lk_tensor *t = view(&want, 1, (int64_t[]){COUNT}), *ty = view(&y, 1, (int64_t[]){COUNT});
-        lk_relu_backward_(t, ty);
-        assert_ok(lk_cuda_relu_backward(gpu, ways[w].format, dy.at, y.at, COUNT));
+        assert_ok(cpu->relu_backward(device, ways[w].dtype, want.at, y.at, COUNT));
+        assert_ok(gpu->relu_backward(device, ways[w].dtype, dy.at, y.at, COUNT));
         assert_equal("relu backward", &dy, &want);
-        lk_tensor_free(&t);
-        lk_tensor_free(&ty);
         release(&dy);
         release(&want);
         release(&y);
@@ -165,19 +152,13 @@ static void sums_and_products_element_by_element(void **state)
     for (int w = 0; w < WAYS; w++) {
         array a = numbers(ways[w], COUNT, 1), b = numbers(ways[w], COUNT, 2), want = copy_of(&a);
         for (int64_t i = 0; i < COUNT; i++)
-            set(&want, i, get(&a, i) + 0.3f * get(&b, i));
-        assert_ok(lk_cuda_add(gpu, ways[w].format, a.at, b.at, 0.3f, COUNT));
+            set(&want, i, get(&a, i) + get(&b, i));
+        assert_ok(gpu->add(device, ways[w].dtype, a.at, b.at, COUNT));
         assert_equal("add", &a, &want);
         for (int64_t i = 0; i < COUNT; i++)
             set(&want, i, get(&a, i) * -1.7f);
-        assert_ok(lk_cuda_scale(gpu, ways[w].format, a.at, -1.7f, COUNT));
+        assert_ok(gpu->scale(device, ways[w].dtype, a.at, -1.7, COUNT));
         assert_equal("scale", &a, &want);
-        enum { ROWS = 3, LENGTH = 1667 };
-        const double factors[ROWS] = {0.5, -3.1, 0};
-        for (int64_t i = 0; i < (int64_t)ROWS * LENGTH; i++)
-            set(&want, i, get(&a, i) * (float)factors[i / LENGTH]);
-        assert_ok(lk_cuda_multiply_rows(gpu, ways[w].format, a.at, factors, ROWS, LENGTH));
-        assert_equal("multiply rows", &a, &want);
         release(&a);
         release(&b);
         release(&want);
@@ -191,7 +172,7 @@ static void a_kernel_covers_its_range_from_any_grid(void **state)
         array a = numbers(plain, COUNT, 1), b = numbers(plain, COUNT, 2), want = copy_of(&a);
         for (int64_t i = 0; i < COUNT; i++)
             set(&want, i, get(&a, i) + get(&b, i));
-        lk_flat_job job = {.out = a.at, .in = b.at, .factor = 1, .count = COUNT};
+        lk_flat_job job = {.out = a.at, .in = b.at, .count = COUNT};
         assert_true(cuda_run(add_f32, &job, (cuda_dim){blocks, 1, 1}, (cuda_dim){32, 1, 1}));
         assert_equal("add", &a, &want);
         release(&a);
@@ -200,78 +181,35 @@ static void a_kernel_covers_its_range_from_any_grid(void **state)
     }
 }
 
-static void weights_become_bfloat16_as_on_the_cpu(void **state)
-{
-    (void)state;
-    array in = numbers(plain, COUNT, 3), out = make((way){LK_CUDA_BFLOAT, false}, COUNT);
-    set(&in, 0, 1.00390625f); /* half way: to even */
-    set(&in, 1, 1.01171875f);
-    set(&in, 2, INFINITY);
-    set(&in, 3, 3.4e38f); /* rounds to infinity */
-    set(&in, 4, -1e-40f);
-    assert_ok(lk_cuda_narrow(gpu, in.at, out.at, COUNT));
-    for (int64_t i = 0; i < COUNT; i++)
-        assert_int_equal(((uint16_t *)out.at)[i], lk_float_to_bfloat(get(&in, i)));
-    array odd = numbers((way){LK_CUDA_FLOAT, true}, 8, 1);
-    assert_fails(lk_cuda_narrow(gpu, odd.at, out.at, 8), LK_INTERNAL, "multiple of 16 bytes");
-    release(&odd);
-    release(&in);
-    release(&out);
-}
-
 /* ---- sums ---- */
 
-static void row_sums_are_the_cpus(void **state)
+static void squares_are_summed_over_ranges_and_tell_of_every_number_that_is_not_finite(void **state)
 {
     (void)state;
-    const int64_t lengths[] = {1, 255, 20001};
-    for (int w = 0; w < WAYS; w++)
-        for (int k = 0; k < 3; k++)
-            for (int squares = 0; squares < 2; squares++) {
-                enum { ROWS = 3 };
-                array x = numbers(ways[w], ROWS * lengths[k], 4);
-                double want[ROWS], got[2][ROWS];
-                lk_tensor *t = view(&x, 2, (int64_t[]){ROWS, lengths[k]});
-                if (squares)
-                    lk_sum_squares(t, want);
-                else
-                    lk_sum_absolute(t, want);
-                lk_tensor_free(&t);
-                for (int run = 0; run < 2; run++) {
-                    cuda.backwards = run;
-                    assert_ok(lk_cuda_row_sums(gpu, ways[w].format, x.at, squares, ROWS, lengths[k], got[run]));
-                }
-                for (int row = 0; row < ROWS; row++)
-                    assert_close("row sum", got[0][row], want[row], 1e-13);
-                assert_memory_equal(got[0], got[1], sizeof got[0]);
-                release(&x);
-            }
-}
-
-static void the_sum_of_squares_tells_of_every_number_that_is_not_finite(void **state)
-{
-    (void)state;
+    /* The first two are one to a GPU, for only zeros lie between; what lies before the last is in none. */
+    const lk_range ranges[] = {{4000, 66001}, {3900, 60}, {0, 700}};
     array x = numbers(plain, 70001, 6);
-    double want = 0, got[2];
-    for (int64_t i = 0; i < x.count; i++)
-        want += (double)get(&x, i) * (double)get(&x, i);
+    double want = 2, got[2] = {2, 2};
+    for (int64_t i = 3960; i < 4000; i++)
+        set(&x, i, 0);
+    set(&x, 700, NAN);
+    assert_ok(cpu->sum_squares(device, x.at, ranges, 3, &want));
     for (int run = 0; run < 2; run++) {
         cuda.backwards = run;
-        assert_ok(lk_cuda_sum_squares(gpu, x.at, x.count, false, &got[run]));
+        assert_ok(gpu->sum_squares(device, x.at, ranges, 3, &got[run]));
     }
     assert_close("sum of squares", got[0], want, 1e-13);
     assert_memory_equal(&got[0], &got[1], sizeof got[0]);
-    assert_ok(lk_cuda_sum_squares(gpu, x.at, x.count, true, &got[0]));
-    assert_close("twice", got[0], 2 * want, 1e-13);
     set(&x, 12, 3e38f); /* its square is beyond float32 */
-    assert_ok(lk_cuda_sum_squares(gpu, x.at, x.count, false, &got[0]));
+    assert_ok(gpu->sum_squares(device, x.at, ranges, 3, &got[0]));
     assert_true(isfinite(got[0]));
-    const int64_t places[] = {0, 300, 70000};
+    const int64_t places[] = {0, 3950, 70000};
     const float bad[] = {INFINITY, NAN, -INFINITY};
     for (int k = 0; k < 3; k++) {
         float kept = get(&x, places[k]);
         set(&x, places[k], bad[k]);
-        assert_ok(lk_cuda_sum_squares(gpu, x.at, x.count, false, &got[0]));
+        got[0] = 0;
+        assert_ok(gpu->sum_squares(device, x.at, ranges, 3, &got[0]));
         assert_false(isfinite(got[0]));
         set(&x, places[k], kept);
     }
@@ -281,26 +219,32 @@ static void the_sum_of_squares_tells_of_every_number_that_is_not_finite(void **s
 /* ---- what follows a convolution ---- */
 
 /* Packs that fill no tile, more than one tile, rows of no whole pack, odd heights and widths. */
-static const lk_cuda_maps shapes[] = {{3, 5, 7, 24}, {2, 6, 4, 20}, {1, 9, 3, 7}, {1, 4, 5, 300}, {2, 30, 41, 8}, {5, 2, 2, 64}};
+static const lk_map_shape shapes[] = {{3, 5, 7, 24}, {2, 6, 4, 20}, {1, 9, 3, 7}, {1, 4, 5, 300}, {2, 30, 41, 8}, {5, 2, 2, 64}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-static int64_t count_of(const lk_cuda_maps *m)
+static int64_t count_of(const lk_map_shape *m)
 {
-    return m->samples * m->height * m->width * m->channels;
+    return m->samples * m->rows * m->columns * m->channels;
 }
-static lk_tensor *view_maps(const array *a, const lk_cuda_maps *m)
+static int64_t pixels_of(const lk_map_shape *m)
 {
-    return view(a, 4, (int64_t[]){m->samples, m->channels, m->height, m->width});
+    return m->samples * m->rows * m->columns;
 }
-static lk_cuda_maps halved(const lk_cuda_maps *m)
+static lk_tensor *view_maps(const array *a, const lk_map_shape *m)
 {
-    return (lk_cuda_maps){m->samples, m->height / 2, m->width / 2, m->channels};
+    return view(a, 4, (int64_t[]){m->samples, m->channels, m->rows, m->columns});
+}
+static lk_map_shape halved(const lk_map_shape *m)
+{
+    return (lk_map_shape){m->samples, m->rows / 2, m->columns / 2, m->channels};
 }
 
 /* z + bias, and ReLU of it, by libtorch. */
-static lk_tensor *with_bias(const array *z, const array *bias, const lk_cuda_maps *m, bool relu)
+static lk_tensor *with_bias(const array *z, const array *bias, const lk_map_shape *m, bool relu)
 {
-    lk_tensor *tz = view_maps(z, m), *tb = view(bias, 4, (int64_t[]){1, m->channels, 1, 1}), *y = lk_add(tz, tb);
+    lk_tensor *tz = view_maps(z, m), *tb = view(bias, 4, (int64_t[]){1, m->channels, 1, 1}), *wide = lk_add(tz, tb);
+    lk_tensor *y = lk_tensor_cast(wide, z->dtype); /* of bfloat16 and float32 libtorch makes float32 */
+    lk_tensor_free(&wide);
     if (relu)
         lk_relu_(y);
     lk_tensor_free(&tz);
@@ -313,7 +257,7 @@ static array array_of(lk_tensor **t, way w)
 {
     assert_ok(lk_tensor_check());
     array a = make(w, lk_tensor_count(*t));
-    memcpy(a.at, lk_tensor_data(*t), (size_t)a.count * element_size(a.format));
+    memcpy(a.at, lk_tensor_data(*t), (size_t)a.count * lk_dtype_size(a.dtype));
     lk_tensor_free(t);
     return a;
 }
@@ -331,14 +275,14 @@ static array channel_sums(const array *a, int channels)
     return sums;
 }
 
-static void bias_and_relu(way w, const lk_cuda_maps *m)
+static void bias_and_relu(way w, const lk_map_shape *m)
 {
-    array z = numbers(w, count_of(m), 1), bias = numbers(w, m->channels, 2), dy = numbers(w, count_of(m), 3);
+    array z = numbers(w, count_of(m), 1), bias = numbers(plain, m->channels, 2), dy = numbers(w, count_of(m), 3);
     for (int relu = 0; relu < 2; relu++) {
         array got = copy_of(&z), slope = copy_of(&dy), again = copy_of(&dy);
         lk_tensor *t = with_bias(&z, &bias, m, relu);
         array want = array_of(&t, w);
-        assert_ok(lk_cuda_bias(gpu, w.format, got.at, bias.at, relu, m));
+        assert_ok(gpu->bias_relu(device, w.dtype, got.at, bias.at, pixels_of(m), m->channels, relu));
         assert_equal("bias and ReLU", &got, &want);
 
         array dbias[2] = {make(plain, m->channels), make(plain, m->channels)}, dwant = copy_of(&dy);
@@ -346,13 +290,16 @@ static void bias_and_relu(way w, const lk_cuda_maps *m)
             set(&dwant, i, get(&want, i) > 0 ? get(&dy, i) : 0);
         array dbias_want = channel_sums(&dwant, m->channels);
         cuda.backwards = false;
-        assert_ok(lk_cuda_bias_backward(gpu, w.format, slope.at, relu ? want.at : NULL, dbias[0].at, m));
+        assert_ok(
+            gpu->bias_relu_backward(device, w.dtype, slope.at, relu ? want.at : NULL, pixels_of(m), m->channels, dbias[0].at));
         cuda.backwards = true;
-        assert_ok(lk_cuda_bias_backward(gpu, w.format, again.at, relu ? want.at : NULL, dbias[1].at, m));
+        assert_ok(
+            gpu->bias_relu_backward(device, w.dtype, again.at, relu ? want.at : NULL, pixels_of(m), m->channels, dbias[1].at));
         assert_equal("gradient of bias and ReLU", &slope, &dwant);
         assert_near("gradient of the bias", &dbias[0], &dbias_want, sqrt((double)count_of(m) / m->channels));
         assert_same_bits("gradient of the bias", &dbias[0], &dbias[1]);
-        assert_ok(lk_cuda_bias_backward(gpu, w.format, again.at, relu ? want.at : NULL, NULL, m)); /* of a frozen layer */
+        assert_ok(gpu->bias_relu_backward(device, w.dtype, again.at, relu ? want.at : NULL, pixels_of(m), m->channels,
+                                          NULL)); /* of a frozen layer */
         assert_equal("gradient of ReLU alone", &again, &dwant);
         array all[] = {got, slope, again, want, dbias[0], dbias[1], dwant, dbias_want};
         for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -371,10 +318,10 @@ static void bias_and_relu_are_libtorchs(void **state)
             bias_and_relu(ways[w], &shapes[s]);
 }
 
-static void bias_relu_and_pool(way w, const lk_cuda_maps *m)
+static void bias_relu_and_pool(way w, const lk_map_shape *m)
 {
-    lk_cuda_maps half = halved(m);
-    array z = numbers(w, count_of(m), 1), bias = numbers(w, m->channels, 2), dy = numbers(w, count_of(&half), 3);
+    lk_map_shape half = halved(m);
+    array z = numbers(w, count_of(m), 1), bias = numbers(plain, m->channels, 2), dy = numbers(w, count_of(&half), 3);
     uint8_t *choice = exact_block((size_t)count_of(&half));
     array got = make(w, count_of(&half)), dz[2] = {make(w, count_of(m)), make(w, count_of(m))};
     array dbias[2] = {make(plain, m->channels), make(plain, m->channels)};
@@ -387,14 +334,14 @@ static void bias_relu_and_pool(way w, const lk_cuda_maps *m)
     lk_tensor_free(&tdy);
     lk_tensor_free(&indices);
 
-    assert_ok(lk_cuda_bias_pool(gpu, w.format, z.at, bias.at, got.at, choice, m));
+    assert_ok(gpu->bias_relu_pool(device, w.dtype, z.at, bias.at, m, got.at, choice));
     assert_equal("bias, ReLU and pool", &got, &want);
     for (int run = 0; run < 2; run++) {
         cuda.backwards = run;
-        assert_ok(lk_cuda_bias_pool_backward(gpu, w.format, dy.at, choice, dz[run].at, dbias[run].at, m));
+        assert_ok(gpu->bias_relu_pool_backward(device, w.dtype, dy.at, choice, m, dz[run].at, dbias[run].at));
     }
     /* Two corners of a bfloat16 map may be one number once the bias is added: then either may take the gradient. */
-    if (w.format == LK_CUDA_FLOAT)
+    if (w.dtype == LK_DTYPE_F32)
         assert_equal("gradient of bias, ReLU and pool", &dz[0], &dz_want);
     assert_near("gradient of the bias", &dbias[0], &dbias_want, sqrt((double)count_of(m) / m->channels));
     assert_same_bits("gradient of the bias", &dbias[0], &dbias[1]);
@@ -416,12 +363,12 @@ static void bias_relu_and_pool_are_libtorchs(void **state)
 static void a_nan_goes_through_relu_and_pool(void **state)
 {
     (void)state;
-    lk_cuda_maps m = {1, 2, 2, 4};
+    lk_map_shape m = {1, 2, 2, 4};
     array z = numbers(plain, 16, 1), bias = numbers(plain, 4, 2), pooled = make(plain, 4);
     uint8_t choice[4];
     set(&z, 5, NAN);
-    assert_ok(lk_cuda_bias_pool(gpu, LK_CUDA_FLOAT, z.at, bias.at, pooled.at, choice, &m));
-    assert_ok(lk_cuda_bias(gpu, LK_CUDA_FLOAT, z.at, bias.at, true, &m));
+    assert_ok(gpu->bias_relu_pool(device, LK_DTYPE_F32, z.at, bias.at, &m, pooled.at, choice));
+    assert_ok(gpu->bias_relu(device, LK_DTYPE_F32, z.at, bias.at, 4, 4, true));
     for (int i = 0; i < 16; i++)
         assert_int_equal(isnan(get(&z, i)) != 0, i == 5);
     for (int c = 0; c < 4; c++)
@@ -433,43 +380,44 @@ static void a_nan_goes_through_relu_and_pool(void **state)
 
 /* ---- norms ---- */
 
-static void group_norm(way w, const lk_cuda_maps *m, int groups)
+static void group_norm_by(const lk_device_kernels *kernels, const lk_group_norm_shape *shape, const array in[4], array out[4],
+                          double *statistics)
 {
-    array x = numbers(w, count_of(m), 1), dy = numbers(w, count_of(m), 2), scale = numbers(plain, m->channels, 3);
-    array shift = numbers(plain, m->channels, 4), y[2], dx[2], dscale[2], dshift[2];
-    size_t stats = (size_t)m->samples * (size_t)groups;
-    double *mean = calloc(2 * stats, sizeof *mean), *rstd = mean + stats;
-    for (int run = 0; run < 2; run++) {
-        cuda.backwards = run;
-        y[run] = make(w, count_of(m));
-        dx[run] = make(w, count_of(m));
-        dscale[run] = make(plain, m->channels);
-        dshift[run] = make(plain, m->channels);
-        assert_ok(lk_cuda_group_norm(gpu, w.format, x.at, scale.at, shift.at, groups, 1e-5, m, y[run].at, mean, rstd));
-        assert_ok(lk_cuda_group_norm_backward(gpu, w.format, dy.at, x.at, scale.at, groups, mean, rstd, m, dx[run].at,
-                                              dscale[run].at, dshift[run].at));
+    double *mean = statistics, *rstd = statistics + shape->map.samples * shape->groups;
+    assert_ok(kernels->group_norm(device, shape, in[0].at, in[2].at, in[3].at, out[0].at, mean, rstd));
+    assert_ok(
+        kernels->group_norm_backward(device, shape, in[1].at, in[0].at, in[2].at, mean, rstd, out[1].at, out[2].at, out[3].at));
+}
+
+static void group_norm_of(way w, const lk_map_shape *m, int groups)
+{
+    static const char *const names[4] = {"group norm", "its gradient", "gradient of the scale", "gradient of the shift"};
+    lk_group_norm_shape shape = {.dtype = w.dtype, .weight = LK_DTYPE_F32, .map = *m, .groups = groups, .eps = 1e-5};
+    array in[4] = {numbers(w, count_of(m), 1), numbers(w, count_of(m), 2), numbers(plain, m->channels, 3),
+                   numbers(plain, m->channels, 4)};
+    array out[3][4]; /* of the CPU, of the GPU, and with the threads in the opposite order */
+    size_t statistics = 2 * (size_t)m->samples * (size_t)groups;
+    double *kept[3];
+    for (int run = 0; run < 3; run++) {
+        for (int i = 0; i < 4; i++)
+            out[run][i] = i < 2 ? make(w, count_of(m)) : make(plain, m->channels);
+        kept[run] = calloc(statistics, sizeof *kept[run]);
+        cuda.backwards = run == 2;
+        group_norm_by(run == 0 ? cpu : gpu, &shape, in, out[run], kept[run]);
     }
-    lk_tensor *tx = view_maps(&x, m), *tdy = view_maps(&dy, m), *saved[2], *tdscale, *tdshift;
-    lk_tensor *tscale = view(&scale, 1, (int64_t[]){m->channels}), *tshift = view(&shift, 1, (int64_t[]){m->channels});
-    lk_tensor *ty = lk_group_norm(tx, tscale, tshift, groups, 1e-5, saved);
-    lk_tensor *tdx = lk_group_norm_backward(tdy, tx, tscale, groups, saved, &tdscale, &tdshift);
-    array want[] = {array_of(&ty, w), array_of(&tdx, w), array_of(&tdscale, plain), array_of(&tdshift, plain)};
-    assert_near("group norm", &y[0], &want[0], 4);
-    assert_near("gradient of group norm", &dx[0], &want[1], 16);
-    assert_near("gradient of the scale", &dscale[0], &want[2], sqrt((double)count_of(m)));
-    assert_near("gradient of the shift", &dshift[0], &want[3], sqrt((double)count_of(m)));
-    assert_same_bits("group norm", &y[0], &y[1]);
-    assert_same_bits("gradient of group norm", &dx[0], &dx[1]);
-    assert_same_bits("gradient of the scale", &dscale[0], &dscale[1]);
-    assert_same_bits("gradient of the shift", &dshift[0], &dshift[1]);
-    array all[] = {x,       dy,      scale,   shift,   y[0],      y[1],      dx[0],     dx[1],
-                   want[0], want[1], want[2], want[3], dscale[0], dscale[1], dshift[0], dshift[1]};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        release(&all[i]);
-    lk_tensor *tensors[] = {tx, tdy, tscale, tshift, saved[0], saved[1]};
-    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
-        lk_tensor_free(&tensors[i]);
-    free(mean);
+    for (size_t i = 0; i < statistics; i++)
+        if (!(fabs(kept[1][i] - kept[0][i]) <= 1e-6 * (1 + fabs(kept[0][i]))))
+            fail_msg("mean or deviation: %.9g, not %.9g", kept[1][i], kept[0][i]);
+    const double scales[4] = {4, 16, sqrt((double)count_of(m)), sqrt((double)count_of(m))};
+    for (int i = 0; i < 4; i++) {
+        assert_near(names[i], &out[1][i], &out[0][i], scales[i]);
+        assert_same_bits(names[i], &out[1][i], &out[2][i]);
+        for (int run = 0; run < 3; run++)
+            release(&out[run][i]);
+        release(&in[i]);
+    }
+    for (int run = 0; run < 3; run++)
+        free(kept[run]);
 }
 
 static void group_norm_is_the_cpus(void **state)
@@ -478,25 +426,28 @@ static void group_norm_is_the_cpus(void **state)
     const int groups[SHAPES] = {4, 10, 7, 3, 4, 32};
     for (int w = 0; w < WAYS; w++)
         for (int s = 0; s < SHAPES; s++)
-            group_norm(ways[w], &shapes[s], groups[s]);
+            group_norm_of(ways[w], &shapes[s], groups[s]);
 }
 
-static void batch_statistics_are_those_of_the_block(void **state)
+static void batch_statistics_are_the_cpus(void **state)
 {
     (void)state;
     enum { CHANNELS = 37 };
-    float mean[CHANNELS], rstd[CHANNELS], got_mean[CHANNELS], got_variance[CHANNELS];
-    lk_random random = lk_random_make(1, 1);
-    for (int c = 0; c < CHANNELS; c++) {
-        mean[c] = lk_random_normal(&random);
-        rstd[c] = 0.5f + fabsf(lk_random_normal(&random));
+    array mean = numbers(plain, CHANNELS, 1), rstd = numbers(plain, CHANNELS, 2);
+    for (int c = 0; c < CHANNELS; c++)
+        set(&rstd, c, 0.5f + fabsf(get(&rstd, c)));
+    array got[2] = {make(plain, CHANNELS), make(plain, CHANNELS)}, want[2] = {make(plain, CHANNELS), make(plain, CHANNELS)};
+    assert_ok(cpu->batch_statistics(device, LK_DTYPE_F32, mean.at, rstd.at, CHANNELS, 48, 1e-5, 0.25, LK_DTYPE_F32, want[0].at,
+                                    want[1].at));
+    assert_ok(gpu->batch_statistics(device, LK_DTYPE_F32, mean.at, rstd.at, CHANNELS, 48, 1e-5, 0.25, LK_DTYPE_F32, got[0].at,
+                                    got[1].at));
+    for (int i = 0; i < 2; i++) {
+        assert_equal("batch statistics", &got[i], &want[i]);
+        release(&got[i]);
+        release(&want[i]);
     }
-    assert_ok(lk_cuda_batch_statistics(gpu, mean, rstd, CHANNELS, 48, 1e-5, 0.25, got_mean, got_variance));
-    for (int c = 0; c < CHANNELS; c++) {
-        double r = (double)rstd[c];
-        assert_true(got_mean[c] == (float)((double)mean[c] * 0.25));
-        assert_true(got_variance[c] == (float)((1.0 / (r * r) - 1e-5) * 48 / 47 * 0.25));
-    }
+    release(&mean);
+    release(&rstd);
 }
 
 /* ---- pictures ---- */
@@ -504,154 +455,127 @@ static void batch_statistics_are_those_of_the_block(void **state)
 static void pictures_are_the_cpus_and_come_back(void **state)
 {
     (void)state;
-    enum { N = 3, SIZE = 19, BYTES = N * SIZE * SIZE * 3 };
+    enum { PIXELS = 3 * 19 * 19, BYTES = 3 * PIXELS };
     static const float mean[3] = {0.485f, 0.456f, 0.406f}, deviation[3] = {0.229f, 0.224f, 0.225f};
-    const float zero[3] = {0, 0, 0}, one[3] = {1, 1, 1};
-    uint8_t *pixels = exact_block(BYTES), *back = exact_block(BYTES), *want_back = exact_block(BYTES);
+    uint8_t *bytes = exact_block(BYTES), *back = exact_block(BYTES), *want_back = exact_block(BYTES);
     for (int i = 0; i < BYTES; i++)
-        pixels[i] = (uint8_t)(i * 89 + i / 251);
+        bytes[i] = (uint8_t)(i * 89 + i / 251);
     for (int w = 0; w < WAYS; w++) {
-        array got = make(ways[w], BYTES);
-        lk_tensor *t = lk_normalized_pictures(pixels, N, SIZE, dtype_of(ways[w].format));
-        array want = array_of(&t, ways[w]);
-        assert_ok(lk_cuda_pictures(gpu, ways[w].format, pixels, mean, deviation, got.at, BYTES));
-        assert_equal("normalized pictures", &got, &want);
-        release(&want);
-        t = lk_pictures(pixels, N, SIZE, dtype_of(ways[w].format));
-        want = array_of(&t, ways[w]);
-        assert_ok(lk_cuda_pictures(gpu, ways[w].format, pixels, zero, one, got.at, BYTES));
+        array got = make(ways[w], BYTES), want = make(ways[w], BYTES);
+        assert_ok(cpu->pictures(device, ways[w].dtype, bytes, PIXELS, mean, deviation, want.at));
+        assert_ok(gpu->pictures(device, ways[w].dtype, bytes, PIXELS, mean, deviation, got.at));
         assert_equal("pictures", &got, &want);
-
-        set(&got, 0, -0.2f);
-        set(&got, 1, 1.7f);
-        t = view(&got, 4, (int64_t[]){N, 3, SIZE, SIZE});
-        lk_pictures_to_pixels(t, want_back);
-        lk_tensor_free(&t);
-        assert_ok(lk_cuda_pixels(gpu, ways[w].format, got.at, back, BYTES));
-        assert_memory_equal(back, want_back, BYTES);
+        if (ways[w].dtype == LK_DTYPE_F32) {
+            assert_ok(cpu->pixels(device, got.at, BYTES, want_back));
+            assert_ok(gpu->pixels(device, got.at, BYTES, back));
+            assert_memory_equal(back, want_back, BYTES);
+        }
         release(&want);
         release(&got);
     }
-    free(pixels);
+    free(bytes);
     free(back);
     free(want_back);
 }
 
-/* ---- losses ---- */
+/* ---- losses and faces ---- */
 
 enum { SAMPLES = 5 };
 
 static void losses_over_pictures_are_the_cpus(void **state)
 {
     (void)state;
-    const int64_t sizes[][4] = {{SAMPLES, 3, 9, 9}, {SAMPLES, 3, 57, 57}};
-    for (int w = 0; w < WAYS; w++)
-        for (int k = 0; k < 2; k++)
-            for (int l1 = 0; l1 < 2; l1++) {
-                int64_t length = sizes[k][1] * sizes[k][2] * sizes[k][3];
-                array y = numbers(ways[w], SAMPLES * length, 1), t = numbers(ways[w], SAMPLES * length, 2);
-                array dy[2] = {make(ways[w], y.count), make(ways[w], y.count)};
-                memcpy(t.at, y.at, (size_t)length * element_size(ways[w].format)); /* a sample without a difference */
-                lk_tensor *ty = view(&y, 4, sizes[k]), *tt = view(&t, 4, sizes[k]), *tdy;
-                double want = l1 ? lk_l1_loss(ty, tt, 0.125, &tdy) : lk_pixel_loss(ty, tt, 0.125, &tdy), got[2] = {1, 1};
-                array dwant = array_of(&tdy, ways[w]);
-                for (int run = 0; run < 2; run++) {
-                    cuda.backwards = run;
-                    assert_ok((l1 ? lk_cuda_l1_loss : lk_cuda_pixel_loss)(gpu, ways[w].format, y.at, t.at, SAMPLES, length, 0.125,
-                                                                          dy[run].at, &got[run]));
-                }
-                assert_close("loss", got[0], 1 + want, 1e-13); /* added to what was there */
-                assert_memory_equal(&got[0], &got[1], sizeof got[0]);
-                assert_near("gradient of the loss", &dy[0], &dwant, 0);
-                assert_same_bits("gradient of the loss", &dy[0], &dy[1]);
-                assert_ok((l1 ? lk_cuda_l1_loss : lk_cuda_pixel_loss)(gpu, ways[w].format, y.at, t.at, SAMPLES, length, 0.125,
-                                                                      NULL, &got[1]));
-                assert_close("loss without gradient", got[1], 1 + 2 * want, 1e-13);
-                lk_tensor_free(&ty);
-                lk_tensor_free(&tt);
-                array all[] = {y, t, dy[0], dy[1], dwant};
-                for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-                    release(&all[i]);
+    const int64_t lengths[] = {1, 243, 9747};
+    for (int k = 0; k < 3; k++)
+        for (int l1 = 0; l1 < 2; l1++) {
+            int64_t length = lengths[k];
+            array y = numbers(plain, SAMPLES * length, 1), t = numbers(plain, SAMPLES * length, 2);
+            array dy[3] = {make(plain, y.count), make(plain, y.count), make(plain, y.count)};
+            double sum[3] = {1, 1, 1}, alone = 1;
+            memcpy(t.at, y.at, (size_t)length * sizeof(float)); /* a sample without a difference */
+            for (int run = 0; run < 3; run++) {
+                const lk_device_kernels *kernels = run == 0 ? cpu : gpu;
+                cuda.backwards = run == 2;
+                assert_ok((l1 ? kernels->l1_loss : kernels->pixel_loss)(device, LK_DTYPE_F32, y.at, t.at, SAMPLES, length, 0.125,
+                                                                        dy[run].at, &sum[run]));
             }
+            assert_close("loss", sum[1], sum[0], 1e-13);
+            assert_memory_equal(&sum[1], &sum[2], sizeof sum[1]);
+            assert_near("gradient of the loss", &dy[1], &dy[0], 0);
+            assert_same_bits("gradient of the loss", &dy[1], &dy[2]);
+            assert_ok(
+                (l1 ? gpu->l1_loss : gpu->pixel_loss)(device, LK_DTYPE_F32, y.at, t.at, SAMPLES, length, 0.125, NULL, &alone));
+            assert_memory_equal(&alone, &sum[1], sizeof alone);
+            array all[] = {y, t, dy[0], dy[1], dy[2]};
+            for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+                release(&all[i]);
+        }
 }
 
 /* Three groups of 4, 2 and 7 choices. */
 enum { GROUPS = 3, CHOICES = 13, CONTINUOUS = 6 };
-static const int begins[GROUPS + 1] = {0, 4, 6, 13};
-static const lk_cuda_choices choices = {begins, GROUPS, CHOICES};
+static const lk_choices choices = {GROUPS, {0, 4, 6, 13}};
 
-static void fill_schema(lk_schema *schema, lk_choice_group groups[GROUPS])
-{
-    *schema = (lk_schema){.continuous_count = CONTINUOUS, .group_count = GROUPS, .choice_count = CHOICES};
-    for (int g = 0; g < GROUPS; g++)
-        groups[g].count = begins[g + 1] - begins[g];
-    schema->groups = groups;
-}
 static void fill_labels(uint8_t labels[SAMPLES * GROUPS])
 {
     for (int i = 0; i < SAMPLES * GROUPS; i++)
-        labels[i] = (uint8_t)(i * 5 % (begins[i % GROUPS + 1] - begins[i % GROUPS]));
+        labels[i] = (uint8_t)(i * 5 % (choices.begins[i % GROUPS + 1] - choices.begins[i % GROUPS]));
 }
 
 static void cross_entropy_is_the_cpus(void **state)
 {
     (void)state;
-    lk_schema schema;
-    lk_choice_group groups[GROUPS] = {{0}};
     uint8_t labels[SAMPLES * GROUPS];
-    double logits[SAMPLES * CHOICES], dlogits[SAMPLES * CHOICES], got[2] = {0, 0};
-    array single = numbers(plain, SAMPLES * CHOICES, 1), slopes = make(plain, SAMPLES * CHOICES);
-    fill_schema(&schema, groups);
+    double got[2] = {3, 3}, want = 3;
+    array logits = numbers(plain, SAMPLES * CHOICES, 1), slopes = make(plain, logits.count),
+          slopes_want = make(plain, logits.count);
     fill_labels(labels);
-    set(&single, 3, 500); /* exp of it is beyond float32 */
-    for (int i = 0; i < SAMPLES * CHOICES; i++)
-        logits[i] = (double)get(&single, i);
-    double want = lk_discrete_loss(&schema, SAMPLES, logits, labels, 0.25, dlogits);
+    set(&logits, 3, 500); /* exp of it is beyond float32 */
+    assert_ok(cpu->discrete_loss(device, LK_DTYPE_F32, &choices, logits.at, labels, SAMPLES, 0.25, slopes_want.at, &want));
     for (int run = 0; run < 2; run++) {
         cuda.backwards = run;
-        assert_ok(lk_cuda_cross_entropy(gpu, &choices, single.at, labels, SAMPLES, 0.25, run ? NULL : slopes.at, &got[run]));
+        assert_ok(gpu->discrete_loss(device, LK_DTYPE_F32, &choices, logits.at, labels, SAMPLES, 0.25, run ? NULL : slopes.at,
+                                     &got[run]));
     }
     assert_close("cross-entropy", got[0], want, 1e-14);
     assert_memory_equal(&got[0], &got[1], sizeof got[0]);
-    for (int i = 0; i < SAMPLES * CHOICES; i++)
-        assert_true(get(&slopes, i) == (float)dlogits[i]);
-    release(&single);
+    assert_equal("gradient of the cross-entropy", &slopes, &slopes_want);
+    release(&logits);
     release(&slopes);
+    release(&slopes_want);
 }
 
-static void the_decoders_input_holds_parameters_and_choices(void **state)
+static void the_decoders_input_is_the_cpus(void **state)
 {
     (void)state;
     enum { WIDTH = CONTINUOUS + CHOICES };
     uint8_t labels[SAMPLES * GROUPS];
-    float want[SAMPLES * WIDTH] = {0};
     array continuous = numbers(plain, SAMPLES * CONTINUOUS, 1), got = make(plain, SAMPLES * WIDTH);
-    array back = make(plain, SAMPLES * CONTINUOUS);
+    array want = make(plain, SAMPLES * WIDTH);
     fill_labels(labels);
-    for (int n = 0; n < SAMPLES; n++) {
-        memcpy(want + (size_t)n * WIDTH, (float *)continuous.at + (size_t)n * CONTINUOUS, CONTINUOUS * sizeof *want);
-        for (int g = 0; g < GROUPS; g++)
-            want[n * WIDTH + CONTINUOUS + begins[g] + labels[n * GROUPS + g]] = 1;
-    }
-    assert_ok(lk_cuda_decoder_input(gpu, &choices, continuous.at, CONTINUOUS, labels, SAMPLES, got.at));
-    assert_memory_equal(got.at, want, sizeof want);
-    assert_ok(lk_cuda_first_columns(gpu, got.at, SAMPLES, WIDTH, CONTINUOUS, back.at));
-    assert_memory_equal(back.at, continuous.at, SAMPLES * CONTINUOUS * sizeof(float));
+    assert_ok(cpu->decoder_input(device, &choices, continuous.at, labels, SAMPLES, CONTINUOUS, want.at));
+    assert_ok(gpu->decoder_input(device, &choices, continuous.at, labels, SAMPLES, CONTINUOUS, got.at));
+    assert_equal("the decoder's input", &got, &want);
     release(&continuous);
     release(&got);
-    release(&back);
+    release(&want);
 }
 
 /* ---- refusals ---- */
 
-static void sizes_that_no_gpu_takes_are_refused(void **state)
+static void what_no_gpu_takes_is_refused(void **state)
 {
     (void)state;
-    lk_cuda_maps m = {1 << 20, 64, 64, 8};
+    lk_map_shape m = {1 << 20, 64, 64, 8};
     float one = 0;
-    assert_fails(lk_cuda_bias(gpu, LK_CUDA_FLOAT, &one, &one, true, &m), LK_INTERNAL, "lower train.micro_batch");
-    double factor = 1;
-    assert_fails(lk_cuda_multiply_rows(gpu, LK_CUDA_FLOAT, &one, &factor, 70000, 1), LK_INTERNAL, "70000 samples at once");
+    double sum = 0;
+    uint8_t byte;
+    assert_fails(gpu->bias_relu_pool(device, LK_DTYPE_F32, &one, &one, &m, &one, &byte), LK_INTERNAL, "lower train.micro_batch");
+    assert_fails(gpu->l1_loss(device, LK_DTYPE_F32, &one, &one, 70000, 1, 1, NULL, &sum), LK_INTERNAL, "70000 samples at once");
+    assert_fails(gpu->scale(device, LK_DTYPE_F64, &sum, 1, 1), LK_INTERNAL, "scale: not made for F64");
+    assert_fails(lk_device_kernels_cuda_open_with(device, &standin_driver, &standin_nvrtc), LK_INTERNAL, "open already");
+    assert_true(gpu->fuses(LK_DTYPE_BF16, 24) && gpu->fuses(LK_DTYPE_F32, 20));
+    assert_false(gpu->fuses(LK_DTYPE_BF16, 20) || gpu->fuses(LK_DTYPE_F32, 3) || gpu->fuses(LK_DTYPE_F64, 64));
 }
 
 static void a_gpu_that_fails_is_lost(void **state)
@@ -659,13 +583,13 @@ static void a_gpu_that_fails_is_lost(void **state)
     (void)state;
     float one = 0;
     standin.launch_code = 700;
-    assert_fails(lk_cuda_scale(gpu, LK_CUDA_FLOAT, &one, 1, 1), LK_DEVICE_LOST, "scale_f32");
+    assert_fails(gpu->scale(device, LK_DTYPE_F32, &one, 1, 1), LK_DEVICE_LOST, "scale_f32");
     assert_told("an illegal memory access was encountered (CUDA_ERROR_ILLEGAL_ADDRESS, code 700)");
     standin.launch_code = 2;
-    assert_fails(lk_cuda_scale(gpu, LK_CUDA_FLOAT, &one, 1, 1), LK_INTERNAL, "code 2");
+    assert_fails(gpu->scale(device, LK_DTYPE_F32, &one, 1, 1), LK_INTERNAL, "code 2");
     standin.launch_code = 0;
     standin.context = NULL; /* another thread */
-    assert_ok(lk_cuda_scale(gpu, LK_CUDA_FLOAT, &one, 1, 1));
+    assert_ok(gpu->scale(device, LK_DTYPE_F32, &one, 1, 1));
     assert_ptr_equal(standin.context, &standin);
 }
 
@@ -674,14 +598,14 @@ static int open_all(void **state)
     (void)state;
     setenv("XDG_CACHE_HOME", "", 1);
     setenv("HOME", "", 1);
-    return lk_tensor_start(2) != LK_OK || lk_device_open(LK_DEVICE_CPU, 0, &device) != LK_OK ||
-           lk_cuda_open(device, &standin_driver, &standin_nvrtc, &gpu) != LK_OK;
+    device = lk_device_host();
+    return lk_tensor_start(2) != LK_OK || lk_device_kernels_cuda_open_with(device, &standin_driver, &standin_nvrtc) != LK_OK;
 }
 static int close_all(void **state)
 {
     (void)state;
-    lk_cuda_close(gpu);
-    lk_device_close(device);
+    lk_device_kernels_cuda_close();
+    lk_device_kernels_cuda_close(); /* nothing is open */
     free(cuda.stacks);
     return 0;
 }
@@ -692,19 +616,17 @@ int main(void)
         cmocka_unit_test(relu_backward_is_the_cpus),
         cmocka_unit_test(sums_and_products_element_by_element),
         cmocka_unit_test(a_kernel_covers_its_range_from_any_grid),
-        cmocka_unit_test(weights_become_bfloat16_as_on_the_cpu),
-        cmocka_unit_test(row_sums_are_the_cpus),
-        cmocka_unit_test(the_sum_of_squares_tells_of_every_number_that_is_not_finite),
+        cmocka_unit_test(squares_are_summed_over_ranges_and_tell_of_every_number_that_is_not_finite),
         cmocka_unit_test(bias_and_relu_are_libtorchs),
         cmocka_unit_test(bias_relu_and_pool_are_libtorchs),
         cmocka_unit_test(a_nan_goes_through_relu_and_pool),
         cmocka_unit_test(group_norm_is_the_cpus),
-        cmocka_unit_test(batch_statistics_are_those_of_the_block),
+        cmocka_unit_test(batch_statistics_are_the_cpus),
         cmocka_unit_test(pictures_are_the_cpus_and_come_back),
         cmocka_unit_test(losses_over_pictures_are_the_cpus),
         cmocka_unit_test(cross_entropy_is_the_cpus),
-        cmocka_unit_test(the_decoders_input_holds_parameters_and_choices),
-        cmocka_unit_test(sizes_that_no_gpu_takes_are_refused),
+        cmocka_unit_test(the_decoders_input_is_the_cpus),
+        cmocka_unit_test(what_no_gpu_takes_is_refused),
         cmocka_unit_test(a_gpu_that_fails_is_lost),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);

@@ -36,7 +36,7 @@ LK_KERNEL(NAME(bias_relu), lk_bias_job)
         return;
     float bias[LANES];
     for (int k = 0; k < LANES; k++)
-        bias[k] = WIDEN(((const ELEMENT *)job.bias)[first + k]);
+        bias[k] = job.bias[first + k];
     for (long long r = (long long)blockIdx.x * blockDim.y + threadIdx.y; r < job.rows; r += (long long)gridDim.x * blockDim.y) {
         ELEMENT *at = (ELEMENT *)job.z + r * job.channels + first;
         PACK p = NAME(load)(at);
@@ -85,7 +85,7 @@ LK_KERNEL(NAME(bias_relu_pool), lk_pool_job)
         return;
     float bias[LANES];
     for (int k = 0; k < LANES; k++)
-        bias[k] = WIDEN(((const ELEMENT *)job.bias)[first + k]);
+        bias[k] = job.bias[first + k];
     int rows = job.samples * height * width, step = (int)(gridDim.x * blockDim.y);
     for (int r = (int)(blockIdx.x * blockDim.y + threadIdx.y); r < rows; r += step) {
         int x = r % width, line = r / width, y = line % height, n = line / height;

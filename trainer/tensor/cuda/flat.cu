@@ -27,7 +27,7 @@ LK_KERNEL(NAME(relu_backward), lk_flat_job)
         dy[i] = WIDEN(y[i]) > 0 ? dy[i] : NARROW(0.0f);
 }
 
-/* out += factor in */
+/* out += in */
 LK_KERNEL(NAME(add), lk_flat_job)
 {
     ELEMENT *a = (ELEMENT *)job.out;
@@ -35,12 +35,12 @@ LK_KERNEL(NAME(add), lk_flat_job)
     LK_EACH (i, NAME(packs)(job.count)) {
         PACK sum = NAME(load)(a + i * LANES), term = NAME(load)(b + i * LANES);
         for (int k = 0; k < LANES; k++)
-            sum.v[k] = NARROW(WIDEN(sum.v[k]) + job.factor * WIDEN(term.v[k]));
+            sum.v[k] = NARROW(WIDEN(sum.v[k]) + WIDEN(term.v[k]));
         NAME(store)(a + i * LANES, sum);
     }
     long long i = NAME(rest)(job.count);
     if (i >= 0)
-        a[i] = NARROW(WIDEN(a[i]) + job.factor * WIDEN(b[i]));
+        a[i] = NARROW(WIDEN(a[i]) + WIDEN(b[i]));
 }
 
 /* out *= factor */
@@ -56,13 +56,4 @@ LK_KERNEL(NAME(scale), lk_flat_job)
     long long i = NAME(rest)(job.count);
     if (i >= 0)
         a[i] = NARROW(job.factor * WIDEN(a[i]));
-}
-
-/* out[row] *= factors[row]; the grid's y are rows. */
-LK_KERNEL(NAME(multiply_rows), lk_flat_job)
-{
-    float factor = (float)job.factors[blockIdx.y];
-    ELEMENT *a = (ELEMENT *)job.out + blockIdx.y * job.length;
-    LK_EACH (i, job.length)
-        a[i] = NARROW(WIDEN(a[i]) * factor);
 }

@@ -26,7 +26,6 @@ LK_DEVICE void NAME(store)(ELEMENT *to, PACK pack)
 #include "trainer/tensor/cuda/bias_relu.cu"
 #include "trainer/tensor/cuda/group_norm.cu"
 #include "trainer/tensor/cuda/pictures.cu"
-#include "trainer/tensor/cuda/pixel_loss.cu"
 
 #undef PACK
 #undef NAME

@@ -13,22 +13,20 @@ enum {
     LK_CUDA_PACK = 16      /* bytes that a thread loads and stores at once, where memory allows */
 };
 
-/* Element by element: relu_backward, add, scale, narrow, multiply_rows. Each kernel names what it reads. */
+/* Element by element: relu_backward, add, scale. */
 typedef struct lk_flat_job {
     void *out;
-    const void *in;
-    const double *factors; /* [rows] */
-    long long length;      /* numbers in a row of multiply_rows */
-    long long count;       /* numbers in all */
-    float factor;
+    const void *in; /* not of scale */
+    long long count;
+    float factor; /* of scale */
 } lk_flat_job;
 
 /* z [rows][channels]: bias and ReLU, and the way back. */
 typedef struct lk_bias_job {
-    void *z;          /* forward: in and out; backward: dy, in and out */
-    const void *y;    /* backward: output of the ReLU; NULL: there was none */
-    const void *bias; /* forward: [channels] */
-    float *partial;   /* backward: [blocks in x][channels]; NULL: no bias gradient is wanted */
+    void *z;           /* forward: in and out; backward: dy, in and out */
+    const void *y;     /* backward: output of the ReLU; NULL: there was none */
+    const float *bias; /* forward: [channels] */
+    float *partial;    /* backward: [blocks in x][channels]; NULL: no bias gradient is wanted */
     long long rows;
     int channels;
     int relu; /* forward */
@@ -38,7 +36,7 @@ typedef struct lk_bias_job {
 typedef struct lk_pool_job {
     void *full;            /* forward: in; backward: out, every number of it */
     void *pooled;          /* forward: out; backward: in */
-    const void *bias;      /* forward: [channels] */
+    const float *bias;     /* forward: [channels] */
     unsigned char *choice; /* one for each of pooled: which of the four (0 1 above 2 3), LK_CUDA_DEAD: the ReLU gave zero */
     float *partial;        /* as above */
     int samples, height, width, channels;
@@ -59,7 +57,7 @@ typedef struct lk_norm_sums_job {
     int pixels, channels, chunks; /* grid: chunks, packs, samples */
 } lk_norm_sums_job;
 typedef struct lk_norm_statistics_job {
-    const double *sums;
+    double *sums;
     const float *scale, *shift; /* [channels]; shift: forward */
     double *mean, *rstd;        /* [samples][groups]: forward out, backward in */
     double *products, *totals;  /* backward: [samples][channels], sums over pixels of dy x and of dy */
@@ -77,48 +75,36 @@ typedef struct lk_norm_apply_job {
 
 /* Bytes of pictures [count], channels innermost, three of them. */
 typedef struct lk_pictures_job {
-    unsigned char *pixels;
+    const unsigned char *pixels;
     void *values;
     long long count;
     float mean[3], deviation[3];
 } lk_pictures_job;
+typedef struct lk_pixels_job {
+    const float *values;
+    unsigned char *pixels;
+    long long count;
+} lk_pixels_job;
 
-/* Sums in float64 over the rows of x [rows][length], or of the differences x - t: of squares or of absolutes. Rows are cut into
- * chunks; partial [rows][chunks]. */
+/* Sums in float64 over the rows of y - target [rows][length]: of squares, or of absolutes. Rows are cut into chunks. */
 typedef struct lk_row_sums_job {
-    const void *x, *t; /* t may be NULL */
-    double *partial;
+    const float *y, *target;
+    double *partial; /* [rows][chunks] */
     long long length;
     int chunks; /* grid: chunks, rows */
     int squares;
 } lk_row_sums_job;
-/* out[row] = sum of partial[row][0..chunks-1] */
 typedef struct lk_finish_rows_job {
     const double *partial;
     double *out;
     int rows, chunks;
 } lk_finish_rows_job;
 
-/* partial[block] = the block's share of the sum of x^2 */
-typedef struct lk_squares_job {
-    const float *x;
-    double *partial;
-    long long count;
-} lk_squares_job;
-/* One block: *out = sum of values[0..count-1] / divisor, or *out += it. */
-typedef struct lk_total_job {
-    const double *values;
-    double *out;
-    double divisor;
-    int count;
-    int add;
-} lk_total_job;
-
-/* The gradients of losses over pictures (trainer/model/loss.h). y, t, dy [samples][length]. */
+/* The losses over pictures, from those sums. y, target, dy [samples][length]. */
 typedef struct lk_pixel_job {
-    const void *y, *t;
-    void *dy;
-    double *sums;   /* pixel_norms: [samples] squares in, norms out, */
+    const float *y, *target;
+    float *dy;
+    double *sums;   /* [samples]: squares in, norms out, */
     float *factors; /* and what each sample's difference is multiplied by */
     double share;
     long long length;
@@ -126,31 +112,46 @@ typedef struct lk_pixel_job {
     float step; /* absolute_gradient: of every number */
 } lk_pixel_job;
 
-/* Cross-entropy of groups of logits [samples][choices]; group g is begins[g] .. begins[g + 1] - 1. */
+/* partial[block] = the block's share of the sum of x^2 */
+typedef struct lk_squares_job {
+    const float *x;
+    double *partial;
+    long long count;
+} lk_squares_job;
+/* One block: *out += sum of values[0..count-1] / divisor. */
+typedef struct lk_total_job {
+    const double *values;
+    double *out;
+    double divisor;
+    int count;
+} lk_total_job;
+
+/* Groups of choices, side by side: group g is columns begins[g] .. begins[g + 1] - 1. */
+enum { LK_CUDA_GROUPS = 64 };
+typedef struct lk_groups {
+    int count;
+    int begins[LK_CUDA_GROUPS + 1];
+} lk_groups;
+
+/* Cross-entropy of each group of logits [samples][columns]. */
 typedef struct lk_entropy_job {
     const float *logits;
     const unsigned char *labels; /* [samples][groups] */
-    const int *begins;           /* [groups + 1] */
     float *dlogits;              /* NULL: not wanted */
     double *losses;              /* [samples][groups] */
     double share;
-    int samples, groups;
+    int samples;
+    lk_groups groups;
 } lk_entropy_job;
 
-/* input [samples][continuous + choices]: the parameters as a decoder takes them, the discrete ones as zeros and a one. */
+/* input [samples][continuous_count + columns]: the parameters as a decoder takes them, the discrete ones as zeros and a one. */
 typedef struct lk_decoder_input_job {
     const float *continuous; /* [samples][continuous_count] */
     const unsigned char *labels;
-    const int *begins;
     float *input;
-    int samples, continuous_count, groups;
+    int samples, continuous_count;
+    lk_groups groups;
 } lk_decoder_input_job;
-/* dcontinuous [samples][columns] = the first columns of dinput [samples][width] */
-typedef struct lk_columns_of_job {
-    const float *dinput;
-    float *dcontinuous;
-    int samples, width, columns;
-} lk_columns_of_job;
 
 /* Batch norm's saved mean and 1/deviation -> this micro-batch's share of the running mean and variance (n - 1). */
 typedef struct lk_batch_statistics_job {

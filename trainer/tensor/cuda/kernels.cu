@@ -3,9 +3,9 @@
 #include "trainer/tensor/cuda/jobs.h"
 
 #include "trainer/tensor/cuda/sums.cu"
-#include "trainer/tensor/cuda/losses.cu"
+#include "trainer/tensor/cuda/pixel_loss.cu"
+#include "trainer/tensor/cuda/faces.cu"
 #include "trainer/tensor/cuda/group_norm_statistics.cu"
-#include "trainer/tensor/cuda/narrow.cu"
 
 #define NAME(f) f##_f32
 #define ELEMENT float

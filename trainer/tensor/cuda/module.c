@@ -9,7 +9,8 @@
 
 /* CUdevice_attribute and CUresult, of the CUDA Driver API. */
 enum { CAPABILITY_MAJOR = 75, CAPABILITY_MINOR = 76 };
-enum { OUT_OF_MEMORY = 2, ECC_UNCORRECTABLE = 214, FIRST_LOST = 700, LAST_LOST = 719, UNKNOWN = 999 };
+enum { FIRST_LOST = 700, LAST_LOST = 721, UNKNOWN = 999 };
+enum { ECC_UNCORRECTABLE = 214, NVLINK_UNCORRECTABLE = 220, CONTAINED_ERROR = 226 };
 
 struct lk_cuda_module {
     lk_cuda_driver driver;
@@ -20,7 +21,8 @@ struct lk_cuda_module {
 /* Launch failures, illegal addresses, memory errors: the context is dead, and what was asked is not done. */
 static bool is_lost(int code)
 {
-    return code == ECC_UNCORRECTABLE || (code >= FIRST_LOST && code <= LAST_LOST) || code == UNKNOWN;
+    return code == ECC_UNCORRECTABLE || code == NVLINK_UNCORRECTABLE || code == CONTAINED_ERROR ||
+           (code >= FIRST_LOST && code <= LAST_LOST) || code == UNKNOWN;
 }
 
 static lk_status fail(const lk_cuda_driver *driver, int code, const char *what)

@@ -1,4 +1,4 @@
-/* Pictures: bytes, three channels innermost, to numbers and back. The same division and subtraction as the CPU's table. */
+/* Bytes of pictures, three channels innermost, to numbers: the same division and subtraction as the CPU's. */
 
 typedef struct NAME(bytes) {
     unsigned char v[LANES];
@@ -28,12 +28,4 @@ LK_KERNEL(NAME(pictures), lk_pictures_job)
     long long i = NAME(rest)(job.count);
     if (i >= 0)
         out[i] = NAME(from_byte)(&job, job.pixels[i], (int)(i % 3));
-}
-
-LK_KERNEL(NAME(pictures_to_pixels), lk_pictures_job)
-{
-    LK_EACH (i, job.count) {
-        float v = WIDEN(((const ELEMENT *)job.values)[i]) * 255.0f + 0.5f;
-        job.pixels[i] = (unsigned char)(v < 0 ? 0 : v > 255 ? 255 : v);
-    }
 }

@@ -14,9 +14,8 @@
     X(cuda_c, ROOM "cuda_c.h")                                                                                                   \
     X(jobs, ROOM "jobs.h")                                                                                                       \
     X(sums, ROOM "sums.cu")                                                                                                      \
-    X(losses, ROOM "losses.cu")                                                                                                  \
+    X(faces, ROOM "faces.cu")                                                                                                    \
     X(group_norm_statistics, ROOM "group_norm_statistics.cu")                                                                    \
-    X(narrow, ROOM "narrow.cu")                                                                                                  \
     X(format, ROOM "format.cu")                                                                                                  \
     X(flat, ROOM "flat.cu")                                                                                                      \
     X(bias_relu, ROOM "bias_relu.cu")                                                                                            \

@@ -1,4 +1,4 @@
-/* Adding up: over the threads of a block, over blocks, over rows and ranges in float64. Always in the same order. */
+/* Adding up: over the threads of a block, over blocks, over ranges. Always in the same order. */
 
 /* The sum of v over the block's threads, for thread 0. blockDim.x is a power of two. */
 LK_DEVICE double block_sum(double v)
@@ -31,16 +31,6 @@ LK_KERNEL(sum_columns, lk_columns_job)
     job.out[c] = (float)sum;
 }
 
-LK_KERNEL(finish_rows, lk_finish_rows_job)
-{
-    LK_EACH (row, job.rows) {
-        double sum = 0;
-        for (int k = 0; k < job.chunks; k++)
-            sum += job.partial[row * job.chunks + k];
-        job.out[row] = sum;
-    }
-}
-
 /* Squares of float32 in float64: they cannot overflow, so the sum is finite exactly if every number is. */
 LK_KERNEL(range_squares, lk_squares_job)
 {
@@ -59,5 +49,5 @@ LK_KERNEL(total, lk_total_job)
         sum += job.values[i] / job.divisor;
     sum = block_sum(sum);
     if (threadIdx.x == 0)
-        *job.out = job.add ? *job.out + sum : sum;
+        *job.out += sum;
 }

@@ -1,12 +1,14 @@
-/* Losses (trainer/model/loss.h) and what goes into and comes out of the decoder: small arrays, in float64 as the CPU does it. */
+/* What goes over small arrays, in float64 as on the CPU: cross-entropy, the decoder's input, the statistics of batch norm;
+ * and pictures to bytes. */
 
 /* A thread a group of one sample: -ln softmax of the label, and the gradient times `share`. */
 LK_KERNEL(cross_entropy, lk_entropy_job)
 {
-    int choices = job.begins[job.groups];
-    LK_EACH (i, (long long)job.samples * job.groups) {
-        int g = (int)(i % job.groups), begin = job.begins[g], count = job.begins[g + 1] - begin, label = job.labels[i];
-        const float *row = job.logits + i / job.groups * choices + begin;
+    int choices = job.groups.begins[job.groups.count];
+    LK_EACH (i, (long long)job.samples * job.groups.count) {
+        int g = (int)(i % job.groups.count), begin = job.groups.begins[g], count = job.groups.begins[g + 1] - begin,
+            label = job.labels[i];
+        const float *row = job.logits + i / job.groups.count * choices + begin;
         double largest = (double)row[0], total = 0;
         for (int k = 1; k < count; k++)
             largest = fmax(largest, (double)row[k]);
@@ -14,24 +16,14 @@ LK_KERNEL(cross_entropy, lk_entropy_job)
             total += exp((double)row[k] - largest);
         job.losses[i] = log(total) + largest - (double)row[label];
         for (int k = 0; job.dlogits && k < count; k++)
-            job.dlogits[i / job.groups * choices + begin + k] =
+            job.dlogits[i / job.groups.count * choices + begin + k] =
                 (float)(job.share * (exp((double)row[k] - largest) / total - (double)(k == label)));
-    }
-}
-
-/* sums: squares -> norms; factors: d||x|| / dx = x / ||x||, times `share`. */
-LK_KERNEL(pixel_norms, lk_pixel_job)
-{
-    LK_EACH (n, job.samples) {
-        double norm = sqrt(job.sums[n]);
-        job.sums[n] = norm;
-        job.factors[n] = (float)(norm > 0 ? job.share / norm : 0);
     }
 }
 
 LK_KERNEL(decoder_input, lk_decoder_input_job)
 {
-    int width = job.continuous_count + job.begins[job.groups];
+    int width = job.continuous_count + job.groups.begins[job.groups.count];
     LK_EACH (i, (long long)job.samples * width) {
         int column = (int)(i % width), choice = column - job.continuous_count;
         long long sample = i / width;
@@ -40,18 +32,12 @@ LK_KERNEL(decoder_input, lk_decoder_input_job)
             v = job.continuous[sample * job.continuous_count + column];
         } else {
             int g = 0;
-            while (choice >= job.begins[g + 1])
+            while (choice >= job.groups.begins[g + 1])
                 g++;
-            v = (float)(choice - job.begins[g] == job.labels[sample * job.groups + g]);
+            v = (float)(choice - job.groups.begins[g] == job.labels[sample * job.groups.count + g]);
         }
         job.input[i] = v;
     }
-}
-
-LK_KERNEL(decoder_input_gradient, lk_columns_of_job)
-{
-    LK_EACH (i, (long long)job.samples * job.columns)
-        job.dcontinuous[i] = job.dinput[i / job.columns * job.width + i % job.columns];
 }
 
 LK_KERNEL(batch_statistics, lk_batch_statistics_job)
@@ -60,5 +46,14 @@ LK_KERNEL(batch_statistics, lk_batch_statistics_job)
         double rstd = (double)job.rstd[c], biased = 1.0 / (rstd * rstd) - job.eps;
         job.mean_out[c] = (float)((double)job.mean[c] * job.share);
         job.variance_out[c] = (float)(biased * job.samples / (job.samples - 1.0) * job.share);
+    }
+}
+
+/* [0,1] -> bytes, rounded and held within 0 .. 255. */
+LK_KERNEL(pixels, lk_pixels_job)
+{
+    LK_EACH (i, job.count) {
+        float v = job.values[i] * 255.0f + 0.5f;
+        job.pixels[i] = (unsigned char)(v < 0 ? 0 : v > 255 ? 255 : v);
     }
 }
