@@ -207,6 +207,8 @@ static lk_status check_training(const loader *l)
                    "'%lld' stands beside train.epochs '%d'; set one of them to 0", (long long)c->train.steps, c->train.epochs));
     LK_TRY(require(l, c->train.global_batch % c->train.micro_batch == 0, "train.global_batch",
                    "'%d' is not a multiple of train.micro_batch '%d'", c->train.global_batch, c->train.micro_batch));
+    LK_TRY(require(l, !c->train.cudnn_benchmark || !c->train.reproducible, "train.cudnn_benchmark",
+                   "picks convolutions that differ from run to run; set it or train.reproducible to false"));
     LK_TRY(require(l, c->train.converge.patience == 0 || c->validate.every_epochs > 0, "train.converge.patience",
                    "'%d' needs validations, and validate.every_epochs is 0; set one of them", c->train.converge.patience));
     return require(l, c->stall.warn_s < c->stall.abort_s, "stall.warn_s", "'%g' is not less than stall.abort_s '%g'",

@@ -60,6 +60,9 @@
     X(train.max_minutes, DOUBLE, "0", 0, 1e9, "", ANY, "then save and exit 75; 0: no limit")                                     \
     X(train.precision, CHOICE, "bf16", 0, 0, "f32|bf16", SAME, "what is computed in; weights are kept in f32")                   \
     X(train.device, CHOICE, "auto", 0, 0, "auto|cpu|cuda", DIGITS, "where; auto: cuda if there is one")                          \
+    X(train.tf32, BOOL, "true", 0, 0, "", DIGITS, "cuda, f32: products with 10 bits behind the point, as PyTorch's")             \
+    X(train.cudnn_benchmark, BOOL, "false", 0, 0, "", DIGITS,                                                                    \
+      "cuda: the fastest convolutions by trial; digits vary from run to run")                                                    \
     X(train.threads, INT, "auto", 1, 4096, "auto", DIGITS, "computing threads of a rank; auto: its share of the cores")          \
     X(train.kernels, CHOICE, "auto", 0, 0, "auto|ours|torch", DIGITS, "3x3 convolutions; auto: ours, or what a run began with")  \
     X(train.shuffle, BOOL, "true", 0, 0, "", SAME, "false: samples in the order of the shards")                                  \

@@ -201,10 +201,10 @@ static lk_status finish(lk_training *t)
 static void introduce(const lk_training *t)
 {
     int threads = lk_training_threads(t->config, t->group);
-    lk_info("%s: %" PRId64 " steps of %d samples on %d rank%s x %d thread%s, %zu weights, %" PRId64 " training and %" PRId64
+    lk_info("%s: %" PRId64 " steps of %d samples on %d rank%s x %d thread%s, %s, %zu weights, %" PRId64 " training and %" PRId64
             " validation faces",
             t->config->run.dir, t->total_steps, t->config->train.global_batch, t->group->size, t->group->size == 1 ? "" : "s",
-            threads, threads == 1 ? "" : "s", t->task->weights->numbers, lk_dataset_count(t->train_set),
+            threads, threads == 1 ? "" : "s", t->device, t->task->weights->numbers, lk_dataset_count(t->train_set),
             lk_dataset_count(t->validation_set));
 }
 

@@ -102,10 +102,13 @@ static lk_status plan_steps(lk_training *t)
 
 /* ---- model, gradients, optimizer ---- */
 
-static lk_status start_libtorch(const lk_training *t)
+/* Every rank must call. */
+static lk_status start_libtorch(lk_training *t)
 {
-    if (t->config->train.device == LK_ON_CUDA)
-        return lk_fail(LK_BAD_CONFIG, "train.device: this version computes on the CPU alone; set it to cpu or auto");
+    const lk_config *c = t->config;
+    const lk_cuda_settings settings = {
+        .tf32 = c->train.tf32, .benchmark = c->train.cudnn_benchmark, .deterministic = !c->train.cudnn_benchmark};
+    LK_TRY(lk_choose_device(c->train.device, t->group, &settings, t->device));
     return lk_tensor_start(lk_training_threads(t->config, t->group));
 }
 

@@ -11,6 +11,7 @@
 #include "configs/config.h"
 #include "dataset/loader.h"
 #include "dataset/shard.h"
+#include "trainer/device.h"
 #include "trainer/optimizer.h"
 #include "trainer/order.h"
 #include "trainer/record/run.h"
@@ -26,6 +27,7 @@ enum { LK_SUM_GRADIENTS, LK_SUM_STATISTICS, LK_SUM_LOSSES };
 typedef struct lk_training {
     const lk_config *config;
     lk_process_group *group;
+    char device[LK_DEVICE_TOLD]; /* where it computes (lk_choose_device) */
     lk_dataset *train_set, *validation_set;
     uint64_t data_hashes[2]; /* their contents */
     lk_task *task;

@@ -16,9 +16,10 @@
  * Memory of a CUDA device is not the host's to read: lk_device_to_host. Memory from lk_device_alloc begins at a multiple of
  * LK_DEVICE_ALIGNMENT bytes and holds zeros.
  *
- * Errors: LK_BAD_CONFIG, this machine has no such device: no driver, one that is too old, no library, no card; LK_INTERNAL, memory
- * or a call; LK_DEVICE_LOST, the GPU itself failed and the process can do nothing with it any more: another try belongs on another
- * GPU. A GPU tells of a failure when it is next asked or waited for, so the sentence names the call that heard of it.
+ * Errors: LK_BAD_CONFIG, this machine has no such device: no driver, one that is too old, no library, no card; LK_INTERNAL, no
+ * memory, or a call failed; LK_DEVICE_LOST, the GPU itself failed and the process can do nothing with it any more: another try
+ * belongs on another GPU. A GPU tells of a failure when it is next asked or waited for, so the sentence names the call that heard
+ * of it.
  *
  * Any thread may use a device; two that write the same memory order themselves by marks.
  */

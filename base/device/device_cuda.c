@@ -155,12 +155,17 @@ lk_status lk_cuda_open(lk_device *device)
     return CALL(device, cudaStreamCreateWithFlags, &device->stream, STREAM_NON_BLOCKING);
 }
 
+/* Giving back never fails: it often follows a failure, whose sentence must stay. */
+static void leave_stream(const lk_device *device, void *stream)
+{
+    cuda.cudaSetDevice(device->index);
+    cuda.cudaStreamSynchronize(stream);
+    cuda.cudaStreamDestroy(stream);
+}
+
 static void close_device(lk_device *device)
 {
-    if (device->stream && enter(device) == LK_OK) {
-        cuda.cudaStreamSynchronize(device->stream);
-        cuda.cudaStreamDestroy(device->stream);
-    }
+    leave_stream(device, device->stream);
     free(device);
 }
 
@@ -223,8 +228,7 @@ static void *alloc(lk_device *device, size_t bytes, bool host)
  * marks. */
 static void free_memory(lk_device *device, void *memory, bool host)
 {
-    if (enter(device) != LK_OK)
-        return;
+    cuda.cudaSetDevice(device->index);
     if (host)
         cuda.cudaFreeHost(memory);
     else
@@ -263,10 +267,7 @@ static lk_status stream_open(lk_device *device, void **stream)
 
 static void stream_close(lk_device *device, void *stream)
 {
-    if (enter(device) != LK_OK)
-        return;
-    cuda.cudaStreamSynchronize(stream);
-    cuda.cudaStreamDestroy(stream);
+    leave_stream(device, stream);
 }
 
 static lk_status mark_create(lk_device *device, lk_mark *mark)
@@ -277,8 +278,8 @@ static lk_status mark_create(lk_device *device, lk_mark *mark)
 
 static void mark_free(lk_mark *mark)
 {
-    if (enter(mark->device) == LK_OK)
-        cuda.cudaEventDestroy(mark->event);
+    cuda.cudaSetDevice(mark->device->index);
+    cuda.cudaEventDestroy(mark->event);
 }
 
 static lk_status mark_record(lk_mark *mark, void *stream)

@@ -148,7 +148,8 @@ lk_status lk_weights_bind_gradients(lk_weights *weights, void *gradients, int mi
 
 const char *lk_weights_kernels(const lk_weights *weights)
 {
-    return weights->own_kernels && weights->dtype == LK_DTYPE_F32 ? LK_KERNELS_NAME : "torch";
+    bool own = weights->own_kernels && weights->dtype == LK_DTYPE_F32 && lk_tensor_on_host();
+    return own ? LK_KERNELS_NAME : lk_tensor_operators();
 }
 
 void lk_weights_refresh(lk_weights *weights)

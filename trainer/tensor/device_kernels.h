@@ -104,8 +104,8 @@ typedef struct lk_device_kernels {
 } lk_device_kernels;
 
 extern const lk_device_kernels lk_device_kernels_cpu;
-/* For a CUDA device, compiled or taken from a cache; they stay until the process ends. After the device's first use by libtorch, on
- * a thread that has entered it. LK_BAD_CONFIG: the GPU is too old. LK_INTERNAL: the compiler or a library. */
+/* For a CUDA device, compiled or taken from a cache; they stay until the process ends. After the device's first use by libtorch,
+ * on a thread that has entered it. LK_BAD_CONFIG: the GPU is too old. LK_INTERNAL: the compiler or a library. */
 lk_status lk_device_kernels_cuda_open(lk_device *device, const lk_device_kernels **out);
 
 /* Those of the device that tensors are on. */

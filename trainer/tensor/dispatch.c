@@ -34,7 +34,12 @@ lk_status lk_torch_status(AOTITorchError code, const char *what)
     if (code == 0)
         return LK_OK;
     what_function *reason = (what_function *)dlsym(RTLD_DEFAULT, "torch_exception_get_what_without_backtrace");
-    return lk_fail(LK_INTERNAL, "libtorch: %s failed: %s", what, reason ? reason() : "see the lines above");
+    const char *why = reason ? reason() : "see the lines above";
+    if (lk_device_state(lk_tensor_device()) == LK_DEVICE_LOST)
+        return lk_fail_in(LK_DEVICE_LOST, "libtorch: %s", what);
+    if (strstr(why, "CUDA out of memory"))
+        return lk_fail(LK_INTERNAL, "libtorch: %s failed: %.*s; lower train.micro_batch", what, (int)strcspn(why, "\n"), why);
+    return lk_fail(LK_INTERNAL, "libtorch: %s failed: %s", what, why);
 }
 
 bool lk_tensor_keep(lk_status status)

@@ -54,5 +54,7 @@ static inline AtenTensorHandle lk_tensor_handle(const lk_tensor *t)
 }
 
 int32_t lk_torch_dtype(lk_dtype dtype);
+/* The kind of lk_tensor_device as libtorch counts them. */
+int32_t lk_torch_device(void);
 
 #endif

@@ -23,7 +23,7 @@ lk_team lk_fused_team(void)
 bool lk_fused_suits(lk_fused *f, const lk_tensor *x, const lk_convolution3 *wanted)
 {
     f->kernel = NULL;
-    if (!x || (lk_tensor_dtype(x) != LK_DTYPE_F32 && lk_tensor_dtype(x) != LK_DTYPE_BF16))
+    if (!x || !lk_tensor_on_host() || (lk_tensor_dtype(x) != LK_DTYPE_F32 && lk_tensor_dtype(x) != LK_DTYPE_BF16))
         return false;
     f->shape = *wanted;
     f->shape.batch = (int)lk_tensor_dim(x, 0);

@@ -31,7 +31,8 @@ typedef struct lk_fused {
 lk_team lk_fused_team(void);
 
 /* Whether a kernel is there for a 3x3 convolution of x, stride 1 and padding 1: then it is chosen. Of `wanted` count out, relu,
- * pool and first, the rest is x's. False for anything but float32 and bfloat16. */
+ * pool and first, the rest is x's. False for anything but float32 and bfloat16, and on a
+ * GPU. */
 bool lk_fused_suits(lk_fused *f, const lk_tensor *x, const lk_convolution3 *wanted);
 
 /* w and b, and dw and db below, are float32 whatever x is; y, dy and dx are as x. `version` must differ from 0 and from that of

@@ -1,64 +1,16 @@
 #include "trainer/tensor/tensor.h"
 
-#include "trainer/tensor/device_kernels.h"
 #include "trainer/tensor/dispatch.h"
 #include "trainer/tensor/memory.h"
 
-#include <dlfcn.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
-
-/* A step frees and takes the same large blocks as the one before; given back to the system in between, each would come again as
- * pages to be cleared. */
-static void keep_freed_memory(void)
-{
-    mallopt(M_MMAP_MAX, 0);
-    mallopt(M_TRIM_THRESHOLD, -1); /* never */
-}
-
-lk_status lk_tensor_start(int threads)
-{
-    keep_freed_memory();
-    aoti_torch_grad_mode_set_enabled(false);
-    if (threads > 0) {
-        /* libtorch brings its own OpenMP; its pool has no call in the C ABI. */
-        void (*set_threads)(int) = (void (*)(int))dlsym(RTLD_DEFAULT, "omp_set_num_threads");
-        if (!set_threads)
-            return lk_fail(LK_INTERNAL, "libtorch's OpenMP library is not loaded; run make deps again");
-        set_threads(threads);
-    }
-    return LK_OK;
-}
-
-int lk_tensor_threads(void)
-{
-    int (*threads)(void) = (int (*)(void))dlsym(RTLD_DEFAULT, "omp_get_max_threads");
-    return threads ? threads() : 1;
-}
 
 void lk_tensor_library(char *out, size_t size)
 {
     uint64_t version = aoti_torch_abi_version(); /* major, minor, patch in the three highest bytes */
     snprintf(out, size, "libtorch %u.%u.%u", (unsigned)(version >> 56), (unsigned)(version >> 48 & 255),
              (unsigned)(version >> 40 & 255));
-}
-
-/* ---- the device ---- */
-
-lk_device *lk_tensor_device(void)
-{
-    return lk_device_host();
-}
-
-int lk_tensor_alignment(void)
-{
-    return lk_device_kind_of(lk_tensor_device()) == LK_DEVICE_CPU ? 1 : LK_TENSOR_ALIGNMENT;
-}
-
-const lk_device_kernels *lk_tensor_kernels(void)
-{
-    return &lk_device_kernels_cpu;
 }
 
 /* ---- shapes ---- */
@@ -133,7 +85,8 @@ lk_tensor *lk_tensor_empty(lk_dtype dtype, int dims, const int64_t *sizes)
     int64_t strides[LK_MAX_DIMS];
     AtenTensorHandle out = NULL;
     strides_of(dims, sizes, strides);
-    lk_torch_ok(aoti_torch_empty_strided(dims, sizes, strides, lk_torch_dtype(dtype), aoti_torch_device_type_cpu(), 0, &out),
+    lk_torch_ok(aoti_torch_empty_strided(dims, sizes, strides, lk_torch_dtype(dtype), lk_torch_device(),
+                                         lk_device_index(lk_tensor_device()), &out),
                 "empty");
     return (lk_tensor *)out;
 }
@@ -143,8 +96,8 @@ lk_tensor *lk_tensor_view(void *memory, lk_dtype dtype, int dims, const int64_t 
     int64_t strides[LK_MAX_DIMS];
     AtenTensorHandle out = NULL;
     strides_of(dims, sizes, strides);
-    lk_torch_ok(aoti_torch_create_tensor_from_blob(memory, dims, sizes, strides, 0, lk_torch_dtype(dtype),
-                                                   aoti_torch_device_type_cpu(), 0, &out),
+    lk_torch_ok(aoti_torch_create_tensor_from_blob(memory, dims, sizes, strides, 0, lk_torch_dtype(dtype), lk_torch_device(),
+                                                   lk_device_index(lk_tensor_device()), &out),
                 "from_blob");
     return (lk_tensor *)out;
 }
@@ -179,16 +132,6 @@ lk_tensor *lk_tensor_cast(const lk_tensor *t, lk_dtype dtype)
     lk_push_bool(&call, false);
     lk_push_none(&call);
     return lk_call_end(&call, 1) ? lk_result_tensor(&call, 0) : NULL;
-}
-
-lk_tensor *lk_tensor_lend(const void *memory, lk_dtype dtype, int dims, const int64_t *sizes)
-{
-    return lk_tensor_view((void *)(uintptr_t)memory, dtype, dims, sizes); /* the ABI has no const window */
-}
-
-lk_status lk_tensor_lent(void)
-{
-    return LK_OK;
 }
 
 /* A contiguous window (NCHW order also for 4-d) on host memory. */
@@ -238,11 +181,6 @@ lk_tensor *lk_tensor_from_floats(const float *values, lk_dtype dtype, int dims, 
 lk_tensor *lk_tensor_from_doubles(const double *values, lk_dtype dtype, int dims, const int64_t *sizes)
 {
     return from_host(values, LK_DTYPE_F64, dtype, dims, sizes);
-}
-
-lk_tensor *lk_tensor_number(float value)
-{
-    return lk_tensor_from_floats(&value, LK_DTYPE_F32, 0, NULL);
 }
 
 void lk_tensor_to_floats(const lk_tensor *t, float *values)

@@ -33,12 +33,34 @@ enum { LK_MAX_DIMS = 4 };
 void lk_tensor_library(char *out, size_t size);
 
 /* Once per process, before any other call and again in every further thread that computes (libtorch keeps it per thread):
- * turns libtorch's own gradient tape off. threads > 0 sets the size of the intra-op pool. */
+ * turns libtorch's own gradient tape off, and makes the GPU's stream this thread's. threads > 0 sets the size of the intra-op
+ * pool. */
 lk_status lk_tensor_start(int threads);
 /* How many the pool of this thread has. */
 int lk_tensor_threads(void);
-/* Where tensors are, and what else lies beside them: flat buffers of weights, gradients. */
+
+/* What cuDNN and cuBLAS may do on a GPU. Where this libtorch has no switch for one of them, a warning says so. */
+typedef struct lk_cuda_settings {
+    bool tf32;          /* products of float32 with 10 bits behind the point */
+    bool benchmark;     /* convolutions by what is measured to be fastest, which may differ from run to run */
+    bool deterministic; /* only convolutions that repeat themselves digit for digit */
+} lk_cuda_settings;
+
+/* Whether tensors could lie on a GPU. LK_BAD_CONFIG with what is missing: what lk_device_count misses, or libtorch's own part. */
+lk_status lk_tensor_find_cuda(void);
+/* All tensors from here on lie on this CUDA device, which belongs to the tensors now, and stays until the process ends. Once,
+ * after lk_tensor_find_cuda, before any tensor is made and before lk_tensor_start, on the thread that computes. A failure leaves
+ * the CPU and closes the device. */
+lk_status lk_tensor_use_cuda(lk_device *device, const lk_cuda_settings *settings);
+/* Back to the CPU, where no tensor was made since; the device is closed. Nothing to do where lk_tensor_use_cuda failed. */
+void lk_tensor_leave_cuda(void);
+
+/* Where tensors are, and what else lies beside them: flat buffers of weights, gradients. The CPU at first. */
 lk_device *lk_tensor_device(void);
+/* Whether the host may work on their memory, as the kernels of trainer/kernels/ do. */
+bool lk_tensor_on_host(void);
+/* What computes where no kernels of trainer/kernels/ do: "torch", or "cuda". */
+const char *lk_tensor_operators(void);
 /* In flat buffers a tensor begins at a multiple of so many numbers, for the device's fast loads: 1 on the CPU, else
  * LK_TENSOR_ALIGNMENT. Between them are zeros. */
 int lk_tensor_alignment(void);
