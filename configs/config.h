@@ -48,6 +48,7 @@ typedef struct lk_config {
         lk_paths val; /* one or more folders */
         int threads;
         int prefetch;
+        int block; /* dataset/sampler.h */
         struct {
             double flip, colour, blur, noise, jpeg, occlude, crop; /* dataset/augment.h */
         } augment;

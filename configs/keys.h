@@ -24,6 +24,7 @@
     X(data.val, LIST, NULL, 0, 0, "", SAME, "folders of shards to validate on")                                                  \
     X(data.threads, INT, "2", 1, 64, "", ANY, "reading threads of a rank")                                                       \
     X(data.prefetch, INT, "4", 1, 256, "", ANY, "batches read ahead")                                                            \
+    X(data.block, INT, "1", 1, 65536, "", SAME, "neighbouring samples that are read and shuffled as one; 1: each by itself")     \
     X(data.augment.flip, DOUBLE, "0", 0, 1, "", SAME, "share of the faces that are mirrored")                                    \
     X(data.augment.colour, DOUBLE, "0", 0, 1, "", SAME, "strength: exposure, white balance, contrast, saturation")               \
     X(data.augment.blur, DOUBLE, "0", 0, 1, "", SAME, "strength: out of focus, half of the faces")                               \

@@ -2,11 +2,14 @@
 
 #include "base/thread.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 /* Samples that a thread takes at once: enough to make the lock cheap, few enough to share a batch between threads. */
 enum { CHUNK = 8 };
+/* Runs of neighbours that are known to be on their way or there; forgetting one costs a question to the kernel. */
+enum { KNOWN_RUNS = 4096 };
 
 /* One batch of the ring. Batch `number` of the sequence lies in slot number % slot_count. */
 typedef enum slot_state { FREE, FILLING, READY, HELD } slot_state;
@@ -39,6 +42,8 @@ struct lk_loader {
     int started;
     lk_augmenter **augmenters; /* one a thread; NULL where nothing is augmented */
     int running;               /* threads that have taken theirs */
+
+    _Atomic int64_t known_runs[KNOWN_RUNS]; /* from 1, over all epochs; without the lock */
 };
 
 static slot *slot_of(lk_loader *loader, int64_t number)
@@ -109,12 +114,25 @@ static bool take_chunk(lk_loader *loader, slot **s, int *first, int *count)
     return false;
 }
 
+/* Has the kernel read the runs of these samples, each once an epoch: by the next one the page cache may have lost it. */
+static void read_runs_ahead(lk_loader *loader, int64_t epoch, const int64_t *indices, int count)
+{
+    int block = loader->options.block;
+    int64_t runs = lk_dataset_count(loader->dataset) / block + 1;
+    for (int i = 0; i < count; i++) {
+        int64_t run = indices[i] / block, mark = epoch * runs + run + 1;
+        if (atomic_exchange_explicit(&loader->known_runs[run % KNOWN_RUNS], mark, memory_order_relaxed) != mark)
+            lk_dataset_read_ahead(loader->dataset, run * block, block);
+    }
+}
+
 /* Without the lock: the samples are this thread's. The failed one is *failed. */
-static lk_status read_chunk(const lk_loader *loader, lk_augmenter *augmenter, const lk_batch *batch, int first, int count,
-                            int *failed)
+static lk_status read_chunk(lk_loader *loader, lk_augmenter *augmenter, const lk_batch *batch, int first, int count, int *failed)
 {
     const lk_loader_options *o = &loader->options;
-    int64_t epoch = augmenter && o->epoch ? o->epoch(o->context, batch->number) : 0;
+    int64_t epoch = o->epoch ? o->epoch(o->context, batch->number) : 0;
+    if (o->block > 1)
+        read_runs_ahead(loader, epoch, batch->indices + first, count);
     for (int i = first; i < first + count; i++) {
         uint8_t *image = batch->images + (size_t)i * loader->image_bytes;
         float *continuous = batch->continuous + (size_t)i * loader->continuous_count;

@@ -35,11 +35,12 @@ typedef int64_t lk_epoch_function(const void *context, int64_t number);
 
 typedef struct lk_loader_options {
     int batch_size;
-    int threads;              /* >= 1 */
-    int prefetch;             /* batches read ahead, >= 1 */
-    int64_t first;            /* number of the first batch (a resumed run) */
-    lk_augment augment;       /* what is done to the samples; all 0: nothing */
-    uint64_t seed;            /* of augmentation ... */
+    int threads;        /* >= 1 */
+    int prefetch;       /* batches read ahead, >= 1 */
+    int block;          /* the run of so many neighbours that a sample is in is read with it (dataset/sampler.h); 0, 1: none */
+    int64_t first;      /* number of the first batch (a resumed run) */
+    lk_augment augment; /* what is done to the samples; all 0: nothing */
+    uint64_t seed;      /* of augmentation ... */
     lk_epoch_function *epoch; /* ... with the epoch of a batch; NULL: 0 */
     lk_order_function *order;
     const void *context; /* must outlive the loader */

@@ -46,7 +46,12 @@ lk_status lk_mixture_make(int parts, const int64_t *counts, const double *shares
 /* The epoch's slots are shuffled; a part's slots of all epochs in a row go through its samples, in a new order each time. */
 int64_t lk_mixture_at(const lk_mixture *m, int64_t epoch, int64_t position)
 {
-    lk_sampler slots = {.count = m->count, .seed = m->seed, .shuffle = m->shuffle};
+    lk_sampler slots = {.count = m->count,
+                        .seed = m->seed,
+                        .shuffle = m->shuffle,
+                        .block = m->block,
+                        .window = LK_SAMPLER_WINDOW,
+                        .batch = m->batch};
     int64_t slot = lk_sampler_at(&slots, epoch, position);
     const lk_mixture_part *part = m->part;
     if (m->parts == 0)
@@ -56,7 +61,9 @@ int64_t lk_mixture_at(const lk_mixture *m, int64_t epoch, int64_t position)
         part++;
     }
     int64_t draw = epoch * part->slots + slot;
-    lk_sampler samples = {
-        .count = part->count, .seed = lk_random_mix(m->seed, (uint64_t)(part - m->part) + 1), .shuffle = m->shuffle};
+    lk_sampler samples = {.count = part->count,
+                          .seed = lk_random_mix(m->seed, (uint64_t)(part - m->part) + 1),
+                          .shuffle = m->shuffle,
+                          .block = m->block}; /* mixed by the slots */
     return part->first + lk_sampler_at(&samples, draw / part->count, draw % part->count);
 }

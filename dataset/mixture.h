@@ -4,6 +4,9 @@
  *
  * The sequence follows from (seed, epoch, position) alone, with no memory a sample, so that it is the same for any
  * number of ranks and after a resume.
+ *
+ * With `block` set (dataset/sampler.h) runs of neighbours come close to each other. With shares the runs of an epoch's slots and
+ * those of a set do not begin at the same samples: a run of slots touches two or three of a set's.
  */
 #ifndef LK_DATASET_MIXTURE_H
 #define LK_DATASET_MIXTURE_H
@@ -25,7 +28,8 @@ typedef struct lk_mixture {
     int64_t count; /* samples of an epoch: those of all sets */
     uint64_t seed;
     bool shuffle;
-    int parts; /* 0: no shares */
+    int block, batch; /* for the caller to set, as in lk_sampler; 0: none */
+    int parts;        /* 0: no shares */
     lk_mixture_part part[LK_MIXTURE_PARTS];
 } lk_mixture;
 

@@ -69,6 +69,12 @@ const lk_schema *lk_dataset_schema(const lk_dataset *dataset);
 lk_status lk_dataset_read(const lk_dataset *dataset, int64_t i, uint8_t *image, float *continuous, uint8_t *discrete,
                           char key[LK_KEY_SIZE]);
 
+/* Asks the kernel to have samples first .. first+count-1 ready, of which those that the set does not have are left out: they are
+ * read in large pieces, in the background where the file system can. A hint: nothing fails, nothing is waited for. Thread-safe. */
+void lk_dataset_read_ahead(const lk_dataset *dataset, int64_t first, int64_t count);
+/* Has the kernel forget what it keeps of the files, for measurements: the next reads are the disk's. */
+void lk_dataset_forget(const lk_dataset *dataset);
+
 /* XXH3-64 over all samples' checksums in order: equal for equal contents, however they are cut into shards. */
 uint64_t lk_dataset_content_hash(const lk_dataset *dataset);
 /* How the first shard came to be, as the file says; "" where it says nothing. */

@@ -4,6 +4,7 @@
 #include "dataset/shard_format.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -328,4 +329,52 @@ lk_status lk_dataset_read(const lk_dataset *set, int64_t i, uint8_t *image, floa
     char unused[LK_KEY_SIZE];
     int shard = find_shard(set, i);
     return read_sample(&set->shards[shard], set->schema, i - set->first[shard], image, continuous, discrete, key ? key : unused);
+}
+
+/* ---- ahead of reading ---- */
+
+/* What Linux reads ahead for one request, at the least: of a longer one it takes the beginning alone. */
+enum { AHEAD_AT_ONCE = 128 << 10 };
+
+static void ask_for(int fd, off_t at, size_t size)
+{
+    for (size_t done = 0; done < size; done += AHEAD_AT_ONCE)
+        posix_fadvise(fd, at + (off_t)done, (off_t)(size - done < AHEAD_AT_ONCE ? size - done : AHEAD_AT_ONCE),
+                      POSIX_FADV_WILLNEED);
+}
+
+/* `first` counts within the shard. */
+static void read_shard_ahead(const lk_shard *shard, const lk_schema *schema, int64_t first, int64_t count)
+{
+    size_t n = (size_t)count, picture = (size_t)shard->size * (size_t)shard->size * 3;
+    size_t continuous = (size_t)schema->continuous_count * sizeof(float), groups = (size_t)schema->group_count;
+    off_t at = first * (off_t)picture;
+    size_t size = n * picture;
+    if (shard->jpeg_offsets) {
+        at = (off_t)shard->jpeg_offsets[first];
+        size = shard->jpeg_offsets[first + count] - shard->jpeg_offsets[first];
+    }
+    ask_for(shard->fd, shard->picture_at + at, size);
+    ask_for(shard->fd, shard->continuous_at + first * (off_t)continuous, n * continuous);
+    ask_for(shard->fd, shard->discrete_at + first * (off_t)groups, n * groups);
+    ask_for(shard->fd, shard->key_at + first * (off_t)shard->key_width, n * (size_t)shard->key_width);
+}
+
+void lk_dataset_read_ahead(const lk_dataset *set, int64_t first, int64_t count)
+{
+    int64_t end = count < set->count - first ? first + count : set->count;
+    while (first >= 0 && first < end) {
+        int i = find_shard(set, first);
+        const lk_shard *shard = &set->shards[i];
+        int64_t begin = first - set->first[i], left = shard->count - begin;
+        int64_t n = end - first < left ? end - first : left;
+        read_shard_ahead(shard, set->schema, begin, n);
+        first += n;
+    }
+}
+
+void lk_dataset_forget(const lk_dataset *set)
+{
+    for (int i = 0; i < set->shard_count; i++)
+        posix_fadvise(set->shards[i].fd, 0, 0, POSIX_FADV_DONTNEED);
 }

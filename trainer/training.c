@@ -67,8 +67,11 @@ static lk_status mix_sets(lk_training *t)
     int64_t counts[LK_CONFIG_PATHS];
     for (int i = 0; i < train->paths.count; i++)
         counts[i] = lk_dataset_count_of(t->train_set, i);
-    return lk_mixture_make(train->paths.count, counts, train->shares[0] > 0 ? train->shares : NULL, (uint64_t)c->run.seed,
-                           c->train.shuffle, &t->order.mixture);
+    LK_TRY(lk_mixture_make(train->paths.count, counts, train->shares[0] > 0 ? train->shares : NULL, (uint64_t)c->run.seed,
+                           c->train.shuffle, &t->order.mixture));
+    t->order.mixture.block = c->data.block;
+    t->order.mixture.batch = c->train.global_batch;
+    return LK_OK;
 }
 
 /* The order of training, and how long it is. */
@@ -196,6 +199,7 @@ static lk_status start_loader(lk_training *t)
     lk_loader_options options = {.batch_size = t->config->train.micro_batch,
                                  .threads = t->config->data.threads,
                                  .prefetch = t->config->data.prefetch,
+                                 .block = t->config->data.block,
                                  .first = t->state.step * t->order.accumulation,
                                  .order = lk_training_indices,
                                  .context = &t->order,

@@ -89,9 +89,14 @@ lk_status lk_bench_make_shards(const char *folder, int size, int64_t count, int 
 
 /* ---- reading them ---- */
 
+typedef struct reading {
+    lk_sampler sampler;
+    int batch;
+} reading;
+
 static int endless_order(const void *context, int64_t number, int batch_size, int64_t *indices)
 {
-    const lk_sampler *sampler = context;
+    const lk_sampler *sampler = &((const reading *)context)->sampler;
     for (int i = 0; i < batch_size; i++) {
         int64_t position = number * batch_size + i;
         indices[i] = lk_sampler_at(sampler, position / sampler->count, position % sampler->count);
@@ -113,26 +118,88 @@ static lk_status drain(lk_loader *loader, int64_t samples, double seconds, int64
     return LK_OK;
 }
 
-lk_status lk_bench_loader(const lk_dataset *dataset, int batch_size, int threads, int prefetch, double seconds,
-                          lk_loader_speed *out)
+static int64_t endless_epoch(const void *context, int64_t number)
 {
-    const lk_sampler sampler = {.count = lk_dataset_count(dataset), .seed = 1, .shuffle = true};
-    const lk_loader_options options = {
-        .batch_size = batch_size, .threads = threads, .prefetch = prefetch, .order = endless_order, .context = &sampler};
-    int64_t warm;
+    const reading *r = context;
+    return number * r->batch / r->sampler.count;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void judge_shuffle(const lk_sampler *sampler, lk_loader_speed *out)
+{
+    int64_t of_step[LK_BENCH_MIXED], steps = sampler->count / LK_BENCH_MIXED, runs = 0, met = 0;
+    int block = sampler->block > 0 ? sampler->block : 1;
+    for (int64_t step = 0; step < steps; step++) {
+        for (int i = 0; i < LK_BENCH_MIXED; i++)
+            of_step[i] = lk_sampler_at(sampler, 0, step * LK_BENCH_MIXED + i);
+        qsort(of_step, LK_BENCH_MIXED, sizeof *of_step, by_number);
+        for (int i = 0; i < LK_BENCH_MIXED; i++) {
+            runs += i == 0 || of_step[i] / block != of_step[i - 1] / block;
+            met += i > 0 && of_step[i] == of_step[i - 1] + 1;
+        }
+    }
+    out->runs = steps > 0 ? (double)runs / (double)steps : 0;
+    out->met = steps > 0 ? (double)met / (double)(steps * LK_BENCH_MIXED) : 0;
+}
+
+/* What this process had read from disks. */
+static double bytes_read(void)
+{
+    char line[128];
+    double bytes = 0;
+    FILE *file = fopen("/proc/self/io", "r");
+    while (file && fgets(line, sizeof line, file))
+        if (strncmp(line, "read_bytes:", 11) == 0)
+            bytes = strtod(line + 11, NULL);
+    if (file)
+        fclose(file);
+    return bytes;
+}
+
+lk_status lk_bench_loader(const lk_dataset *dataset, const lk_loader_plan *plan, lk_loader_speed *out)
+{
+    const reading r = {.sampler = {.count = lk_dataset_count(dataset),
+                                   .seed = 1,
+                                   .shuffle = true,
+                                   .block = plan->block,
+                                   .window = LK_SAMPLER_WINDOW,
+                                   .batch = LK_BENCH_MIXED},
+                       .batch = plan->batch};
+    const lk_loader_options options = {.batch_size = plan->batch,
+                                       .threads = plan->threads,
+                                       .prefetch = plan->prefetch,
+                                       .block = plan->block,
+                                       .order = endless_order,
+                                       .epoch = endless_epoch,
+                                       .context = &r};
+    int64_t first = 0;
     lk_loader *loader;
-    double start = lk_clock();
+    judge_shuffle(&r.sampler, out);
+    if (plan->cold)
+        lk_dataset_forget(dataset);
+    double start = lk_clock(), before = bytes_read();
     LK_TRY(lk_loader_start(dataset, &options, &loader));
     lk_status status;
-    LK_TRY_OR(done, drain(loader, 1, 0, &warm));
+    LK_TRY_OR(done, drain(loader, 1, 0, &first));
     out->first_batch_ms = 1e3 * (lk_clock() - start);
-    LK_TRY_OR(done, drain(loader, sampler.count, 0, &warm));
-    start = lk_clock();
-    LK_TRY_OR(done, drain(loader, 1, seconds, &out->samples));
+    if (plan->cold) {
+        LK_TRY_OR(done, drain(loader, r.sampler.count - first, 0, &out->samples));
+        out->samples += first;
+    } else {
+        LK_TRY_OR(done, drain(loader, r.sampler.count, 0, &first));
+        start = lk_clock();
+        LK_TRY_OR(done, drain(loader, 1, plan->seconds, &out->samples));
+    }
     double passed = lk_clock() - start;
-    double edge = lk_dataset_size(dataset);
+    double edge = lk_dataset_size(dataset), picture = edge * edge * 3;
     out->samples_per_s = (double)out->samples / passed;
-    out->bytes_per_s = out->samples_per_s * edge * edge * 3;
+    out->bytes_per_s = out->samples_per_s * picture;
+    out->disk_share = plan->cold ? (bytes_read() - before) / (picture * (double)out->samples) : 0;
 done:
     lk_loader_stop(loader);
     return status;

@@ -16,13 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOADER_SIZE = 128, LOADER_BATCH = 32, LOADER_THREADS = 2, LOADER_FACES = 2000, REPEATS = 11 };
+enum { LOADER_SIZE = 128, LOADER_BATCH = 32, LOADER_THREADS = 2, REPEATS = 11 };
 
 typedef struct bench_options {
     bool step, loader, collectives, peak, kernels, json;
     lk_bench_plan plan;
     lk_set_list sets;
-    int seconds, megabytes, threads;
+    int seconds, megabytes, threads, faces, block;
+    bool cold;
 } bench_options;
 
 static const lk_option option_table[] = {
@@ -33,11 +34,16 @@ static const lk_option option_table[] = {
     {LK_OPTION_INT, "steps", "N", "timed steps after two that warm up", LK_TARGET(bench_options, plan.steps), .low = 1,
      .high = 100000},
     {LK_OPTION_INT, "seconds", "S", "how long the loader is timed", LK_TARGET(bench_options, seconds), .low = 1, .high = 3600},
+    {LK_OPTION_INT, "faces", "N", "what the loader reads", LK_TARGET(bench_options, faces), .low = 1, .high = 100000000},
+    {LK_OPTION_INT, "block", "N", "data.block of the loader", LK_TARGET(bench_options, block), .low = 1, .high = 65536},
+    {LK_OPTION_FLAG, "cold", NULL, "the loader's pictures come from the disk: one pass, after the page cache was emptied of them",
+     LK_TARGET(bench_options, cold)},
     {LK_OPTION_INT, "megabytes", "M", "gradients that are exchanged, in buckets of 25", LK_TARGET(bench_options, megabytes),
      .low = 1, .high = 4096},
     {LK_OPTION_INT, "threads", "N", "of peak and kernels; else one for each core", LK_TARGET(bench_options, threads), .low = 1,
      .high = 1024},
-    {LK_OPTION_PATH, "folder", "F", "work there and leave the shards and weights for other programs; else a\ntemporary folder",
+    {LK_OPTION_PATH, "folder", "F",
+     "work there and leave the shards and weights for other programs, and the\nloader's for the next time; else a temporary folder",
      LK_TARGET(bench_options, plan.folder)},
     {LK_OPTION_FLAG, "json", NULL, "one JSON object instead of the table", LK_TARGET(bench_options, json)},
     {0}};
@@ -45,16 +51,28 @@ static const lk_option option_table[] = {
 /* ---- measuring ---- */
 
 /* On rank 0 alone: the ranks of a host would only share its cores. */
-static lk_status bench_loader(const char *folder, int seconds, lk_loader_speed *out)
+static lk_status bench_loader(const bench_options *o, lk_loader_speed *out)
 {
+    const lk_loader_plan plan = {.batch = LOADER_BATCH,
+                                 .threads = LOADER_THREADS,
+                                 .prefetch = 4,
+                                 .block = o->block,
+                                 .seconds = o->seconds,
+                                 .cold = o->cold};
     char path[LK_PATH_SIZE];
     const char *paths[1] = {path};
     lk_dataset *dataset;
-    LK_TRY(lk_path_join(path, folder, "loader"));
-    LK_TRY(lk_remove_tree(path));
-    LK_TRY(lk_bench_make_shards(path, LOADER_SIZE, LOADER_FACES, 0));
-    LK_TRY(lk_dataset_open(paths, 1, &dataset));
-    lk_status status = lk_bench_loader(dataset, LOADER_BATCH, LOADER_THREADS, 4, seconds, out);
+    LK_TRY(lk_path_join(path, o->plan.folder, "loader"));
+    if (lk_dataset_open(paths, 1, &dataset) == LK_OK && lk_dataset_count(dataset) != o->faces) {
+        lk_dataset_close(dataset);
+        dataset = NULL;
+    }
+    if (!dataset) {
+        LK_TRY(lk_remove_tree(path));
+        LK_TRY(lk_bench_make_shards(path, LOADER_SIZE, o->faces, 0));
+        LK_TRY(lk_dataset_open(paths, 1, &dataset));
+    }
+    lk_status status = lk_bench_loader(dataset, &plan, out);
     lk_dataset_close(dataset);
     return status;
 }
@@ -90,17 +108,24 @@ static void tell_step(const lk_step_speed *s, json_t *json)
     printf("             %10.0f MB of memory at most a rank\n", s->peak_mb);
 }
 
-static void tell_loader(const lk_loader_speed *l, json_t *json)
+static void tell_loader(const bench_options *o, const lk_loader_speed *s, json_t *json)
 {
-    if (json)
+    if (json) {
         json_object_set_new(json, "loader",
-                            json_pack("{s:f, s:f, s:f}", "samples_per_s", l->samples_per_s, "bytes_per_s", l->bytes_per_s,
-                                      "first_batch_ms", l->first_batch_ms));
-    else
-        printf("loader       %d x %d px, %d threads, batches of %d, checksums verified\n"
-               "             %10.0f samples/s, %.2f GB/s, first batch after %.1f ms\n",
-               LOADER_SIZE, LOADER_SIZE, LOADER_THREADS, LOADER_BATCH, l->samples_per_s, 1e-9 * l->bytes_per_s,
-               l->first_batch_ms);
+                            json_pack("{s:f, s:f, s:f, s:f, s:i, s:f, s:f}", "samples_per_s", s->samples_per_s, "bytes_per_s",
+                                      s->bytes_per_s, "first_batch_ms", s->first_batch_ms, "disk_share", s->disk_share, "block",
+                                      o->block, "runs_in_a_step", s->runs, "met_share", s->met));
+        return;
+    }
+    printf("loader       %d x %d px, %d threads, batches of %d, checksums verified%s\n", LOADER_SIZE, LOADER_SIZE, LOADER_THREADS,
+           LOADER_BATCH, o->cold ? ", from the disk" : "");
+    printf("             %10.0f samples/s, %.2f GB/s, first batch after %.1f ms\n", s->samples_per_s, 1e-9 * s->bytes_per_s,
+           s->first_batch_ms);
+    if (o->cold)
+        printf("             %10.2f bytes from the disk for each of the pictures\n", s->disk_share);
+    if (o->block > 1)
+        printf("             %10.1f runs of %d in a step of %d; %.2f %% of its samples have their next neighbour in it\n",
+               s->runs, o->block, LK_BENCH_MIXED, 100 * s->met);
 }
 
 static void tell_exchanges(const lk_exchange_speed *exchanges, int count, int megabytes, int ranks, json_t *json)
@@ -194,9 +219,9 @@ static lk_status measure(lk_process_group *group, const bench_options *o, json_t
             tell_step(&step, json);
     }
     if (o->loader) {
-        LK_TRY(lk_group_agree(group, tells ? bench_loader(o->plan.folder, o->seconds, &loader) : LK_OK));
+        LK_TRY(lk_group_agree(group, tells ? bench_loader(o, &loader) : LK_OK));
         if (tells)
-            tell_loader(&loader, json);
+            tell_loader(o, &loader, json);
     }
     if (o->collectives) {
         LK_TRY(lk_group_agree(
@@ -296,7 +321,7 @@ const lk_command lk_command_bench = {
         "                the peak, error against float64; of full size and of the demo, or of --config and --set",
     .options = option_table,
     .size = sizeof(bench_options),
-    .defaults = &(bench_options){.plan = {.steps = 20}, .seconds = 2, .megabytes = 100},
+    .defaults = &(bench_options){.plan = {.steps = 20}, .seconds = 2, .megabytes = 100, .faces = 2000, .block = 1},
     .most = LK_ANY_NUMBER,
     .choices = "step|loader|collectives|peak|kernels",
     .run = run};

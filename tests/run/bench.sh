@@ -26,6 +26,14 @@ for line in '32 px, width 0.125, norm none, f32, batch 16' 'samples/s' 'ms a ste
 done
 [ -s kept/train/shard-00000.h5 ] && [ -s kept/decoder.safetensors ] || fail "--folder keeps no inputs"
 
+# What the loader is told, and from the disk.
+works 1 bench loader --json --faces 600 --block 16 --cold
+tail -n 1 out.log | python3 -c '
+import json, sys
+loader = json.load(sys.stdin)["loader"]
+assert loader["block"] == 16 and 0 < loader["runs_in_a_step"] <= 38 and 0 <= loader["met_share"] <= 1, loader
+assert loader["samples_per_s"] > 10, loader' || fail "the loader with --block --cold: $(tail -n 1 out.log)"
+
 works 1 bench peak --json --threads 2
 tail -n 1 out.log | python3 -c '
 import json, sys

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -122,6 +123,59 @@ static void a_resumed_loader_continues_the_sequence(void **state)
     }
     lk_loader_stop(whole);
     lk_loader_stop(resumed);
+}
+
+/* Reading ahead crosses the border of two shards and the end of the set, and changes no sample. */
+static void runs_are_read_ahead_and_delivered_right(void **state)
+{
+    (void)state;
+    const lk_sampler sampler = {.count = COUNT, .seed = 4, .shuffle = true, .block = 8, .window = 2, .batch = 9};
+    const lk_loader_options options = {
+        .batch_size = 9, .threads = 3, .prefetch = 2, .block = 8, .order = shuffled_forever, .context = &sampler};
+    lk_loader *loader;
+    assert_int_equal(lk_loader_start(set, &options, &loader), LK_OK);
+    for (int number = 0; number < 60; number++) {
+        const lk_batch *batch;
+        assert_int_equal(lk_loader_next(loader, &batch), LK_OK);
+        assert_true(batch_is_right(batch));
+        lk_loader_release(loader, batch);
+    }
+    lk_loader_stop(loader);
+}
+
+/* The share of the set's files that the page cache holds. */
+static double cached(void)
+{
+    size_t pages = 0, there = 0, size = (size_t)sysconf(_SC_PAGESIZE);
+    const char *names[] = {"set/a.h5", "set/b.h5"};
+    for (int i = 0; i < 2; i++) {
+        int fd = open(names[i], O_RDONLY);
+        size_t count = ((size_t)lseek(fd, 0, SEEK_END) + size - 1) / size;
+        unsigned char *bits = malloc(count);
+        void *map = mmap(NULL, count * size, PROT_READ, MAP_SHARED, fd, 0);
+        assert_true(map != MAP_FAILED);
+        assert_int_equal(mincore(map, count * size, bits), 0);
+        for (size_t p = 0; p < count; p++)
+            there += bits[p] & 1;
+        pages += count;
+        munmap(map, count * size);
+        free(bits);
+        close(fd);
+    }
+    return (double)there / (double)pages;
+}
+
+static void what_is_read_ahead_is_in_the_page_cache(void **state)
+{
+    (void)state;
+    lk_dataset_forget(set);
+    if (cached() > 0.1) /* no file system of a disk: memory cannot forget */
+        skip();
+    lk_dataset_read_ahead(set, -3, COUNT); /* nothing */
+    lk_dataset_read_ahead(set, 30, COUNT);
+    for (int tries = 0; tries < 200 && cached() < 0.5; tries++)
+        usleep(10000);
+    assert_true(cached() >= 0.5);
 }
 
 static void two_batches_may_be_held_in_any_order(void **state)
@@ -324,6 +378,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_pass_delivers_every_sample_in_order),
         cmocka_unit_test(a_resumed_loader_continues_the_sequence),
+        cmocka_unit_test(runs_are_read_ahead_and_delivered_right),
+        cmocka_unit_test(what_is_read_ahead_is_in_the_page_cache),
         cmocka_unit_test(two_batches_may_be_held_in_any_order),
         cmocka_unit_test(memory_is_reused),
         cmocka_unit_test(a_damaged_sample_comes_after_the_good_batches),

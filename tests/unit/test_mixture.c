@@ -15,11 +15,12 @@ enum { LARGE = 700, SMALL = 100, ALL = LARGE + SMALL, EPOCHS = 8 };
 
 static const int64_t COUNTS[2] = {LARGE, SMALL};
 
-static void shares_are_kept_and_samples_come_equally_often(void **state)
+static void assert_shares(int block)
 {
-    (void)state;
     lk_mixture m;
     assert_int_equal(lk_mixture_make(2, COUNTS, (const double[]){3, 1}, 5, true, &m), LK_OK);
+    m.block = block;
+    m.batch = 12;
     assert_int_equal(m.count, ALL);
     int seen[ALL] = {0};
     for (int64_t epoch = 0; epoch < EPOCHS; epoch++) {
@@ -37,6 +38,35 @@ static void shares_are_kept_and_samples_come_equally_often(void **state)
         assert_int_equal(seen[LARGE + i], 16);
     for (int i = 0; i < LARGE; i++)
         assert_in_range(seen[i], 6, 7);
+}
+
+static void shares_are_kept_and_samples_come_equally_often(void **state)
+{
+    (void)state;
+    for (int block = 1; block <= 64; block *= 4)
+        assert_shares(block);
+}
+
+/* A rank's share of the steps, a quarter, reads little more than a quarter of a set's runs at a time. */
+static void runs_stay_together_in_a_mixture(void **state)
+{
+    (void)state;
+    enum { N = 16, BIG = 70000, BATCH = 64, STEPS = 200 };
+    lk_mixture m;
+    assert_int_equal(lk_mixture_make(2, (const int64_t[]){BIG, BIG / 10}, (const double[]){2, 1}, 5, true, &m), LK_OK);
+    m.block = N;
+    m.batch = BATCH;
+    char *seen = calloc(m.count / N + 1, 1);
+    int64_t runs = 0;
+    for (int64_t step = 0; step < STEPS; step++)
+        for (int i = 0; i < BATCH / 4; i++) {
+            int64_t run = lk_mixture_at(&m, 1, step * BATCH + i) / N;
+            runs += !seen[run];
+            seen[run] = 1;
+        }
+    free(seen);
+    /* 3,200 samples are 200 runs; the windows under way of 16 lanes are 256 more at most, and borders double both. */
+    assert_in_range(runs, 200, 900);
 }
 
 static void shuffled_epochs_differ_and_mix_the_sets(void **state)
@@ -85,6 +115,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shares_are_kept_and_samples_come_equally_often),
+        cmocka_unit_test(runs_stay_together_in_a_mixture),
         cmocka_unit_test(shuffled_epochs_differ_and_mix_the_sets),
         cmocka_unit_test(without_shares_it_is_the_sampler),
         cmocka_unit_test(unshuffled_sets_come_in_their_order),

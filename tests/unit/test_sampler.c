@@ -33,6 +33,60 @@ static void every_sample_comes_once(void **state)
         assert_each_once(&(lk_sampler){.count = large[k], .seed = 5, .shuffle = true}, 7);
 }
 
+static void runs_of_neighbours_are_a_permutation_too(void **state)
+{
+    (void)state;
+    const int blocks[] = {2, 3, 16, 64}, windows[] = {0, 1, 2, 16}, batches[] = {0, 1, 6, 64, 127, 256};
+    for (int64_t count = 1; count <= 1200; count += count < 70 ? 1 : 113)
+        for (size_t b = 0; b < 4 * 4 * 6; b++)
+            assert_each_once(&(lk_sampler){.count = count,
+                                           .seed = 5,
+                                           .shuffle = true,
+                                           .block = blocks[b % 4],
+                                           .window = windows[b / 4 % 4],
+                                           .batch = batches[b / 16]},
+                             3);
+    assert_each_once(&(lk_sampler){.count = 70001, .seed = 5, .shuffle = true, .block = 64, .window = 16, .batch = 256}, 1);
+}
+
+/* What a rank has to read, and how well runs are mixed: the two ends that a block is chosen between. */
+static void a_lane_has_its_runs_for_itself_and_a_step_has_many(void **state)
+{
+    (void)state;
+    enum { COUNT = 70000, BLOCK = 64, BATCH = 256, RUNS = COUNT / BLOCK + 1, RANKS = 4 };
+    const lk_sampler s = {
+        .count = COUNT, .seed = 1, .shuffle = true, .block = BLOCK, .window = LK_SAMPLER_WINDOW, .batch = BATCH};
+    char *ranks_of = calloc(RUNS, 1), *in_step = calloc(RUNS, 1);
+    int64_t touched = 0, distinct = 0, steps = COUNT / BATCH;
+    for (int64_t p = 0; p < steps * BATCH; p++) {
+        int64_t run = lk_sampler_at(&s, 0, p) / BLOCK;
+        ranks_of[run] |= (char)(1 << (p % BATCH / (BATCH / RANKS)));
+        if (p % BATCH == 0)
+            memset(in_step, 0, RUNS);
+        distinct += !in_step[run];
+        in_step[run] = 1;
+    }
+    for (int run = 0; run < RUNS; run++)
+        touched += __builtin_popcount((unsigned char)ranks_of[run]);
+    free(ranks_of);
+    free(in_step);
+    assert_in_range(touched, RUNS, RUNS + RANKS);        /* a run at the border of two ranks' lanes is both's */
+    assert_true((double)distinct / (double)steps > 200); /* of 256; 227 without runs */
+}
+
+static void runs_come_in_another_order_each_epoch(void **state)
+{
+    (void)state;
+    const lk_sampler s = {.count = 5000, .seed = 1, .shuffle = true, .block = 16, .window = 4, .batch = 32};
+    int same = 0, together = 0;
+    for (int64_t p = 0; p < s.count; p++) {
+        same += lk_sampler_at(&s, 0, p) == lk_sampler_at(&s, 1, p);
+        together += p > 0 && llabs(lk_sampler_at(&s, 0, p) - lk_sampler_at(&s, 0, p - 1)) == 1;
+    }
+    assert_in_range(same, 0, 15);
+    assert_in_range(together, 0, 150);
+}
+
 static void very_large_sets_stay_in_range(void **state)
 {
     (void)state;
@@ -122,12 +176,19 @@ static void the_order_never_changes(void **state)
     const int64_t first[] = {515, 879, 852, 541, 638, 152, 590, 58};
     for (int64_t p = 0; p < 8; p++)
         assert_int_equal(lk_sampler_at(&sampler, 2, p), first[p]);
+    const lk_sampler runs = {.count = 1003, .seed = 1, .shuffle = true, .block = 8, .window = 4, .batch = 6};
+    const int64_t first_of_runs[] = {65, 174, 161, 977, 923, 493, 722, 587};
+    for (int64_t p = 0; p < 8; p++)
+        assert_int_equal(lk_sampler_at(&runs, 2, p), first_of_runs[p]);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_sample_comes_once),
+        cmocka_unit_test(runs_of_neighbours_are_a_permutation_too),
+        cmocka_unit_test(a_lane_has_its_runs_for_itself_and_a_step_has_many),
+        cmocka_unit_test(runs_come_in_another_order_each_epoch),
         cmocka_unit_test(very_large_sets_stay_in_range),
         cmocka_unit_test(epochs_and_seeds_differ_and_repeat),
         cmocka_unit_test(without_shuffle_order_is_kept),
