@@ -121,6 +121,9 @@ typedef struct lk_config {
         double warn_s, abort_s;
         char interface[LK_CONFIG_TEXT];
     } stall;
+    /* No key, since a run does not depend on it: where this start finds copies of its shards (dataset/stage.h); NULL: it reads
+     * the originals. */
+    const char *staged;
 } lk_config;
 
 /* Reads `path`, applies each "a.b=c" of `sets` in order (c is read as YAML: [a, b] is a list), validates. */

@@ -62,6 +62,9 @@ int64_t lk_dataset_count(const lk_dataset *dataset);
 int64_t lk_dataset_count_of(const lk_dataset *dataset, int path); /* what paths[path] of lk_dataset_open gave */
 int lk_dataset_size(const lk_dataset *dataset);                   /* S: pictures are S x S */
 const lk_schema *lk_dataset_schema(const lk_dataset *dataset);
+/* The files, in the order of their samples. */
+int lk_dataset_shard_count(const lk_dataset *dataset);
+const char *lk_dataset_shard_path(const lk_dataset *dataset, int shard);
 
 /* Reads sample i into caller memory: image S*S*3, continuous [nc], discrete [groups]; key may be NULL. Verifies its checksum,
  * that continuous values are in [0,1] and choices exist. Errors name shard, sample and what is damaged; what was filled in then

@@ -182,6 +182,16 @@ const lk_schema *lk_dataset_schema(const lk_dataset *set)
     return set->schema;
 }
 
+int lk_dataset_shard_count(const lk_dataset *set)
+{
+    return set->shard_count;
+}
+
+const char *lk_dataset_shard_path(const lk_dataset *set, int shard)
+{
+    return set->shards[shard].path;
+}
+
 uint64_t lk_dataset_content_hash(const lk_dataset *set)
 {
     return set->content_hash;

@@ -1,5 +1,7 @@
 #include "trainer/order.h"
 
+#include "dataset/stage.h"
+
 int lk_training_indices(const void *context, int64_t number, int batch_size, int64_t *indices)
 {
     const lk_training_order *o = context;
@@ -37,10 +39,18 @@ int lk_validation_batch(const void *context, int64_t number, int batch_size, int
     return n;
 }
 
-lk_status lk_open_configured(const lk_paths *paths, lk_dataset **out)
+lk_status lk_open_configured(const lk_paths *paths, const char *staged, const char *name, lk_dataset **out)
 {
     const char *items[LK_CONFIG_PATHS];
-    for (int i = 0; i < paths->count; i++)
+    char copies[LK_CONFIG_PATHS][LK_PATH_SIZE];
+    if (staged)
+        LK_TRY(lk_stage_check(staged));
+    for (int i = 0; i < paths->count; i++) {
         items[i] = paths->items[i];
+        if (!staged)
+            continue;
+        LK_TRY(lk_stage_path(copies[i], staged, name, i));
+        items[i] = copies[i];
+    }
     return lk_dataset_open(items, paths->count, out);
 }

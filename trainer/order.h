@@ -34,7 +34,8 @@ typedef struct lk_validation_order {
 lk_validation_order lk_validation_order_make(int64_t count, int batch_size, int rank, int ranks);
 int lk_validation_batch(const void *order, int64_t number, int batch_size, int64_t *indices);
 
-/* Opens the folders of a data.* key. */
-lk_status lk_open_configured(const lk_paths *paths, lk_dataset **out);
+/* Opens the folders of a data.* key, or, unless `staged` is NULL, their copies in that stage (dataset/stage.h), in which the set
+ * has the key's last word for its name. */
+lk_status lk_open_configured(const lk_paths *paths, const char *staged, const char *name, lk_dataset **out);
 
 #endif

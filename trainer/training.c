@@ -5,6 +5,7 @@
 #include "base/thread.h"
 #include "collectives/same.h"
 #include "dataset/labels.h"
+#include "dataset/stage.h"
 #include "trainer/resume.h"
 #include "trainer/save.h"
 #include "trainer/stop.h"
@@ -34,8 +35,8 @@ int lk_training_threads(const lk_config *config, const lk_process_group *group)
 static lk_status open_data(lk_training *t)
 {
     const lk_config *c = t->config;
-    LK_TRY(lk_open_configured(&c->data.train.paths, &t->train_set));
-    LK_TRY(lk_open_configured(&c->data.val, &t->validation_set));
+    LK_TRY(lk_open_configured(&c->data.train.paths, c->staged, "train", &t->train_set));
+    LK_TRY(lk_open_configured(&c->data.val, c->staged, "val", &t->validation_set));
     LK_TRY(lk_schema_require_equal(lk_dataset_schema(t->train_set), c->data.train.paths.items[0],
                                    lk_dataset_schema(t->validation_set), c->data.val.items[0]));
     const lk_dataset *sets[2] = {t->train_set, t->validation_set};
@@ -72,6 +73,14 @@ static lk_status mix_sets(lk_training *t)
     t->order.mixture.block = c->data.block;
     t->order.mixture.batch = c->train.global_batch;
     return LK_OK;
+}
+
+/* Every rank of this host has its shards open: their names are not needed any more, and without them the kernel frees the disk
+ * when the last rank ends, however it ends. */
+static void remove_stage(const lk_training *t)
+{
+    if (t->config->staged && t->group->local_rank == 0 && lk_stage_remove(t->config->staged) != LK_OK)
+        lk_warn("%s; it stays there", lk_error_text());
 }
 
 /* The order of training, and how long it is. */
@@ -268,6 +277,7 @@ lk_status lk_training_open(lk_training *t, const lk_config *config, lk_process_g
         return LK_OK;
     LK_TRY(agree(t, start_libtorch(t)));
     LK_TRY(agree(t, open_data(t)));
+    remove_stage(t);
     LK_TRY(agree(t, plan_steps(t)));
     LK_TRY(agree(t, open_task(t)));
     LK_TRY(agree(t, open_buckets(t)));

@@ -11,6 +11,7 @@
     X(align)                                                                                                                     \
     X(label)                                                                                                                     \
     X(inspect)                                                                                                                   \
+    X(stage)                                                                                                                     \
     X(train)                                                                                                                     \
     X(predict)                                                                                                                   \
     X(serve)                                                                                                                     \

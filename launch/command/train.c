@@ -12,7 +12,7 @@
 
 typedef struct train_values {
     lk_set_list sets;
-    const char *resume;
+    const char *resume, *staged;
 } train_values;
 
 static const lk_option option_table[] = {
@@ -21,6 +21,9 @@ static const lk_option option_table[] = {
      "auto (default): go on from the newest valid checkpoint of run.dir, start fresh if\nit never had one; never: refuse a "
      "run.dir that holds a run; CHECKPOINT: go on from that one",
      LK_TARGET(train_values, resume), .choices = "auto|never"},
+    {LK_OPTION_PATH, "staged", "FOLDER",
+     "read the shards of this stage (likeness stage), and remove it when all ranks of the host\nhave them open",
+     LK_TARGET(train_values, staged)},
     {LK_OPTION_PRINT, "help-config", NULL, "every key: type, default, what is allowed, what it means",
      .print = lk_config_print_keys},
     {0}};
@@ -78,8 +81,10 @@ static lk_status run(void *values, char **arguments, int count)
     lk_config *config = NULL;
     LK_TRY(lk_group_open(&group));
     lk_status status = load_config(&group, arguments[0], &v->sets, &config);
-    if (status == LK_OK)
+    if (status == LK_OK) {
+        config->staged = v->staged;
         status = lk_train(config, &group, v->resume);
+    }
     lk_config_free(config);
     lk_group_close(&group);
     return status;
@@ -88,7 +93,7 @@ static lk_status run(void *values, char **arguments, int count)
 const lk_command lk_command_train = {
     .name = "train",
     .summary = "train the decoder or the encoder from a configuration",
-    .usage = "CONFIG [--set KEY=VALUE ...] [--resume auto|never|CHECKPOINT]",
+    .usage = "CONFIG [--set KEY=VALUE ...] [--resume auto|never|CHECKPOINT] [--staged FOLDER]",
     .about = "Trains the stage of the configuration (train.stage: decoder or encoder) into run.dir. Several ranks:\n"
              "mpirun -n 4 likeness train CONFIG.",
     .options = option_table,

@@ -5,6 +5,7 @@ slurm_options_help='  --nodes N             nodes of a job (1)
   --ranks-per-node R    processes on each node (1)
   --cpus-per-rank C     cores for each (what the site gives)
   --gpus-per-rank G     GPUs for each (0)
+  --stage DIR           copy the shards to this folder, on a disk of each node, before the ranks start, and read them there
   --time T              time limit, as 12:00:00 (what the site gives); the run goes on in another job when it is reached
   --partition P         where
   --account A           on whose account
@@ -15,7 +16,7 @@ slurm_options_help='  --nodes N             nodes of a job (1)
   --start-with HOW      srun or mpirun (srun where srun --mpi=list has pmix)
   --dry-run             print the batch file, write and submit nothing'
 
-nodes=1 ranks_per_node=1 cpus_per_rank='' gpus_per_rank='' time_limit='' partition='' account='' grace=120
+nodes=1 ranks_per_node=1 cpus_per_rank='' gpus_per_rank='' time_limit='' partition='' account='' grace=120 stage=''
 start_with='' dry_run=''
 sets=() sbatch_options=()
 # Inside of another job its variables would be taken for those of ours.
@@ -28,6 +29,7 @@ parse_slurm_option() { # takes one option off "$@" of the caller: sets `taken` t
     --ranks-per-node) ranks_per_node=${2-} ;;
     --cpus-per-rank) cpus_per_rank=${2-} ;;
     --gpus-per-rank) gpus_per_rank=${2-} ;;
+    --stage) stage=${2-} ;;
     --time) time_limit=${2-} ;;
     --partition) partition=${2-} ;;
     --account) account=${2-} ;;
@@ -48,6 +50,7 @@ check_slurm_options() {
     [[ $number =~ ^[1-9][0-9]*$ ]] || die 64 "'$number' is not a whole number above 0 (nodes, ranks, cpus, gpus, grace)"
   done
   [[ $max_restarts =~ ^[0-9]+$ ]] || die 64 "--max-restarts takes a whole number, not '$max_restarts'"
+  [[ -z $stage || $stage = /* ]] || die 64 "--stage takes a folder of the nodes, from the root on, not '$stage'"
   command -v sbatch >/dev/null || die 64 "there is no sbatch here: run this on a login node, or use launch/local"
   if [ -z "$start_with" ]; then
     if srun --mpi=list 2>&1 | grep -qw pmix; then start_with=srun; else start_with=mpirun; fi
@@ -118,7 +121,7 @@ batch_file_text() { # FOLDER LOG-NAME run|sweep: a job that trains that run, or 
   for option in "${sbatch_options[@]}"; do directive "$option"; done
   printf '. %q\n' "$launch/job/job.sh"
   printf '%s=%q\n' "$3" "$1" batch_file "$1/job/job.sbatch" program "$program" start_with "$start_with" \
-    max_restarts "$max_restarts" grace "$grace" halving "$halving"
+    max_restarts "$max_restarts" grace "$grace" halving "$halving" stage "$stage"
   echo run_job
 }
 

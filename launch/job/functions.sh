@@ -207,8 +207,8 @@ wait_for_ranks() { # sets `code`; traps set `signalled`, since a trapped signal 
 #     unstarted  some nodes, in `unstarted`, never started the program
 #     stuck      ended by itself too often without a newer checkpoint
 #     again      ended by itself
-# The caller defines start_ranks RUN (puts them into the background, sets ranks_pid) and look_outside RUN (sets `outside` and
-# `unstarted`, both empty where the program ended by itself).
+# The caller defines start_ranks RUN (puts them into the background, sets ranks_pid; or fails with `code`) and look_outside RUN
+# (sets `outside` and `unstarted`, both empty where the program ended by itself).
 attempt() { # RUN WHERE...
   local folder=$1 before text
   shift
@@ -222,9 +222,10 @@ attempt() { # RUN WHERE...
   fi
   before=$(generation "$folder")
   record "$folder" "start step=$(newest_step "$folder") $*"
-  start_ranks "$folder"
-  [ -z "$halving" ] || watch_halving "$folder" 9>&- & # the lock of launch/local is not the watcher's
-  wait_for_ranks
+  if start_ranks "$folder"; then
+    [ -z "$halving" ] || watch_halving "$folder" 9>&- & # the lock of launch/local is not the watcher's
+    wait_for_ranks
+  fi
   look_outside "$folder"
   decide "$folder" "$before"
   case $verdict in

@@ -2,15 +2,54 @@
 # The batch job. The batch file that launch/submit or launch/sweep wrote sources this, sets the variables and calls run_job:
 #     run         the run folder; or
 #     sweep       the folder of a sweep; SLURM_ARRAY_TASK_ID picks a run, a line of job/points in it
-#     program, start_with (srun|mpirun), max_restarts, grace, batch_file, halving (of a sweep; empty or first epoch and share)
+#     program, start_with (srun|mpirun), max_restarts, grace, batch_file, halving (of a sweep; empty or first epoch and share),
+#     stage (empty, or the folder of each node's own disk that shards are copied to)
 # shellcheck source=launch/job/functions.sh
 . "$(dirname "${BASH_SOURCE[0]}")/functions.sh"
-start_with=srun grace=120 batch_file='' job='' marks='' asked='' job_state='' seconds_left=0
+start_with=srun grace=120 batch_file='' job='' marks='' asked='' job_state='' seconds_left=0 stage=''
+
+# ---- shards on the nodes' own disks ----
+
+staged() { # OPTION: "--to=..."; rank.sh adds the node. A job's stage has its number: others' are not ours to remove
+  echo "$1=$stage/likeness-$SLURM_JOB_ID"
+}
+
+once_a_node() { # SECONDS OPTION COMMAND...: in the background, so long at most (0: for ever); sets ranks_pid
+  local starter=(mpirun --bind-to none --map-by ppr:1:node)
+  mpi_surroundings "$run"
+  [ "$start_with" = mpirun ] || starter=(srun --mpi=none --kill-on-bad-exit=1 --nodes="$SLURM_JOB_NUM_NODES"
+    --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1)
+  [ "$1" = 0 ] || starter=(timeout "$1" "${starter[@]}")
+  "${starter[@]}" bash "$launch/job/rank.sh" "$marks" "${@:2}" </dev/null &
+  ranks_pid=$!
+}
+
+stage_shards() { # RUN: fails, with `code`, where a node has no whole copy; none of the ranks is started then
+  once_a_node 0 "$(staged --to)" "$program" stage "$1/job/config.yaml"
+  wait_for_ranks
+  [ "$code" != 0 ] || [ -z "$asked" ] || code=75
+  [ "$code" = 0 ] || { say "job $job: the shards are not staged (exit code $code): no rank was started"; return 1; }
+}
+
+# What the trainer has not removed by itself, as it does once all ranks have opened their shards.
+remove_stages() { # RUN
+  case $code in 0 | 75 | 137 | 143) [ -e "$stage/likeness-$SLURM_JOB_ID.${SLURMD_NODENAME:-$(hostname -s)}" ] || return 0 ;; esac
+  local kept=$code
+  once_a_node 60 "$(staged --to)" "$program" stage "$1/job/config.yaml" --remove
+  wait_for_ranks
+  [ "$code" = 0 ] || say "warning: job $job: $stage/likeness-$SLURM_JOB_ID.* may be left on the nodes' disks"
+  code=$kept
+}
 
 start_ranks() { # RUN
-  local command=(bash "$launch/job/rank.sh" "$marks" "$program" train "$1/job/config.yaml")
+  local own='' command
   rm -rf "$1"/job/started.*
   mkdir -p "$marks"
+  if [ -n "$stage" ]; then
+    stage_shards "$1" || return
+    own=$(staged --staged)
+  fi
+  command=(bash "$launch/job/rank.sh" "$marks" "$own" "$program" train "$1/job/config.yaml")
   if [ "$start_with" = srun ]; then
     # srun does not take --cpus-per-task over from sbatch by itself (since 22.05).
     [ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
@@ -78,6 +117,7 @@ signal_came() { # USR1|TERM
 }
 
 look_outside() { # RUN
+  [ -z "$stage" ] || remove_stages "$1"
   look_at_job
   outside=${asked:+stopped by $asked}
   case $job_state in

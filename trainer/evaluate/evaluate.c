@@ -73,11 +73,11 @@ static lk_status open_all(lk_evaluator *e, const char *run, const char *data)
     e->is_encoder = e->config->train.stage == LK_STAGE_ENCODER;
     LK_TRY(lk_tensor_start(e->config->train.threads > 0 ? e->config->train.threads : lk_core_count()));
     LK_TRY(lk_sums_create(SUM_COUNT, &e->sums));
-    LK_TRY(lk_open_configured(&e->config->data.train.paths, &e->train_set));
+    LK_TRY(lk_open_configured(&e->config->data.train.paths, NULL, NULL, &e->train_set));
     if (data)
         LK_TRY(lk_dataset_open(&data, 1, &e->set));
     else
-        LK_TRY(lk_open_configured(&e->config->data.val, &e->set));
+        LK_TRY(lk_open_configured(&e->config->data.val, NULL, NULL, &e->set));
     LK_TRY(lk_schema_require_equal(lk_dataset_schema(e->train_set), e->config->data.train.paths.items[0],
                                    lk_dataset_schema(e->set), data ? data : e->config->data.val.items[0]));
     LK_TRY(lk_label_statistics_read(e->train_set, &e->labels));
