@@ -8,6 +8,7 @@
 #include "launch/bench/loader.h"
 #include "launch/bench/peak.h"
 #include "launch/bench/step.h"
+#include "launch/command/bench_scale.h"
 #include "launch/command/commands.h"
 
 #include <errno.h>
@@ -19,11 +20,12 @@
 enum { LOADER_SIZE = 128, LOADER_BATCH = 32, LOADER_THREADS = 2, REPEATS = 11 };
 
 typedef struct bench_options {
-    bool step, loader, collectives, peak, kernels, json;
+    bool step, loader, collectives, peak, kernels, scale_asked, json;
     lk_bench_plan plan;
     lk_set_list sets;
     int seconds, megabytes, threads, faces, block;
     bool cold;
+    lk_scale_values scale;
 } bench_options;
 
 static const lk_option option_table[] = {
@@ -46,6 +48,7 @@ static const lk_option option_table[] = {
      "work there and leave the shards and weights for other programs, and the\nloader's for the next time; else a temporary folder",
      LK_TARGET(bench_options, plan.folder)},
     {LK_OPTION_FLAG, "json", NULL, "one JSON object instead of the table", LK_TARGET(bench_options, json)},
+    LK_SCALE_OPTIONS(bench_options),
     {0}};
 
 /* ---- measuring ---- */
@@ -239,6 +242,16 @@ static lk_status measure(lk_process_group *group, const bench_options *o, json_t
     return LK_OK;
 }
 
+static lk_status tell_scale(const lk_scale_values *values, json_t *json)
+{
+    json_t *rows = NULL;
+    if (!json)
+        return lk_scale_print(values);
+    lk_status status = lk_scale_json(values, &rows);
+    json_object_set_new(json, "scale", rows);
+    return status;
+}
+
 static lk_status print_json(const json_t *json)
 {
     char *text = json_dumps(json, JSON_REAL_PRECISION(9));
@@ -277,6 +290,8 @@ static lk_status bench(lk_process_group *group, bench_options *o)
     LK_TRY(make_folder(group, wanted, folder));
     o->plan.folder = folder;
     lk_status status = measure(group, o, json);
+    if (status == LK_OK && group->rank == 0 && o->scale_asked)
+        status = tell_scale(&o->scale, json);
     if (status == LK_OK && group->rank == 0 && json)
         status = print_json(json);
     json_decref(json);
@@ -296,6 +311,7 @@ static lk_status run(void *values, char **parts, int count)
         o->collectives |= strcmp(parts[i], "collectives") == 0;
         o->peak |= strcmp(parts[i], "peak") == 0;
         o->kernels |= strcmp(parts[i], "kernels") == 0;
+        o->scale_asked |= strcmp(parts[i], "scale") == 0;
     }
     if (count == 0)
         o->step = o->loader = o->collectives = true;
@@ -311,17 +327,20 @@ static lk_status run(void *values, char **parts, int count)
 const lk_command lk_command_bench = {
     .name = "bench",
     .summary = "measure the training step, the loader and the exchange of gradients",
-    .usage = "[step] [loader] [collectives] [peak] [kernels] [OPTIONS]     (none named: the first three)",
+    .usage = "[step] [loader] [collectives] [peak] [kernels] [scale] [OPTIONS]     (none named: the first three)",
     .about =
         "  step          training steps of the encoder stage on random faces: time, samples/s, memory, time to the first step\n"
         "  loader        samples/s of 3 x 128 x 128 pictures, shuffled, checksums verified, 2 threads, batches of 32\n"
         "  collectives   exchange of gradients alone and beside arithmetic; under mpirun -n 2 or more\n"
         "  peak          what the CPU computes at most: products and sums out of registers, to set other figures beside\n"
         "  kernels       every convolution of the models, by libtorch and by each of our kernels that suits it: time, share of\n"
-        "                the peak, error against float64; of full size and of the demo, or of --config and --set",
+        "                the peak, error against float64; of full size and of the demo, or of --config and --set\n"
+        "  scale         measures nothing: what a step would take on many GPUs, from parts that were measured on few",
     .options = option_table,
     .size = sizeof(bench_options),
-    .defaults = &(bench_options){.plan = {.steps = 20}, .seconds = 2, .megabytes = 100, .faces = 2000, .block = 1},
+    .defaults =
+        &(bench_options){
+            .plan = {.steps = 20}, .seconds = 2, .megabytes = 100, .faces = 2000, .block = 1, .scale = LK_SCALE_DEFAULTS},
     .most = LK_ANY_NUMBER,
-    .choices = "step|loader|collectives|peak|kernels",
+    .choices = "step|loader|collectives|peak|kernels|scale",
     .run = run};

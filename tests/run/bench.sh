@@ -67,6 +67,21 @@ works 1 bench kernels --threads 1 --set model.size=32 --set model.encoder.width=
 says '^encoder.features.2.weight, bf16: 1 x 32 x 32, 8 to 8, relu, pool$'
 says '^    weight gradient torch'
 
-refused 64 "step, loader, collectives, peak or kernels, not 'speed'" bench speed
+# The model of many GPUs: nothing is run, one GPU is what was measured of it, and its assumptions are said and can be set.
+works 1 bench scale
+for line in 'a model, nothing was run' 'forward 15.3 ms' '370 GB/s' '90 % is used' ' 512      64 '; do
+  grep -qF -- "$line" out.log || fail "the table of scale has no '$line'"
+done
+works 1 bench scale --json --gpus 16 --forward-ms 20 --backward-ms 10 --update-ms 0 --checkpoint-s 0 --gbit 100 --bytes 2
+tail -n 1 out.log | python3 -c '
+import json, sys
+rows = json.load(sys.stdin)["scale"]
+assert [r["gpus"] for r in rows] == [1, 1, 2, 2, 4, 4, 8, 8, 16, 16] and [r["gbit"] for r in rows[:2]] == [100, 400], rows
+assert abs(rows[0]["step_ms"] - 30) < 1e-9 and rows[0]["efficiency"] == 1, rows[0]
+assert all(0 < r["efficiency"] <= 1 for r in rows) and rows[8]["step_ms"] > rows[9]["step_ms"] > rows[7]["step_ms"], rows
+' || fail "scale: $(tail -n 1 out.log)"
+refused 64 "--used" bench scale --used 2
+
+refused 64 "step, loader, collectives, peak, kernels or scale, not 'speed'" bench speed
 refused 64 "--steps takes a whole number" bench --steps 0
 refused 78 "model.width" bench step --set model.width=1
