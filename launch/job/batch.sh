@@ -4,7 +4,9 @@
 slurm_options_help='  --nodes N             nodes of a job (1)
   --ranks-per-node R    processes on each node (1)
   --cpus-per-rank C     cores for each (what the site gives)
-  --gpus-per-rank G     GPUs for each (0)
+  --gpus-per-rank 1     a GPU for each rank, and cores that are near it (train.device: cuda)
+  --gpu-bind HOW        own: SLURM shows each rank its GPU alone (default under srun); all: each sees those of its node and takes
+                        the one of its number there, which NCCL may need to join GPUs by NVLink (default under mpirun)
   --stage DIR           copy the shards to this folder, on a disk of each node, before the ranks start, and read them there
   --time T              time limit, as 12:00:00 (what the site gives); the run goes on in another job when it is reached
   --partition P         where
@@ -16,7 +18,7 @@ slurm_options_help='  --nodes N             nodes of a job (1)
   --start-with HOW      srun or mpirun (srun where srun --mpi=list has pmix)
   --dry-run             print the batch file, write and submit nothing'
 
-nodes=1 ranks_per_node=1 cpus_per_rank='' gpus_per_rank='' time_limit='' partition='' account='' grace=120 stage=''
+nodes=1 ranks_per_node=1 cpus_per_rank='' gpus_per_rank='' gpu_bind='' time_limit='' partition='' account='' grace=120 stage=''
 start_with='' dry_run=''
 sets=() sbatch_options=()
 # Inside of another job its variables would be taken for those of ours.
@@ -29,6 +31,7 @@ parse_slurm_option() { # takes one option off "$@" of the caller: sets `taken` t
     --ranks-per-node) ranks_per_node=${2-} ;;
     --cpus-per-rank) cpus_per_rank=${2-} ;;
     --gpus-per-rank) gpus_per_rank=${2-} ;;
+    --gpu-bind) gpu_bind=${2-} ;;
     --stage) stage=${2-} ;;
     --time) time_limit=${2-} ;;
     --partition) partition=${2-} ;;
@@ -46,9 +49,10 @@ parse_slurm_option() { # takes one option off "$@" of the caller: sets `taken` t
 
 check_slurm_options() {
   local number
-  for number in "$nodes" "$ranks_per_node" "${cpus_per_rank:-1}" "${gpus_per_rank:-1}" "$grace"; do
-    [[ $number =~ ^[1-9][0-9]*$ ]] || die 64 "'$number' is not a whole number above 0 (nodes, ranks, cpus, gpus, grace)"
+  for number in "$nodes" "$ranks_per_node" "${cpus_per_rank:-1}" "$grace"; do
+    [[ $number =~ ^[1-9][0-9]*$ ]] || die 64 "'$number' is not a whole number above 0 (nodes, ranks, cpus, grace)"
   done
+  [[ ${gpus_per_rank:-1} = 1 ]] || die 64 "--gpus-per-rank takes 1, not '$gpus_per_rank': a rank computes on one GPU; add ranks"
   [[ $max_restarts =~ ^[0-9]+$ ]] || die 64 "--max-restarts takes a whole number, not '$max_restarts'"
   [[ -z $stage || $stage = /* ]] || die 64 "--stage takes a folder of the nodes, from the root on, not '$stage'"
   command -v sbatch >/dev/null || die 64 "there is no sbatch here: run this on a login node, or use launch/local"
@@ -56,6 +60,12 @@ check_slurm_options() {
     if srun --mpi=list 2>&1 | grep -qw pmix; then start_with=srun; else start_with=mpirun; fi
   fi
   [[ $start_with = srun || $start_with = mpirun ]] || die 64 "--start-with takes srun or mpirun, not '$start_with'"
+  if [ -z "$gpu_bind" ]; then
+    if [ "$start_with" = srun ]; then gpu_bind=own; else gpu_bind=all; fi
+  fi
+  [[ $gpu_bind = own || $gpu_bind = all ]] || die 64 "--gpu-bind takes own or all, not '$gpu_bind'"
+  # mpirun has one task on each node, whose GPU would be everyone's.
+  [ "$gpu_bind$start_with" != ownmpirun ] || die 64 "--gpu-bind own needs srun (--start-with srun)"
 }
 
 # ---- the batch file ----
@@ -102,6 +112,17 @@ batch_header() { # NAME LOG
   directive "--chdir=$PWD"
 }
 
+# A GPU is told to ranks by SLURM, or found by each from its number on the node.
+gpu_directives() {
+  if [ "$gpu_bind" = own ]; then
+    directive "--gpus-per-task=1"
+  else
+    # Not --gpu-bind=none, with which SLURM leaves out which GPUs of the node are the job's.
+    directive "--gpus-per-node=$ranks_per_node"
+  fi
+  directive "--gres-flags=enforce-binding" # only cores that the site calls near the GPUs
+}
+
 batch_file_text() { # FOLDER LOG-NAME run|sweep: a job that trains that run, or a point of that sweep
   local log option
   log=$(log_path "$1/job" "$2") || exit
@@ -112,7 +133,7 @@ batch_file_text() { # FOLDER LOG-NAME run|sweep: a job that trains that run, or 
   directive "--nodes=$nodes"
   directive "--ntasks-per-node=$ranks_per_node"
   [ -z "$cpus_per_rank" ] || directive "--cpus-per-task=$cpus_per_rank"
-  [ -z "$gpus_per_rank" ] || directive "--gpus-per-task=$gpus_per_rank"
+  [ -z "$gpus_per_rank" ] || gpu_directives
   [ -z "$time_limit" ] || directive "--time=$time_limit"
   [ -z "$partition" ] || directive "--partition=$partition"
   [ -z "$account" ] || directive "--account=$account"

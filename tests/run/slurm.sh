@@ -16,7 +16,8 @@ say "undisturbed run"
 on_login "$launch/submit" encoder.yaml --dry-run --nodes 2 --gpus-per-rank 1 --cpus-per-rank 3 --account a --partition q >dry ||
   fail "--dry-run"
 [ ! -e runs/plain ] || fail "--dry-run left something"
-for line in --nodes=2 --gpus-per-task=1 --cpus-per-task=3 --account=a --partition=q --signal=USR1@120 --requeue; do
+for line in --nodes=2 --gpus-per-task=1 --gres-flags=enforce-binding --cpus-per-task=3 --account=a --partition=q \
+  --signal=USR1@120 --requeue; do
   grep -qxF -- "#SBATCH $line" dry || { cat dry; fail "no $line in the batch file"; }
 done
 

@@ -59,6 +59,8 @@ lay_cables() {
 # Short times, so that a lost node is noticed and a requeued job starts within seconds (cred_expire is the delay of a requeue).
 # No cgroups, no accounting: containers have neither. RequeueExit is left out: the scripts must not depend on it.
 write_configuration() { # CPUS
+  # Two of each node that SLURM takes for GPUs: it gives them to ranks, but nothing can be computed on them.
+  printf 'Name=gpu File=/dev/%s\n' null zero >"$dir/gres.conf"
   echo CgroupPlugin=cgroup/v1 >"$dir/cgroup.conf" # finding out by itself ends slurmd where no cgroup is mounted
   cat >"$dir/slurm.conf" <<END
 ClusterName=likeness
@@ -100,7 +102,8 @@ ReturnToService=2
 UnkillableStepTimeout=60
 BatchStartTimeout=30
 CompleteWait=0
-NodeName=DEFAULT CPUs=$1 RealMemory=2000 State=UNKNOWN
+GresTypes=gpu
+NodeName=DEFAULT CPUs=$1 RealMemory=2000 Gres=gpu:2 State=UNKNOWN
 $(for i in $(seq 1 "$nodes"); do echo "NodeName=n$i NodeAddr=$net.$i"; done)
 PartitionName=all Nodes=n[1-$nodes] Default=YES MaxTime=INFINITE DefaultTime=30 State=UP
 END
