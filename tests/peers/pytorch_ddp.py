@@ -3,6 +3,7 @@
 
     python pytorch_ddp.py FOLDER ...                                          one rank
     torchrun --standalone --nproc-per-node 2 pytorch_ddp.py FOLDER ...        several, DistributedDataParallel over gloo
+    python pytorch_ddp.py FOLDER ... --device cuda --resident [--compile]     one GPU, its batches there from the start
     python pytorch_ddp.py FOLDER/loader --loader                              the DataLoader alone
 
 FOLDER is that of `likeness bench --folder`: shards in train/, decoder.safetensors. Prints one JSON object with the keys of
@@ -81,7 +82,7 @@ def make_models(a, data):
     weights = {n.removeprefix("decoder."): t for n, t in load_file(f"{a.folder}/decoder.safetensors").items()}
     decoder.load_state_dict(weights, strict=False)
     decoder.eval().requires_grad_(False)
-    return encoder.to(memory_format=torch.channels_last), decoder.to(memory_format=torch.channels_last)
+    return [m.to(a.device, memory_format=torch.channels_last) for m in (encoder, decoder)]
 
 
 def forever(loader):
@@ -90,6 +91,13 @@ def forever(loader):
         loader.sampler.set_epoch(epoch)
         yield from loader
         epoch += 1
+
+
+def resident(batches, device):
+    """Four batches on the device, over and over: no loader and no upload can be what is measured."""
+    kept = [[t.to(device) for t in next(batches)] for _ in range(4)]
+    while True:
+        yield from kept
 
 
 def bench_step(a):
@@ -101,19 +109,23 @@ def bench_step(a):
     oracle.GROUPS, oracle.LAMBDA = data.groups, 4.0
     encoder, decoder = make_models(a, data)
     net = DistributedDataParallel(encoder, gradient_as_bucket_view=True) if several else encoder
+    if a.compile:
+        net, decoder = torch.compile(net), torch.compile(decoder)
     optimizer = torch.optim.AdamW(encoder.parameters(), 4e-4, weight_decay=0, fused=True)
     sampler = DistributedSampler(data, ranks, rank, shuffle=True, drop_last=True)
     batches = forever(DataLoader(data, a.micro_batch, sampler=sampler, num_workers=a.workers, drop_last=True,
                                  persistent_workers=a.workers > 0))
+    if a.resident:
+        batches = resident(batches, a.device)
     accumulation = a.global_batch // (a.micro_batch * ranks)
 
     def step():
         optimizer.zero_grad(set_to_none=True)
         for k in range(accumulation):
-            batch = next(batches)
+            batch = [t.to(a.device, non_blocking=True) for t in next(batches)]
             last = k == accumulation - 1
             with net.no_sync() if several and not last else contextlib.nullcontext():
-                with torch.autocast("cpu", torch.bfloat16, enabled=a.precision == "bf16"):
+                with torch.autocast(a.device, torch.bfloat16, enabled=a.precision == "bf16"):
                     loss = oracle.encoder_losses(net, decoder, batch)[0] / accumulation
                 loss.backward()
         optimizer.step()
@@ -167,6 +179,9 @@ def main():
     p.add_argument("--micro-batch", type=int, default=16, help="per rank and pass")
     p.add_argument("--steps", type=int, default=20, help="timed, after two that warm up")
     p.add_argument("--threads", type=int, default=1, help="per rank")
+    p.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    p.add_argument("--resident", action="store_true", help="batches lie on the device already: the step alone is timed")
+    p.add_argument("--compile", action="store_true", help="torch.compile, in its default mode")
     p.add_argument("--workers", type=int, default=1, help="of the DataLoader, per rank")
     a = p.parse_args()
     torch.set_num_threads(a.threads)
