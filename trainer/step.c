@@ -186,6 +186,8 @@ lk_status lk_training_step(lk_training *t, lk_step_report *r)
         const lk_weights *w = t->task->weights;
         if (c->optimizer.clip_norm > 0 && r->gradient_norm > c->optimizer.clip_norm)
             lk_scale_ranges(t->gradients, w->trained, w->trained_count, (float)(c->optimizer.clip_norm / r->gradient_norm));
+        if (t->saver)
+            lk_training_defer(t, lk_saver_order_update(t->saver));
         /* The other ranks go on, and hear of a failure at their next exchange. */
         lk_training_defer(t, lk_optimizer_update(&t->optimizer, r->lr));
     }

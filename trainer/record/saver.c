@@ -16,6 +16,8 @@ typedef enum phase { PREPARING, IDLE, WRITING, WRITTEN, FAILED } phase;
 struct lk_saver {
     const lk_config *config;
     lk_training_buffers live, copy;
+    void *side;              /* the stream of copying */
+    lk_mark *ready, *copied; /* on the device: the numbers to be copied, and their copies */
     const lk_checkpoint_texts *texts;
     lk_train_state state; /* of the copy */
     lk_saver_report report;
@@ -50,6 +52,7 @@ static lk_status write_copy(lk_saver *s)
 {
     char path[LK_PATH_SIZE];
     double start = lk_clock();
+    LK_TRY(lk_mark_wait(s->copied));
     LK_TRY(sync_metrics(s));
     LK_TRY(lk_checkpoint_path(s->config->run.dir, s->state.step, path));
     LK_TRY(lk_temporary_name(path, s->temporary));
@@ -108,6 +111,14 @@ static lk_status allocate_copies(lk_saver *s)
     return good ? LK_OK : lk_fail_in(LK_INTERNAL, "the snapshot of checkpoints");
 }
 
+static lk_status open_side(lk_saver *s)
+{
+    lk_device *device = s->live.layout->device;
+    LK_TRY(lk_device_stream_open(device, &s->side));
+    LK_TRY(lk_mark_create(device, &s->ready));
+    return lk_mark_create(device, &s->copied);
+}
+
 static lk_status start_thread(lk_saver *s)
 {
     LK_TRY(lk_thread_start(&s->thread, "checkpoint", work, s));
@@ -132,7 +143,9 @@ lk_status lk_saver_start(const lk_config *config, const lk_training_buffers *liv
         s->copy.buffers[b] = NULL;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->changed, NULL);
-    lk_status status = allocate_copies(s);
+    lk_status status = open_side(s);
+    if (status == LK_OK)
+        status = allocate_copies(s);
     if (status == LK_OK)
         status = start_thread(s);
     if (status == LK_OK)
@@ -160,6 +173,9 @@ void lk_saver_stop(lk_saver *s)
     lk_device_free_host(s->live.layout->device, s->copy.values);
     for (int b = 0; b < s->copy.buffer_count; b++)
         lk_device_free_host(s->live.layout->device, s->copy.buffers[b]);
+    lk_mark_free(s->ready);
+    lk_mark_free(s->copied);
+    lk_device_stream_close(s->live.layout->device, s->side);
     free(s);
 }
 
@@ -181,13 +197,21 @@ lk_status lk_saver_take(lk_saver *s, const lk_train_state *state)
     double start = lk_clock();
     lk_device *device = s->live.layout->device;
     size_t bytes = s->live.layout->total * sizeof(float);
-    LK_TRY(lk_device_to_host(device, s->copy.values, s->live.values, bytes));
+    LK_TRY(lk_mark_record(s->ready, lk_device_stream(device)));
+    LK_TRY(lk_mark_follow(s->ready, s->side));
+    LK_TRY(lk_device_send_to_host(device, s->side, s->copy.values, s->live.values, bytes));
     for (int b = 0; b < s->live.buffer_count; b++)
-        LK_TRY(lk_device_to_host(device, s->copy.buffers[b], s->live.buffers[b], bytes));
+        LK_TRY(lk_device_send_to_host(device, s->side, s->copy.buffers[b], s->live.buffers[b], bytes));
+    LK_TRY(lk_mark_record(s->copied, s->side));
     s->state = *state;
     s->report.stall_s = lk_clock() - start;
     set_phase(s, WRITING);
     return LK_OK;
+}
+
+lk_status lk_saver_order_update(lk_saver *s)
+{
+    return lk_mark_follow(s->copied, lk_device_stream(s->live.layout->device));
 }
 
 void lk_saver_wait(lk_saver *s)

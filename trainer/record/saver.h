@@ -1,8 +1,9 @@
 /* The saver: writes checkpoints from a snapshot on a thread of its own, so that training stalls only for the copy.
  *
  * On rank 0 alone; trainer/save.c decides when. Three moments of a checkpoint:
- *     take     copies weights, optimizer and state (the stall)
- *     write    the thread writes and fsyncs them beside their place
+ *     take     copies weights, optimizer and state (the stall). On a GPU the copies are only asked for, on a stream beside the
+ *              training's, and run beside its next forward and backward
+ *     write    the thread waits for the copies, writes and fsyncs them beside their place
  *     commit   one rename, by the caller's thread, after an exchange of all ranks that began when the write had ended: an
  *              isolated rank 0 never gets there, and run.h's generation is checked besides
  */
@@ -29,6 +30,9 @@ void lk_saver_stop(lk_saver *saver);
 bool lk_saver_busy(lk_saver *saver);
 /* Snapshot and begin to write; only when not busy. Fails where the device does. */
 lk_status lk_saver_take(lk_saver *saver, const lk_train_state *state);
+/* Before the numbers of the training change: what the device's stream is asked for from here on comes after the last snapshot's
+ * copies. The host does not wait. */
+lk_status lk_saver_order_update(lk_saver *saver);
 /* Blocks until the thread has nothing to do. */
 void lk_saver_wait(lk_saver *saver);
 /* Whether a written checkpoint waits for its commit. A write that failed is told here, once: *failure is its status with the
