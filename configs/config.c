@@ -205,7 +205,9 @@ static lk_status check_training(const loader *l)
                    "is 0 and so is train.steps; give one of them, as epochs: 20"));
     LK_TRY(require(l, c->train.epochs == 0 || c->train.steps == 0, "train.steps",
                    "'%lld' stands beside train.epochs '%d'; set one of them to 0", (long long)c->train.steps, c->train.epochs));
-    LK_TRY(require(l, c->train.global_batch % c->train.micro_batch == 0, "train.global_batch",
+    LK_TRY(require(l, c->train.micro_batch > 0 || !c->train.reproducible, "train.micro_batch",
+                   "auto depends on the number of ranks; with train.reproducible give a number"));
+    LK_TRY(require(l, c->train.micro_batch == 0 || c->train.global_batch % c->train.micro_batch == 0, "train.global_batch",
                    "'%d' is not a multiple of train.micro_batch '%d'", c->train.global_batch, c->train.micro_batch));
     LK_TRY(require(l, !c->train.cudnn_benchmark || !c->train.reproducible, "train.cudnn_benchmark",
                    "picks convolutions that differ from run to run; set it or train.reproducible to false"));

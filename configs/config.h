@@ -85,7 +85,7 @@ typedef struct lk_config {
     struct {
         lk_stage stage;
         int global_batch;
-        int micro_batch;    /* per rank and pass */
+        int micro_batch;    /* per rank and pass; 0: auto */
         int epochs;         /* 0: use steps; exactly one of the two is given */
         int64_t steps;      /* 0: use epochs */
         double max_minutes; /* then save and exit 75; 0: no limit */

@@ -55,7 +55,7 @@
     X(optimizer.continuous_head_bias_from_data, BOOL, "true", 0, 0, "", SAME, "its bias starts at the logit of the mean label")  \
     X(train.stage, CHOICE, "encoder", 0, 0, "decoder|encoder", SAME, "what is trained; the decoder comes first")                 \
     X(train.global_batch, INT, "32", 1, 1048576, "", SAME, "samples of a step over all ranks")                                   \
-    X(train.micro_batch, INT, "16", 1, 65536, "", DIGITS, "samples of a rank and pass; global_batch is a multiple")              \
+    X(train.micro_batch, INT, "16", 1, 65536, "auto", DIGITS, "samples of a rank and pass; auto: as many as memory allows")      \
     X(train.epochs, INT, "0", 0, 1e9, "", LENGTH, "passes over the data; 0: steps counts")                                       \
     X(train.steps, INT64, "0", 0, LK_KEY_WHOLE, "", LENGTH, "steps; 0: epochs counts")                                           \
     X(train.max_minutes, DOUBLE, "0", 0, 1e9, "", ANY, "then save and exit 75; 0: no limit")                                     \

@@ -25,6 +25,7 @@ typedef struct slot {
 struct lk_loader {
     const lk_dataset *dataset;
     lk_loader_options options;
+    lk_device *device;
     size_t image_bytes, continuous_count, group_count;
 
     pthread_mutex_t lock; /* guards all below */
@@ -186,9 +187,9 @@ static lk_status allocate_slots(lk_loader *loader)
     bool good = loader->slots && loader->threads;
     for (int i = 0; good && i < loader->slot_count; i++) {
         lk_batch *batch = &loader->slots[i].batch;
-        batch->images = malloc(n * loader->image_bytes);
-        batch->continuous = malloc(n * loader->continuous_count * sizeof *batch->continuous);
-        batch->discrete = malloc(n * loader->group_count);
+        batch->images = lk_device_alloc_host(loader->device, n * loader->image_bytes);
+        batch->continuous = lk_device_alloc_host(loader->device, n * loader->continuous_count * sizeof *batch->continuous);
+        batch->discrete = lk_device_alloc_host(loader->device, n * loader->group_count);
         batch->indices = malloc(n * sizeof *batch->indices);
         good = batch->images && batch->continuous && batch->discrete && batch->indices;
     }
@@ -231,6 +232,7 @@ lk_status lk_loader_start(const lk_dataset *dataset, const lk_loader_options *op
     size_t edge = (size_t)lk_dataset_size(dataset);
     loader->dataset = dataset;
     loader->options = *options;
+    loader->device = options->device ? options->device : lk_device_host();
     loader->image_bytes = edge * edge * 3;
     loader->continuous_count = (size_t)schema->continuous_count;
     loader->group_count = (size_t)schema->group_count;
@@ -265,9 +267,9 @@ void lk_loader_stop(lk_loader *loader)
         pthread_join(loader->threads[i], NULL);
     for (int i = 0; loader->slots && i < loader->slot_count; i++) {
         lk_batch *batch = &loader->slots[i].batch;
-        free(batch->images);
-        free(batch->continuous);
-        free(batch->discrete);
+        lk_device_free_host(loader->device, batch->images);
+        lk_device_free_host(loader->device, batch->continuous);
+        lk_device_free_host(loader->device, batch->discrete);
         free(batch->indices);
     }
     for (int i = 0; loader->augmenters && i < loader->options.threads; i++)

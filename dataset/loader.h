@@ -11,6 +11,7 @@
 #ifndef LK_DATASET_LOADER_H
 #define LK_DATASET_LOADER_H
 
+#include "base/device/device.h"
 #include "base/error.h"
 #include "dataset/augment.h"
 #include "dataset/shard.h"
@@ -42,6 +43,7 @@ typedef struct lk_loader_options {
     lk_augment augment; /* what is done to the samples; all 0: nothing */
     uint64_t seed;      /* of augmentation ... */
     lk_epoch_function *epoch; /* ... with the epoch of a batch; NULL: 0 */
+    lk_device *device;        /* NULL: the CPU; else batches lie where it copies from at its speed (lk_device_alloc_host) */
     lk_order_function *order;
     const void *context; /* must outlive the loader */
 } lk_loader_options;

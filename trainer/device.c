@@ -1,5 +1,7 @@
 #include "trainer/device.h"
 
+#include "base/log.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,15 +70,14 @@ lk_status lk_choose_device(lk_device_choice choice, lk_process_group *group, con
     if (any(group, status != LK_OK)) {
         bool mine = status != LK_OK;
         lk_device_close(device);
-        return choice == LK_ON_AUTO ? fall_back(mine, told)
-                                    : agree(group, mine ? lk_fail_in(status, "train.device cuda") : LK_OK);
+        return choice == LK_ON_AUTO ? fall_back(mine, told) : agree(group, mine ? lk_fail_in(status, "device cuda") : LK_OK);
     }
     status = require_own(group, device);
     if (status != LK_OK) { /* of all ranks alike */
         lk_device_close(device);
         if (choice == LK_ON_AUTO)
             return fall_back(true, told);
-        return lk_fail_in(status, "train.device cuda");
+        return lk_fail_in(status, "device cuda");
     }
     snprintf(told, LK_DEVICE_TOLD, "%s", lk_device_name(device));
     status = lk_tensor_use_cuda(device, settings);
@@ -88,5 +89,17 @@ lk_status lk_choose_device(lk_device_choice choice, lk_process_group *group, con
         if (!mine)
             lk_tensor_leave_cuda();
     }
+    return LK_OK;
+}
+
+lk_status lk_choose_device_alone(lk_device_choice choice)
+{
+    static const lk_cuda_settings exact = {.deterministic = true};
+    char told[LK_DEVICE_TOLD];
+    if (!lk_tensor_on_host())
+        return LK_OK;
+    LK_TRY(lk_choose_device(choice, NULL, &exact, told));
+    if (choice != LK_ON_CPU)
+        lk_info("computes on %s", told);
     return LK_OK;
 }

@@ -18,4 +18,9 @@ enum { LK_DEVICE_TOLD = 256 };
 lk_status lk_choose_device(lk_device_choice choice, lk_process_group *group, const lk_cuda_settings *settings,
                            char told[LK_DEVICE_TOLD]);
 
+/* The same for a process by itself that uses a trained model, whose results should depend on nothing but model and photo:
+ * products in full float32, the same convolutions each time. Says in the log what it took, unless the CPU was asked for. Nothing
+ * is done where the process is on a GPU already. */
+lk_status lk_choose_device_alone(lk_device_choice choice);
+
 #endif

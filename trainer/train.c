@@ -89,7 +89,7 @@ static lk_status validate(lk_training *t, int *stop)
     int64_t step = t->state.step;
     int64_t epoch = (step + t->order.steps_per_epoch - 1) / t->order.steps_per_epoch;
     const lk_validation how = {
-        .batch_size = c->train.micro_batch, .threads = c->data.threads, .group = t->group, .dog = t->dog, .step = step};
+        .batch_size = t->order.micro_batch, .threads = c->data.threads, .group = t->group, .dog = t->dog, .step = step};
     lk_losses mean;
     LK_TRY(lk_validate(t->task, t->validation_set, &how, &mean, stop));
     if (*stop)
@@ -201,6 +201,8 @@ static lk_status finish(lk_training *t)
 static void introduce(const lk_training *t)
 {
     int threads = lk_training_threads(t->config, t->group);
+    if (t->config->train.micro_batch == 0)
+        lk_info("train.micro_batch auto: %d", t->order.micro_batch);
     lk_info("%s: %" PRId64 " steps of %d samples on %d rank%s x %d thread%s, %s, %zu weights, %" PRId64 " training and %" PRId64
             " validation faces",
             t->config->run.dir, t->total_steps, t->config->train.global_batch, t->group->size, t->group->size == 1 ? "" : "s",

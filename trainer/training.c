@@ -6,6 +6,7 @@
 #include "collectives/same.h"
 #include "dataset/labels.h"
 #include "dataset/stage.h"
+#include "trainer/micro_batch.h"
 #include "trainer/resume.h"
 #include "trainer/save.h"
 #include "trainer/stop.h"
@@ -83,19 +84,34 @@ static void remove_stage(const lk_training *t)
         lk_warn("%s; it stays there", lk_error_text());
 }
 
-/* The order of training, and how long it is. */
+/* Of the ranks' GPUs, which may differ; 0 on the CPU. Every rank must call. */
+static size_t least_memory(const lk_training *t)
+{
+    int64_t least = -(int64_t)lk_tensor_memory();
+    lk_group_max_i64(t->group, &least, 1);
+    return (size_t)-least;
+}
+
+/* The order of training, and how long it is. Every rank must call. */
 static lk_status plan_steps(lk_training *t)
 {
     const lk_config *c = t->config;
-    int pass = c->train.micro_batch * t->group->size;
+    int micro_batch = c->train.micro_batch;
+    if (micro_batch == 0) {
+        if (c->train.global_batch % t->group->size != 0)
+            return lk_fail(LK_BAD_CONFIG, "train.global_batch %d is not a multiple of %d ranks; change one of the two",
+                           c->train.global_batch, t->group->size);
+        micro_batch = lk_choose_micro_batch(c, t->group->size, least_memory(t));
+    }
+    int pass = micro_batch * t->group->size;
     if (c->train.global_batch % pass != 0)
         return lk_fail(LK_BAD_CONFIG,
                        "train.global_batch %d is not a multiple of train.micro_batch %d x %d ranks; change one of the three",
-                       c->train.global_batch, c->train.micro_batch, t->group->size);
+                       c->train.global_batch, micro_batch, t->group->size);
     int64_t count = lk_dataset_count(t->train_set);
     t->order = (lk_training_order){
         .global_batch = c->train.global_batch,
-        .micro_batch = c->train.micro_batch,
+        .micro_batch = micro_batch,
         .rank = t->group->rank,
         .ranks = t->group->size,
         .steps_per_epoch = count / c->train.global_batch,
@@ -205,10 +221,11 @@ static lk_augment augmentation(const lk_config *config)
 
 static lk_status start_loader(lk_training *t)
 {
-    lk_loader_options options = {.batch_size = t->config->train.micro_batch,
+    lk_loader_options options = {.batch_size = t->order.micro_batch,
                                  .threads = t->config->data.threads,
                                  .prefetch = t->config->data.prefetch,
                                  .block = t->config->data.block,
+                                 .device = lk_tensor_device(),
                                  .first = t->state.step * t->order.accumulation,
                                  .order = lk_training_indices,
                                  .context = &t->order,

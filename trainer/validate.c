@@ -34,8 +34,12 @@ lk_status lk_validate(lk_task *task, const lk_dataset *dataset, const lk_validat
     int batch_size = how->batch_size;
     int64_t count = lk_dataset_count(dataset);
     lk_validation_order order = lk_validation_order_make(count, batch_size, group->rank, group->size);
-    lk_loader_options options = {
-        .batch_size = batch_size, .threads = how->threads, .prefetch = 2, .order = lk_validation_batch, .context = &order};
+    lk_loader_options options = {.batch_size = batch_size,
+                                 .threads = how->threads,
+                                 .prefetch = 2,
+                                 .device = lk_tensor_device(),
+                                 .order = lk_validation_batch,
+                                 .context = &order};
     lk_loader *loader = NULL;
     /* Every rank sends the same number of slots; the last one may be unused. */
     size_t slots = (size_t)((order.batches + group->size - 1) / group->size);

@@ -124,6 +124,7 @@ static lk_status refuse_photo_options(const evaluate_values *v)
     others.client = defaults.options.client;
     others.client_seconds = defaults.options.client_seconds;
     others.assets = defaults.options.assets;
+    others.device = defaults.options.device;
     if (v->table || v->identity || memcmp(&others, &defaults.options, sizeof others) != 0)
         return lk_fail(
             LK_USAGE,
@@ -165,7 +166,7 @@ static lk_status run(void *values, char **arguments, int count)
         LK_TRY(lk_other_client_check(v->options.client));
     LK_TRY(lk_path_join(own, arguments[0], "report"));
     lk_evaluator *evaluator = NULL;
-    LK_TRY(lk_evaluator_open(arguments[0], v->data, &evaluator));
+    LK_TRY(lk_evaluator_open(arguments[0], v->data, v->options.device, &evaluator));
     lk_status status = report(evaluator, v, v->folder ? v->folder : own);
     lk_error error;
     lk_error_take(&error, status);

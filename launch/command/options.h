@@ -25,6 +25,7 @@
 #ifndef LK_LAUNCH_COMMAND_OPTIONS_H
 #define LK_LAUNCH_COMMAND_OPTIONS_H
 
+#include "base/device/device.h"
 #include "base/error.h"
 
 #include <stdbool.h>
@@ -68,6 +69,14 @@ typedef struct lk_option {
 } lk_option;
 
 #define LK_TARGET(type, member) .offset = offsetof(type, member), .bytes = sizeof(((type *)0)->member)
+
+/* The row of --device, an lk_device_choice, for who uses a trained model: the CPU unless it says otherwise, so that a training on
+ * the same GPU is not disturbed. */
+#define LK_DEVICE_OPTION(type, member)                                                                                           \
+    {                                                                                                                            \
+        LK_OPTION_CHOICE, "device", NULL, "where to compute; auto: on a GPU if there is one", LK_TARGET(type, member),           \
+            .choices = "auto|cpu|cuda"                                                                                           \
+    }
 
 /* The row of --set KEY=VALUE. */
 #define LK_SET_OPTION(type, member)                                                                                              \

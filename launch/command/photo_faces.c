@@ -219,7 +219,7 @@ static lk_status open_part(void *context, int64_t part, int worker)
     (void)worker;
     if (part == 1)
         return needs_model(run) ? lk_face_model_open(run->options->landmarks, &run->model) : LK_OK;
-    LK_TRY(lk_predictor_open(run->model_path, run->options->decoder, run->setup.threads, &run->predictor));
+    LK_TRY(lk_predictor_open(run->model_path, run->options->decoder, run->options->device, run->setup.threads, &run->predictor));
     run->setup.schema = lk_predictor_schema(run->predictor);
     run->setup.size = lk_predictor_size(run->predictor);
     run->setup.can_draw = lk_predictor_can_draw(run->predictor);

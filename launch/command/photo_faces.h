@@ -23,13 +23,15 @@ typedef struct lk_photo_options {
     double client_seconds;
     bool aligned;
     int threads; /* 0: the cores */
+    lk_device_choice device;
 } lk_photo_options;
 
 /* clang-format off */
-#define LK_PHOTO_DEFAULTS {.align = LK_ALIGN_DEFAULTS, .client_seconds = 30}
+#define LK_PHOTO_DEFAULTS {.align = LK_ALIGN_DEFAULTS, .client_seconds = 30, .device = LK_ON_CPU}
 
-/* Rows for an lk_photo_options in a command's struct: those of the client, and all others. */
+/* Rows for an lk_photo_options in a command's struct: those of the client and the device, and all others. */
 #define LK_CLIENT_OPTIONS(type, photos)                                                                                        \
+    LK_DEVICE_OPTION(type, photos.device),                                                                                     \
     {LK_OPTION_TEXT, "client", "COMMAND",                                                                                      \
      "another game client, run by /bin/sh once a face: {params} becomes the path of\n"                                         \
      "NAME.json, {picture} the path where a square PNG or JPEG is expected",                                                   \

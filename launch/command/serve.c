@@ -10,6 +10,7 @@ static const lk_option option_table[] = {
      LK_TARGET(lk_serve_options, service.model), .required = true},
     {LK_OPTION_PATH, "decoder", "MODEL", "the decoder that draws D(p); else the one that the run of MODEL was trained with",
      LK_TARGET(lk_serve_options, service.decoder)},
+    LK_DEVICE_OPTION(lk_serve_options, service.device),
     {LK_OPTION_TEXT, "client", "COMMAND",
      "another game client, run by /bin/sh once a face: {params} becomes the path of a\n"
      "parameter file, {picture} the path where a square PNG or JPEG is expected",
@@ -63,7 +64,8 @@ const lk_command lk_command_serve = {
         "when it answers. TERM ends it after what is in flight.",
     .options = option_table,
     .size = sizeof(lk_serve_options),
-    .defaults = &(lk_serve_options){.service = {.max_pixels = 50000000,
+    .defaults = &(lk_serve_options){.service = {.device = LK_ON_CPU,
+                                                .max_pixels = 50000000,
                                                 .bench = {.align = LK_ALIGN_DEFAULTS, .size = 256, .client_seconds = 30}},
                                     .http = {.max_body = 20 << 20, .seconds = 10, .connections = 256, .queue = 64},
                                     .address = "127.0.0.1",

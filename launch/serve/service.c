@@ -25,7 +25,7 @@ struct lk_service {
 
 static lk_status open_all(lk_service *s)
 {
-    LK_TRY(lk_predictor_open(s->options.model, s->options.decoder, s->options.threads, &s->predictor));
+    LK_TRY(lk_predictor_open(s->options.model, s->options.decoder, s->options.device, s->options.threads, &s->predictor));
     s->schema = lk_predictor_schema(s->predictor);
     s->edge = lk_predictor_size(s->predictor);
     lk_workbench_options bench = s->options.bench;

@@ -6,6 +6,7 @@
 #ifndef LK_LAUNCH_SERVE_SERVICE_H
 #define LK_LAUNCH_SERVE_SERVICE_H
 
+#include "base/device/device.h"
 #include "launch/serve/answer.h"
 #include "launch/serve/counts.h"
 #include "launch/serve/query.h"
@@ -13,6 +14,7 @@
 
 typedef struct lk_service_options {
     const char *model, *decoder; /* lk_predictor_open */
+    lk_device_choice device;
     int threads;
     int64_t max_pixels;         /* of a photo */
     lk_workbench_options bench; /* but `sets` and `align.size`, which follow from the others */

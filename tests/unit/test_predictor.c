@@ -86,7 +86,7 @@ typedef struct answers {
 static void predict(const char *path, answers *out)
 {
     lk_predictor *p = NULL;
-    if (lk_predictor_open(path, NULL, 1, &p) != LK_OK)
+    if (lk_predictor_open(path, NULL, LK_ON_CPU, 1, &p) != LK_OK)
         fail_msg("%s", lk_error_text());
     assert_int_equal(lk_predictor_size(p), 64);
     assert_int_equal(lk_predictor_schema(p)->choice_count, CHOICES);
@@ -145,7 +145,7 @@ static void bfloat16_is_read_as_the_float32_it_stands_for(void **state)
 static void refuse(const char *path, const char *decoder, const char *text)
 {
     lk_predictor *p = NULL;
-    assert_int_equal(lk_predictor_open(path, decoder, 1, &p), LK_BAD_DATA);
+    assert_int_equal(lk_predictor_open(path, decoder, LK_ON_CPU, 1, &p), LK_BAD_DATA);
     if (!strstr(lk_error_text(), text))
         fail_msg("no '%s' in: %s", text, lk_error_text());
     assert_null(p);

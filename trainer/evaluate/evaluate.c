@@ -6,6 +6,7 @@
 #include "trainer/model/inference.h"
 #include "trainer/model/safetensors.h"
 #include "trainer/model/weights_file.h"
+#include "trainer/device.h"
 #include "trainer/order.h"
 #include "trainer/task_encoder.h"
 #include "trainer/tensor/loss.h"
@@ -61,7 +62,7 @@ static lk_status open_models(lk_evaluator *e, const char *run)
     return lk_load_frozen_decoder(e->config, schema, &e->decoder);
 }
 
-static lk_status open_all(lk_evaluator *e, const char *run, const char *data)
+static lk_status open_all(lk_evaluator *e, const char *run, const char *data, lk_device_choice device)
 {
     char path[LK_PATH_SIZE];
     lk_path_kind kind;
@@ -71,6 +72,7 @@ static lk_status open_all(lk_evaluator *e, const char *run, const char *data)
         return lk_fail(LK_BAD_DATA, "%s: is not a run: there is no config.yaml in it", run);
     LK_TRY(lk_config_load(path, NULL, 0, &e->config));
     e->is_encoder = e->config->train.stage == LK_STAGE_ENCODER;
+    LK_TRY(lk_choose_device_alone(device));
     LK_TRY(lk_tensor_start(e->config->train.threads > 0 ? e->config->train.threads : lk_core_count()));
     LK_TRY(lk_sums_create(SUM_COUNT, &e->sums));
     LK_TRY(lk_open_configured(&e->config->data.train.paths, NULL, NULL, &e->train_set));
@@ -84,13 +86,13 @@ static lk_status open_all(lk_evaluator *e, const char *run, const char *data)
     return open_models(e, run);
 }
 
-lk_status lk_evaluator_open(const char *run, const char *data, lk_evaluator **out)
+lk_status lk_evaluator_open(const char *run, const char *data, lk_device_choice device, lk_evaluator **out)
 {
     *out = NULL;
     lk_evaluator *e = calloc(1, sizeof *e);
     if (!e)
         return lk_fail(LK_INTERNAL, "out of memory");
-    lk_status status = open_all(e, run, data);
+    lk_status status = open_all(e, run, data, device);
     if (status != LK_OK) {
         lk_error error;
         lk_error_take(&error, status);

@@ -40,7 +40,7 @@ typedef struct lk_evaluation {
 typedef struct lk_evaluator lk_evaluator;
 
 /* Opens a finished run: its config.yaml, weights and data. `data` (NULL: the run's validation set) is a folder of shards. */
-lk_status lk_evaluator_open(const char *run, const char *data, lk_evaluator **out);
+lk_status lk_evaluator_open(const char *run, const char *data, lk_device_choice device, lk_evaluator **out);
 void lk_evaluator_close(lk_evaluator *evaluator);
 const lk_schema *lk_evaluator_schema(const lk_evaluator *evaluator);
 

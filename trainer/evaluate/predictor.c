@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "configs/config.h"
 #include "dataset/parameters.h"
+#include "trainer/device.h"
 #include "trainer/evaluate/calibration.h"
 #include "trainer/model/inference.h"
 #include "trainer/model/safetensors.h"
@@ -180,9 +181,10 @@ done:
     return status;
 }
 
-lk_status lk_predictor_open(const char *model, const char *decoder, int threads, lk_predictor **out)
+lk_status lk_predictor_open(const char *model, const char *decoder, lk_device_choice device, int threads, lk_predictor **out)
 {
     *out = NULL;
+    LK_TRY(lk_choose_device_alone(device));
     LK_TRY(lk_tensor_start(threads));
     lk_predictor *p = calloc(1, sizeof *p);
     if (!p)

@@ -11,6 +11,7 @@
 #ifndef LK_TRAINER_EVALUATE_PREDICTOR_H
 #define LK_TRAINER_EVALUATE_PREDICTOR_H
 
+#include "base/device/device.h"
 #include "base/error.h"
 #include "dataset/schema.h"
 
@@ -21,8 +22,9 @@ typedef struct lk_predictor lk_predictor;
 
 /* `model`: a run, a checkpoint or a .safetensors file with encoder.*. `decoder` likewise, with decoder.*; NULL: the one in the
  * same file, else the one that the configuration of the same run names (model.decoder.weights), else none; why is then in the
- * log. LK_BAD_DATA names the tensor or the note that is missing or does not fit. `threads` is libtorch's. */
-lk_status lk_predictor_open(const char *model, const char *decoder, int threads, lk_predictor **out);
+ * log. LK_BAD_DATA names the tensor or the note that is missing or does not fit. `device` is that of the whole process
+ * (trainer/device.h), `threads` is libtorch's. */
+lk_status lk_predictor_open(const char *model, const char *decoder, lk_device_choice device, int threads, lk_predictor **out);
 /* NULL is fine. */
 void lk_predictor_close(lk_predictor *predictor);
 

@@ -59,6 +59,8 @@ void lk_tensor_leave_cuda(void);
 lk_device *lk_tensor_device(void);
 /* Whether the host may work on their memory, as the kernels of trainer/kernels/ do. */
 bool lk_tensor_on_host(void);
+/* Bytes of a device that has memory of its own; 0: they lie in the host's. */
+size_t lk_tensor_memory(void);
 /* What computes where no kernels of trainer/kernels/ do: "torch", or "cuda". */
 const char *lk_tensor_operators(void);
 /* In flat buffers a tensor begins at a multiple of so many numbers, for the device's fast loads: 1 on the CPU, else

@@ -43,6 +43,12 @@ bool lk_tensor_on_host(void)
     return !device;
 }
 
+size_t lk_tensor_memory(void)
+{
+    size_t available = 0, total = 0;
+    return device && lk_device_memory(device, &available, &total) == LK_OK ? total : 0;
+}
+
 const char *lk_tensor_operators(void)
 {
     return device ? "cuda" : "torch";
