@@ -36,7 +36,8 @@ void lk_block_forget(lk_block *b)
     lk_tensor_free(&b->y);
     lk_tensor_free(&b->indices);
     lk_fused_forget(&b->fused);
-    b->is_fused = false;
+    lk_epilogue_forget(&b->epilogue);
+    b->is_fused = b->has_epilogue = false;
 }
 
 void lk_block_free(lk_block *b)
@@ -55,16 +56,21 @@ static lk_tensor *normalize(lk_block *b, const lk_weights *weights, const lk_ten
     return lk_batch_norm(x, scale, shift, LK_NORM_EPS, b->saved);
 }
 
-/* ReLU and pool are the kernel's too, unless a norm comes first. */
+/* ReLU and pool are the kernel's, too, unless a norm comes first. */
 static bool kernel_has_all(const lk_block *b)
 {
-    return b->is_fused && b->norm == LK_NORM_NONE;
+    return (b->is_fused || b->has_epilogue) && b->norm == LK_NORM_NONE;
 }
 
-/* Kernels of ours take the float32 values, and round none of them. */
-static const lk_tensor *weight_of(const lk_block *b, const lk_weights *weights, int i)
+/* Convolutions of ours take the float32 values, and round none of them. */
+static const lk_tensor *weight_of(const lk_block *b, const lk_weights *weights)
 {
-    return b->is_fused ? weights->items[i].value : weights->items[i].compute;
+    return b->is_fused ? weights->items[b->weight].value : weights->items[b->weight].compute;
+}
+
+static const lk_tensor *bias_of(const lk_block *b, const lk_weights *weights)
+{
+    return b->is_fused || b->has_epilogue ? weights->items[b->bias].value : weights->items[b->bias].compute;
 }
 
 static lk_tensor *convolve(lk_block *b, const lk_weights *weights, const lk_tensor *x)
@@ -72,8 +78,13 @@ static lk_tensor *convolve(lk_block *b, const lk_weights *weights, const lk_tens
     bool own = weights->own_kernels && b->kernel == 3 && !b->convolution.transposed, bare = b->norm != LK_NORM_NONE;
     lk_convolution3 wanted = {.out = b->out, .first = b->first, .relu = b->relu && !bare, .pool = b->pool && !bare};
     b->is_fused = own && lk_fused_suits(&b->fused, x, &wanted);
-    const lk_tensor *w = weight_of(b, weights, b->weight), *bias = weight_of(b, weights, b->bias);
-    return b->is_fused ? lk_fused_forward(&b->fused, x, w, bias, weights->version) : lk_convolution(x, w, bias, &b->convolution);
+    b->has_epilogue = !b->is_fused && lk_epilogue_suits(&b->epilogue, x, b->out, wanted.relu, wanted.pool);
+    const lk_tensor *w = weight_of(b, weights), *bias = bias_of(b, weights);
+    if (b->is_fused)
+        return lk_fused_forward(&b->fused, x, w, bias, weights->version);
+    if (b->has_epilogue)
+        return lk_epilogue_forward(&b->epilogue, lk_convolution(x, w, NULL, &b->convolution), bias);
+    return lk_convolution(x, w, bias, &b->convolution);
 }
 
 lk_tensor *lk_block_forward(lk_block *b, const lk_weights *weights, const lk_tensor *x, bool keep)
@@ -88,7 +99,7 @@ lk_tensor *lk_block_forward(lk_block *b, const lk_weights *weights, const lk_ten
     bool done = kernel_has_all(b);
     if (b->relu && !done)
         lk_relu_(y);
-    if (b->relu || b->pool)
+    if ((b->relu || b->pool) && !(done && b->has_epilogue))
         b->y = lk_tensor_share(y);
     if (b->pool && !done) {
         lk_tensor *pooled = lk_max_pool(y, &b->indices);
@@ -142,12 +153,16 @@ lk_tensor *lk_block_backward(lk_block *b, lk_weights *weights, lk_tensor *dy)
     lk_tensor *dw = NULL;
     lk_tensor *db = NULL;
     bool train = !weights->frozen;
-    const lk_tensor *w = weight_of(b, weights, b->weight);
+    const lk_tensor *w = weight_of(b, weights);
     lk_tensor **wanted[3] = {b->first ? NULL : &dx, train ? &dw : NULL, train ? &db : NULL};
-    if (b->is_fused)
+    if (b->is_fused) {
         lk_fused_backward(&b->fused, dy, b->x, b->y, w, weights->version, wanted[0], wanted[1], wanted[2]);
-    else
+    } else if (b->has_epilogue) {
+        dy = lk_epilogue_backward(&b->epilogue, dy, wanted[2]);
+        lk_convolution_backward(dy, b->x, w, &b->convolution, wanted[0], wanted[1], NULL);
+    } else {
         lk_convolution_backward(dy, b->x, w, &b->convolution, wanted[0], wanted[1], wanted[2]);
+    }
     lk_tensor_free(&dy);
     if (train) {
         lk_weights_give_gradient(weights, b->bias, db);

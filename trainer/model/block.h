@@ -1,7 +1,8 @@
 /* A block: convolution + bias, norm, ReLU, and the 2x2 pool that follows; forward and backward side by side.
  *
  * Models are chains of blocks, and nothing else knows how a block computes: by libtorch's operators, or, where the weights ask
- * for it (lk_weights.own_kernels) and one suits, by a kernel of ours, with ReLU and pool in it where no norm stands between.
+ * for it (lk_weights.own_kernels) and one suits, by a kernel of ours, with ReLU and pool in it where no norm stands between. Where
+ * the device has kernels for what follows a convolution (epilogue.h), that is one pass.
  * lk_block_forward keeps what lk_block_backward needs until that call (or lk_block_forget).
  */
 #ifndef LK_TRAINER_MODEL_BLOCK_H
@@ -9,6 +10,7 @@
 
 #include "configs/config.h"
 #include "trainer/model/weights.h"
+#include "trainer/tensor/epilogue.h"
 #include "trainer/tensor/fused.h"
 #include "trainer/tensor/tensor.h"
 
@@ -23,10 +25,12 @@ typedef struct lk_block {
     /* Its weights' indices. */
     int weight, bias, scale, shift, mean, variance;
 
-    lk_fused fused; /* our kernel and its filters */
+    lk_fused fused;       /* our kernel and its filters */
+    lk_epilogue epilogue; /* or libtorch's convolution and what follows it */
 
     /* Kept from forward to backward. */
     bool is_fused;       /* forward was our kernel's */
+    bool has_epilogue;   /* what follows was one pass */
     lk_tensor *x;        /* input */
     lk_tensor *linear;   /* output of the convolution, where a norm needs it */
     lk_tensor *saved[2]; /* statistics of the norm */

@@ -110,5 +110,7 @@ lk_status lk_device_kernels_cuda_open(lk_device *device, const lk_device_kernels
 
 /* Those of the device that tensors are on. */
 const lk_device_kernels *lk_tensor_kernels(void);
+/* Others for that device, as tests want them. */
+void lk_tensor_set_kernels(const lk_device_kernels *table);
 
 #endif

@@ -33,6 +33,11 @@ const lk_device_kernels *lk_tensor_kernels(void)
     return kernels;
 }
 
+void lk_tensor_set_kernels(const lk_device_kernels *table)
+{
+    kernels = table;
+}
+
 int lk_tensor_alignment(void)
 {
     return device ? LK_TENSOR_ALIGNMENT : 1;
