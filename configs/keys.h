@@ -65,7 +65,7 @@
     X(train.cudnn_benchmark, BOOL, "false", 0, 0, "", DIGITS,                                                                    \
       "cuda: the fastest convolutions by trial; digits vary from run to run")                                                    \
     X(train.threads, INT, "auto", 1, 4096, "auto", DIGITS, "computing threads of a rank; auto: its share of the cores")          \
-    X(train.kernels, CHOICE, "auto", 0, 0, "auto|ours|torch", DIGITS, "3x3 convolutions; auto: ours, or what a run began with")  \
+    X(train.kernels, CHOICE, "auto", 0, 0, "auto|ours|torch", DIGITS, "convolutions; auto: ours, or what a run began with")      \
     X(train.shuffle, BOOL, "true", 0, 0, "", SAME, "false: samples in the order of the shards")                                  \
     X(train.reproducible, BOOL, "false", 0, 0, "", SAME, "the same digits on 1, 2, 4 ... ranks")                                 \
     X(train.converge.patience, INT, "5", 0, 1e6, "", ANY, "validations without a better F before the end; 0: never")             \

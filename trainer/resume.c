@@ -130,6 +130,8 @@ lk_status lk_resume_share(lk_training *t)
         lk_status shared = share(t, i < 0 ? live.values : live.buffers[i]);
         status = status == LK_OK ? shared : status;
     }
+    if (t->task->frozen)
+        t->task->frozen->own_kernels = w->own_kernels;
     t->optimizer.step = t->state.updates;
     lk_weights_refresh(w);
     lk_status asked = lk_tensor_check();

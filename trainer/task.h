@@ -24,11 +24,11 @@ enum { LK_TASK_SUMS = 2 };
 
 typedef struct lk_task lk_task;
 struct lk_task {
-    lk_weights *weights;      /* what is trained */
-    const lk_weights *frozen; /* what is used and never changes: the decoder; NULL if nothing */
-    bool has_parts;           /* F1 and F2 mean something ... */
-    double lambda;            /* ... and F is F1 + lambda F2 */
-    const char *loss_name;    /* "F", or "L1" */
+    lk_weights *weights;   /* what is trained */
+    lk_weights *frozen;    /* what is used and never changes: the decoder; NULL if nothing */
+    bool has_parts;        /* F1 and F2 mean something ... */
+    double lambda;         /* ... and F is F1 + lambda F2 */
+    const char *loss_name; /* "F", or "L1" */
 
     /* Forward and backward of one micro-batch, between lk_weights_begin and lk_weights_end of the weights: hands in the gradient
      * of every weight exactly once, in the opposite order of adding, multiplied by `share` (1 / global batch). Those that a

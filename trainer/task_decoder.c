@@ -49,7 +49,9 @@ static lk_status begin_judging(lk_task *task)
 {
     decoder_task *t = (decoder_task *)task;
     lk_decoder_free(&t->folded);
-    return lk_decoder_fold(&t->decoder, t->compute, &t->folded);
+    LK_TRY(lk_decoder_fold(&t->decoder, t->compute, &t->folded));
+    t->folded.weights.own_kernels = t->decoder.weights.own_kernels;
+    return LK_OK;
 }
 
 static lk_status judge(lk_task *task, const lk_batch *batch, lk_losses *losses)
@@ -111,6 +113,7 @@ lk_status lk_decoder_task_create(const lk_config *config, const lk_schema *schem
                               .width = config->model.decoder.width,
                               .inputs = schema->continuous_count + schema->choice_count};
     lk_status status = lk_decoder_create(&shape, LK_DTYPE_F32, t->compute, &t->decoder);
+    t->decoder.weights.own_kernels = config->train.kernels != LK_KERNELS_TORCH;
     if (status == LK_OK)
         status = lk_sums_create(LK_TASK_SUMS, &t->judged);
     if (status == LK_OK)

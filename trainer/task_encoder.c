@@ -33,6 +33,8 @@ lk_status lk_load_frozen_decoder(const lk_config *config, const lk_schema *schem
         status = lk_decoder_fold(&trained, compute_dtype(config), out);
     else
         status = lk_fail_in(status, "model.decoder.weights");
+    if (status == LK_OK)
+        out->weights.own_kernels = config->train.kernels != LK_KERNELS_TORCH;
     lk_decoder_free(&trained);
     return status;
 }
@@ -70,27 +72,34 @@ static void free_labels(labels *l)
     lk_tensor_free(&l->discrete);
 }
 
-static lk_tensor *decode(encoder_task *t, const lk_tensor *continuous, const lk_tensor *discrete, bool keep)
+/* D(p^), then D(p'), as one batch. p^ = (pc, pd') takes the true discrete parameters (the patent's combination). */
+static lk_tensor *decode_both(encoder_task *t, const lk_tensor *pc, const labels *truth, bool keep)
 {
-    lk_tensor *p = lk_decoder_input(&t->choices, continuous, discrete);
-    lk_tensor *y = lk_decoder_forward(&t->decoder, p, keep);
+    lk_tensor *ours = lk_decoder_input(&t->choices, pc, truth->discrete);
+    lk_tensor *label = lk_decoder_input(&t->choices, truth->continuous, truth->discrete);
+    lk_tensor *p = lk_tensor_append(ours, label);
+    lk_tensor *pictures = lk_decoder_forward(&t->decoder, p, keep);
+    lk_tensor_free(&ours);
+    lk_tensor_free(&label);
     lk_tensor_free(&p);
-    return y;
+    return pictures;
 }
 
-/* F2 of predictions pc: p^ takes the true discrete parameters (the patent's combination). *dpc (NULL: not wanted) is the gradient
- * with respect to pc. */
+/* F2 of predictions pc. *dpc (NULL: not wanted) is the gradient with respect to pc; the labels' pictures have none. */
 static void pixel_part(encoder_task *t, const lk_tensor *pc, const labels *truth, double share, lk_tensor **dpc, double *sum)
 {
-    lk_tensor *target = decode(t, truth->continuous, truth->discrete, false);
-    lk_tensor *y = decode(t, pc, truth->discrete, dpc != NULL);
+    int64_t n = pc ? lk_tensor_dim(pc, 0) : 0;
+    lk_tensor *pictures = decode_both(t, pc, truth, dpc != NULL);
+    lk_tensor *y = lk_tensor_first(pictures, n), *target = lk_tensor_behind(pictures, n);
     lk_tensor *dy = NULL;
     lk_pixel_loss(y, target, share, dpc ? &dy : NULL, sum);
     if (dpc) {
+        lk_decoder_keep_first(&t->decoder, n);
         lk_tensor *dp = lk_decoder_backward(&t->decoder, dy);
         *dpc = lk_first_columns(dp, t->schema->continuous_count);
         lk_tensor_free(&dp);
     }
+    lk_tensor_free(&pictures);
     lk_tensor_free(&y);
     lk_tensor_free(&target);
 }

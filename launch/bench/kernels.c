@@ -331,13 +331,13 @@ static lk_status bench_layer(bench *t)
     make_tensors(t);
     find_truth(t);
     lk_fused fused = {0};
-    lk_convolution3 wanted = {.out = b->out, .relu = b->relu, .pool = b->pool};
-    bool suits = b->kernel == 3 && lk_fused_suits(&fused, t->x, &wanted);
+    lk_convolution3 wanted = {.out = b->out, .transposed = b->convolution.transposed, .relu = b->relu, .pool = b->pool};
+    bool has_kernels = lk_block_has_kernels(b), suits = has_kernels && lk_fused_suits(&fused, t->x, &wanted);
     const lk_kernel *chosen = suits ? fused.kernel : NULL;
     lk_status status = lk_tensor_check();
     if (status == LK_OK)
         status = measure_way(t, by_torch, NULL, !chosen);
-    for (int i = 0; status == LK_OK && b->kernel == 3 && lk_kernel_at(i); i++) {
+    for (int i = 0; status == LK_OK && has_kernels && lk_kernel_at(i); i++) {
         const lk_kernel *kernel = lk_kernel_at(i);
         if ((kernel->needs & lk_cpu_detect()) != kernel->needs || !kernel->suits(&fused.shape))
             continue;

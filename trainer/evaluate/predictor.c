@@ -140,6 +140,7 @@ static lk_status load_decoder(lk_predictor *p, const char *path)
     LK_TRY_OR(done, fault_of(resolved, lk_decoder_create(&shape, LK_DTYPE_F32, LK_DTYPE_F32, &trained)));
     LK_TRY_OR(done, lk_weights_load(&trained.weights, resolved));
     LK_TRY_OR(done, lk_decoder_fold(&trained, LK_DTYPE_F32, &p->decoder));
+    p->decoder.weights.own_kernels = true;
     p->can_draw = true;
 done:
     lk_decoder_free(&trained);

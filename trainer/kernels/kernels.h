@@ -8,7 +8,8 @@
  *     status = k->forward(&team, &shape, x, &filters, bias, y, choice);
  *
  * x, y and their gradients: [batch][height][width][channels], float32 or bfloat16; filters [out][3][3][in], as channels_last
- * tensors lie in memory. Filters, bias and their gradients are float32 always. All 3x3 convolutions of stride 1 and padding 1.
+ * tensors lie in memory, those of a transposed one [in][4][4][out]. Filters, bias and their gradients are float32 always. 3x3
+ * convolutions of stride 1 and padding 1, and transposed 4x4 ones of stride 2 and padding 1.
  */
 #ifndef LK_TRAINER_KERNELS_KERNELS_H
 #define LK_TRAINER_KERNELS_KERNELS_H
@@ -22,8 +23,9 @@
 
 /* A convolution and what is computed with it while its result is at hand. */
 typedef struct lk_convolution3 {
-    int batch, height, width; /* of the input, and of the convolution's own output */
+    int batch, height, width; /* of the input, and of the output of a 3x3 convolution */
     int in, out;              /* channels */
+    bool transposed;          /* 4x4 filters, stride 2: the output is twice as high and wide */
     bool bf16;                /* x, y and their gradients are bfloat16; else float32 */
     bool first;               /* its input needs no gradient */
     bool relu;
@@ -85,6 +87,6 @@ const lk_kernel *lk_kernel_at(int index);
 const lk_kernel *lk_kernel_choose(const lk_convolution3 *shape, unsigned cpu);
 
 /* What a run's files call the whole table: another name, other digits. */
-#define LK_KERNELS_NAME "winograd-2"
+#define LK_KERNELS_NAME "winograd-3"
 
 #endif

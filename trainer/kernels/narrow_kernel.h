@@ -237,7 +237,7 @@ static lk_status weight_gradient(const lk_team *team, const lk_convolution3 *s, 
 
 static bool suits(const lk_convolution3 *s)
 {
-    return s->bf16 == LK_BF16 && s->first && s->in <= MOST_CHANNELS && !s->pool;
+    return !s->transposed && s->bf16 == LK_BF16 && s->first && s->in <= MOST_CHANNELS && !s->pool;
 }
 
 static size_t filter_size(const lk_convolution3 *s, lk_direction direction)

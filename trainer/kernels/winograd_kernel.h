@@ -5,7 +5,7 @@
 
 static bool suits(const lk_convolution3 *s)
 {
-    return s->bf16 == LK_BF16 && s->in >= 8 && s->out >= 8 && s->height >= 3 && s->width >= 3 &&
+    return !s->transposed && s->bf16 == LK_BF16 && s->in >= 8 && s->out >= 8 && s->height >= 3 && s->width >= 3 &&
            (!s->pool || (s->height % 2 == 0 && s->width % 2 == 0));
 }
 

@@ -9,12 +9,10 @@
 #ifndef LK_TRAINER_KERNELS_WINOGRAD_TRANSFORMS_H
 #define LK_TRAINER_KERNELS_WINOGRAD_TRANSFORMS_H
 
-#include "trainer/kernels/gemm.h"
-#include "trainer/kernels/kernels.h"
-#include "trainer/kernels/memory.h"
 #include "trainer/kernels/source.h"
+#include "trainer/kernels/tiles.h"
 
-enum { TILE = 4, WINDOW = 6, TAPS = 3, POINTS = WINDOW * WINDOW };
+enum { WINDOW = 6, TAPS = 3, POINTS = WINDOW * WINDOW };
 
 /* ---- one dimension ---- */
 
@@ -87,20 +85,6 @@ INLINE void transform_filter_gradient(const vec u[WINDOW], vec o[TAPS])
     o[2] = vec_add(vec_fma(vec_all(1 / 6.f), b, a), u[5]);
 }
 
-/* In both dimensions: out = T in T', T being one of the above, in[n][n] to out[m][m]. */
-#define BOTH_DIMENSIONS(transform, n, m, in, out)                                                                                \
-    do {                                                                                                                         \
-        vec rows_[n][m];                                                                                                         \
-        UNROLL for (int i_ = 0; i_ < (n); i_++) transform((in)[i_], rows_[i_]);                                                  \
-        UNROLL for (int j_ = 0; j_ < (m); j_++)                                                                                  \
-        {                                                                                                                        \
-            vec column_[n], done_[m];                                                                                            \
-            UNROLL for (int i_ = 0; i_ < (n); i_++) column_[i_] = rows_[i_][j_];                                                 \
-            transform(column_, done_);                                                                                           \
-            UNROLL for (int i_ = 0; i_ < (m); i_++)(out)[i_][j_] = done_[i_];                                                    \
-        }                                                                                                                        \
-    } while (0)
-
 /* Out of points, which lie `stride` apart from `packed` on. */
 #define FROM_POINTS(transform, m, packed, stride, out)                                                                           \
     do {                                                                                                                         \
@@ -122,41 +106,10 @@ INLINE void transform_filter_gradient(const vec u[WINDOW], vec o[TAPS])
 
 /* ---- where things lie ---- */
 
-/* Numbers at the 36 points, in panels of channels: [point][panel][line][PANEL]. The points are set apart by some lines more, or
- * all of them would fall into the same few sets of a cache. */
-enum { APART = 96 };
-
-static inline size_t point_stride(int panels, int lines)
-{
-    return (size_t)panels * (size_t)lines * PANEL + APART;
-}
-
 INLINE void store_points(float *packed, size_t stride, vec points[WINDOW][WINDOW])
 {
     UNROLL for (int i = 0; i < WINDOW; i++) UNROLL for (int j = 0; j < WINDOW; j++)
         vec_store(packed + (size_t)(i * WINDOW + j) * stride, points[i][j]);
-}
-
-/* Tiles are counted picture by picture, row by row; those on the edge may hang over it. */
-typedef struct tiles {
-    int height, width; /* of a picture, in pixels */
-    int across, of_picture, all;
-} tiles;
-
-static inline tiles tiles_of(const lk_convolution3 *s)
-{
-    int across = (s->width + TILE - 1) / TILE, down = (s->height + TILE - 1) / TILE;
-    return (tiles){s->height, s->width, across, across * down, across * down * s->batch};
-}
-
-typedef struct place {
-    int picture, y, x; /* of the first pixel */
-} place;
-
-INLINE place place_of(const tiles *t, int tile)
-{
-    int within = tile % t->of_picture;
-    return (place){tile / t->of_picture, within / t->across * TILE, within % t->across * TILE};
 }
 
 /* ---- what is read ---- */

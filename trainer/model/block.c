@@ -56,7 +56,7 @@ static lk_tensor *normalize(lk_block *b, const lk_weights *weights, const lk_ten
     return lk_batch_norm(x, scale, shift, LK_NORM_EPS, b->saved);
 }
 
-/* ReLU and pool are the kernel's, too, unless a norm comes first. */
+/* ReLU and pool are the kernel's too, unless a norm comes first. */
 static bool kernel_has_all(const lk_block *b)
 {
     return (b->is_fused || b->has_epilogue) && b->norm == LK_NORM_NONE;
@@ -73,11 +73,22 @@ static const lk_tensor *bias_of(const lk_block *b, const lk_weights *weights)
     return b->is_fused || b->has_epilogue ? weights->items[b->bias].value : weights->items[b->bias].compute;
 }
 
+bool lk_block_has_kernels(const lk_block *b)
+{
+    const lk_convolution_shape *c = &b->convolution;
+    return c->transposed ? b->kernel == 4 && c->stride == 2 && c->padding == 1
+                         : b->kernel == 3 && c->stride == 1 && c->padding == 1;
+}
+
 static lk_tensor *convolve(lk_block *b, const lk_weights *weights, const lk_tensor *x)
 {
-    bool own = weights->own_kernels && b->kernel == 3 && !b->convolution.transposed, bare = b->norm != LK_NORM_NONE;
-    lk_convolution3 wanted = {.out = b->out, .first = b->first, .relu = b->relu && !bare, .pool = b->pool && !bare};
-    b->is_fused = own && lk_fused_suits(&b->fused, x, &wanted);
+    bool bare = b->norm != LK_NORM_NONE;
+    lk_convolution3 wanted = {.out = b->out,
+                              .transposed = b->convolution.transposed,
+                              .first = b->first,
+                              .relu = b->relu && !bare,
+                              .pool = b->pool && !bare};
+    b->is_fused = weights->own_kernels && lk_block_has_kernels(b) && lk_fused_suits(&b->fused, x, &wanted);
     b->has_epilogue = !b->is_fused && lk_epilogue_suits(&b->epilogue, x, b->out, wanted.relu, wanted.pool);
     const lk_tensor *w = weight_of(b, weights), *bias = bias_of(b, weights);
     if (b->is_fused)
@@ -109,6 +120,16 @@ lk_tensor *lk_block_forward(lk_block *b, const lk_weights *weights, const lk_ten
     if (!keep)
         lk_block_forget(b);
     return y;
+}
+
+void lk_block_keep_first(lk_block *b, int64_t samples)
+{
+    lk_tensor *kept[2] = {b->x, b->y};
+    b->x = lk_tensor_first(kept[0], samples);
+    b->y = kept[1] ? lk_tensor_first(kept[1], samples) : NULL;
+    lk_tensor_free(&kept[0]);
+    lk_tensor_free(&kept[1]);
+    lk_fused_keep_first(&b->fused, samples);
 }
 
 /* Hands in the statistics of this micro-batch. */

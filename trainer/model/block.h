@@ -46,8 +46,14 @@ int lk_norm_groups(int channels);
  * a block without norm. Batch norm adds running_mean and running_var. */
 void lk_block_add_weights(lk_block *block, lk_weights *weights, const char *name, const char *norm_name);
 
+/* Whether its convolution is of the kinds that kernels of ours compute: 3x3, and the one that doubles height and width. */
+bool lk_block_has_kernels(const lk_block *block);
+
 /* keep: backward will follow. The caller owns the result. */
 lk_tensor *lk_block_forward(lk_block *block, const lk_weights *weights, const lk_tensor *x, bool keep);
+
+/* Between forward and backward of a block without norm or pool: dy will be that of the first samples alone. */
+void lk_block_keep_first(lk_block *block, int64_t samples);
 
 /* Consumes dy and returns dx (NULL if the block is first). Unless the weights are frozen, hands in the gradients of all weights
  * that lk_block_add_weights added, each once, in the opposite order (lk_weights_begin). Also after a failure, in forward or here:

@@ -176,6 +176,15 @@ lk_tensor *lk_decoder_forward(lk_decoder *d, const lk_tensor *p, bool keep)
     return y;
 }
 
+void lk_decoder_keep_first(lk_decoder *d, int64_t samples)
+{
+    lk_tensor *all = d->y;
+    d->y = lk_tensor_first(all, samples);
+    lk_tensor_free(&all);
+    for (int i = 0; i < d->block_count; i++)
+        lk_block_keep_first(&d->blocks[i], samples);
+}
+
 lk_tensor *lk_decoder_backward(lk_decoder *d, lk_tensor *dy)
 {
     lk_tensor *wide = lk_sigmoid_backward(dy, d->y);

@@ -43,6 +43,8 @@ lk_status lk_decoder_initialize(lk_decoder *decoder, uint64_t seed);
 /* p [n,inputs] in the values' type -> pictures [n,3,S,S] in [0,1] in the values' type. A decoder that is not folded uses the
  * batch's statistics (training mode). keep: backward follows. */
 lk_tensor *lk_decoder_forward(lk_decoder *decoder, const lk_tensor *p, bool keep);
+/* Of a folded one, between forward and backward: dy will be that of the first samples alone. */
+void lk_decoder_keep_first(lk_decoder *decoder, int64_t samples);
 /* Consumes dy. Folded: returns the gradient of p. Otherwise hands in the gradients of all weights, as block.h says, and returns
  * NULL. */
 lk_tensor *lk_decoder_backward(lk_decoder *decoder, lk_tensor *dy);

@@ -86,8 +86,9 @@ lk_tensor *lk_fused_forward(lk_fused *f, const lk_tensor *x, const lk_tensor *w,
     lk_fused_forget(f);
     if (!lie_well(x, w) || !b || !make_filters(f, LK_FORWARD, lk_tensor_data(w), version, &filters))
         return NULL;
-    int half = s->pool;
-    lk_tensor *y = lk_tensor_empty(dtype_of(s), 4, (int64_t[]){s->batch, s->out, s->height >> half, s->width >> half});
+    int half = s->pool, twice = s->transposed;
+    int64_t sizes[] = {s->batch, s->out, s->height << twice >> half, s->width << twice >> half};
+    lk_tensor *y = lk_tensor_empty(dtype_of(s), 4, sizes);
     if (y && s->pool && !(f->choice = malloc((size_t)lk_tensor_count(y)))) {
         lk_tensor_fail(LK_INTERNAL, "out of memory for the maxima of a pool");
         lk_tensor_free(&y);
@@ -122,13 +123,18 @@ void lk_fused_backward(lk_fused *f, const lk_tensor *dy, const lk_tensor *x, con
         *dx = data_gradient(f, &g, w, version);
     if (!dw)
         return;
-    *dw = lk_tensor_empty(LK_DTYPE_F32, 4, (int64_t[]){s->out, s->in, 3, 3});
+    *dw = lk_tensor_empty(LK_DTYPE_F32, 4, s->transposed ? (int64_t[]){s->in, s->out, 4, 4} : (int64_t[]){s->out, s->in, 3, 3});
     *db = lk_tensor_empty(LK_DTYPE_F32, 1, (int64_t[]){s->out});
     if (!*dw || !*db ||
         !good(f->kernel->weight_gradient(&threads, s, lk_tensor_data(x), &g, lk_tensor_data(*dw), lk_tensor_data(*db)))) {
         lk_tensor_free(dw);
         lk_tensor_free(db);
     }
+}
+
+void lk_fused_keep_first(lk_fused *f, int64_t samples)
+{
+    f->shape.batch = (int)samples;
 }
 
 void lk_fused_forget(lk_fused *f)

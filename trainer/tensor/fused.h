@@ -30,9 +30,8 @@ typedef struct lk_fused {
 /* libtorch's threads, for those who call kernels themselves. */
 lk_team lk_fused_team(void);
 
-/* Whether a kernel is there for a 3x3 convolution of x, stride 1 and padding 1: then it is chosen. Of `wanted` count out, relu,
- * pool and first, the rest is x's. False for anything but float32 and bfloat16, and on a
- * GPU. */
+/* Whether a kernel is there for a convolution of x: then it is chosen. Of `wanted` count out, transposed, relu, pool and first, the
+ * rest is x's. False for anything but float32 and bfloat16, and on a GPU. */
 bool lk_fused_suits(lk_fused *f, const lk_tensor *x, const lk_convolution3 *wanted);
 
 /* w and b, and dw and db below, are float32 whatever x is; y, dy and dx are as x. `version` must differ from 0 and from that of
@@ -42,6 +41,8 @@ lk_tensor *lk_fused_forward(lk_fused *f, const lk_tensor *x, const lk_tensor *w,
 void lk_fused_backward(lk_fused *f, const lk_tensor *dy, const lk_tensor *x, const lk_tensor *y, const lk_tensor *w,
                        uint64_t version, lk_tensor **dx, lk_tensor **dw, lk_tensor **db);
 
+/* After forward: backward will be given dy, x and y of the first samples alone. */
+void lk_fused_keep_first(lk_fused *f, int64_t samples);
 /* Frees what forward kept for backward. */
 void lk_fused_forget(lk_fused *f);
 void lk_fused_free(lk_fused *f);

@@ -19,6 +19,40 @@ static void discard(lk_call *call)
     }
 }
 
+/* ---- parts ---- */
+
+static lk_tensor *samples_of(const lk_tensor *t, int64_t first, int64_t count)
+{
+    lk_call call = lk_call_begin("aten::narrow", "");
+    lk_push_tensor(&call, t);
+    lk_push_int(&call, 0);
+    lk_push_int(&call, first);
+    lk_push_int(&call, count);
+    return lk_call_end(&call, 1) ? lk_result_tensor(&call, 0) : NULL;
+}
+
+lk_tensor *lk_tensor_first(const lk_tensor *t, int64_t samples)
+{
+    return samples_of(t, 0, samples);
+}
+
+lk_tensor *lk_tensor_behind(const lk_tensor *t, int64_t samples)
+{
+    return samples_of(t, samples, lk_tensor_dim(t, 0) - samples);
+}
+
+lk_tensor *lk_tensor_append(const lk_tensor *a, const lk_tensor *b)
+{
+    lk_tensor *both[2] = {lk_tensor_share(a), lk_tensor_share(b)};
+    lk_call call = lk_call_begin("aten::cat", "");
+    lk_push_tensors(&call, 2, both);
+    lk_push_int(&call, 0);
+    lk_tensor *joined = lk_call_end(&call, 1) ? lk_result_tensor(&call, 0) : NULL;
+    lk_tensor_free(&both[0]);
+    lk_tensor_free(&both[1]);
+    return joined;
+}
+
 /* ---- convolution ---- */
 
 static void push_convolution_shape(lk_call *call, const lk_convolution_shape *shape)

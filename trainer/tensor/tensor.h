@@ -96,6 +96,11 @@ lk_tensor *lk_tensor_number(float value);
 void lk_tensor_free(lk_tensor **t);
 /* Another handle on the same memory. */
 lk_tensor *lk_tensor_share(const lk_tensor *t);
+/* The same of so many samples (of the first dimension), from the first one or behind the first ones. */
+lk_tensor *lk_tensor_first(const lk_tensor *t, int64_t samples);
+lk_tensor *lk_tensor_behind(const lk_tensor *t, int64_t samples);
+/* a's samples, then b's. */
+lk_tensor *lk_tensor_append(const lk_tensor *a, const lk_tensor *b);
 
 int64_t lk_tensor_count(const lk_tensor *t);
 int64_t lk_tensor_dim(const lk_tensor *t, int dim);

@@ -1,0 +1,326 @@
+/* Our transposed convolutions against sums in float64, for the decoder's layers and for odd shapes, with every instruction set that
+ * this CPU has; and the same bits for all of them, for any number of threads. */
+#include "trainer/kernels/kernels.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { MOST_THREADS = 4, TAPS = 16 };
+
+static const double tolerance = 2e-5;
+
+/* ---- numbers and threads ---- */
+
+static uint64_t mixed(uint64_t i)
+{
+    uint64_t bits = (i + 1) * 0x9e3779b97f4a7c15u;
+    bits = (bits ^ bits >> 31) * 0xbf58476d1ce4e5b9u;
+    return bits ^ bits >> 29;
+}
+
+static float *random_numbers(size_t count, uint64_t array)
+{
+    float *out = malloc(count * sizeof *out);
+    assert_non_null(out);
+    for (size_t i = 0; i < count; i++)
+        out[i] = (float)((double)(mixed(array << 40 | i) >> 11) / (double)(1ull << 52) - 1);
+    return out;
+}
+
+typedef struct part {
+    lk_team_range *range;
+    void *context;
+    int begin;
+} part;
+
+static void *run_part(void *argument)
+{
+    const part *p = argument;
+    p->range(p->begin, p->begin + 1, p->context);
+    return NULL;
+}
+
+static void run_on_threads(int count, lk_team_range *range, void *context)
+{
+    pthread_t threads[MOST_THREADS];
+    part parts[MOST_THREADS];
+    assert_true(count <= MOST_THREADS);
+    for (int i = 0; i < count; i++) {
+        parts[i] = (part){range, context, i};
+        assert_int_equal(pthread_create(&threads[i], NULL, run_part, &parts[i]), 0);
+    }
+    for (int i = 0; i < count; i++)
+        pthread_join(threads[i], NULL);
+}
+
+/* ---- one shape ---- */
+
+typedef struct layer {
+    lk_convolution3 shape;
+    size_t inputs, outputs, weights;
+    float *x, *filters, *bias, *dy;
+} layer;
+
+typedef struct results {
+    float *y, *dx, *dfilters, *dbias;
+} results;
+
+static layer make_layer(lk_convolution3 s)
+{
+    size_t pixels = (size_t)s.batch * (size_t)s.height * (size_t)s.width;
+    layer l = {.shape = s,
+               .inputs = pixels * (size_t)s.in,
+               .outputs = 4 * pixels * (size_t)s.out,
+               .weights = TAPS * (size_t)s.in * (size_t)s.out};
+    l.x = random_numbers(l.inputs, 1);
+    l.filters = random_numbers(l.weights, 2);
+    l.bias = random_numbers((size_t)s.out, 3);
+    l.dy = random_numbers(l.outputs, 4);
+    return l;
+}
+
+static void free_layer(layer *l)
+{
+    free(l->x);
+    free(l->filters);
+    free(l->bias);
+    free(l->dy);
+}
+
+static results compute(const lk_kernel *k, int threads, const layer *l)
+{
+    lk_team team = {threads, run_on_threads};
+    results r = {malloc(l->outputs * sizeof(float)), malloc(l->inputs * sizeof(float)), malloc(l->weights * sizeof(float)),
+                 malloc((size_t)l->shape.out * sizeof(float))};
+    lk_output_gradient g = {l->dy, r.y, NULL};
+    lk_filters filters = {l->filters, NULL};
+    assert_int_equal(k->filter_size(&l->shape, LK_FORWARD) + k->filter_size(&l->shape, LK_DATA_GRADIENT), 0);
+    assert_int_equal(k->forward(&team, &l->shape, l->x, &filters, l->bias, r.y, NULL), LK_OK);
+    assert_int_equal(k->data_gradient(&team, &l->shape, &g, &filters, r.dx), LK_OK);
+    assert_int_equal(k->weight_gradient(&team, &l->shape, l->x, &g, r.dfilters, r.dbias), LK_OK);
+    return r;
+}
+
+static void free_results(results *r)
+{
+    free(r->y);
+    free(r->dx);
+    free(r->dfilters);
+    free(r->dbias);
+}
+
+/* ---- the reference: the definition, as a scattering of each input pixel ---- */
+
+typedef struct truth {
+    double *y, *dx, *dfilters, *dbias;
+} truth;
+
+/* The gradient in front of the ReLU, which goes the way that forward took. */
+static double *slopes_of(const layer *l, const results *r)
+{
+    double *slopes = calloc(l->outputs, sizeof *slopes);
+    for (size_t i = 0; i < l->outputs; i++)
+        slopes[i] = l->shape.relu && r->y[i] <= 0 ? 0 : l->dy[i];
+    return slopes;
+}
+
+/* What pixel `pixel` of x and `slope`, the first channel of one of dy, have to do with each other by one tap. */
+static void add_products(const layer *l, truth *t, const double *slopes, size_t pixel, size_t target, int tap)
+{
+    const lk_convolution3 *s = &l->shape;
+    for (int i = 0; i < s->in; i++) {
+        double x = l->x[pixel * (size_t)s->in + (size_t)i], sum = 0;
+        size_t weight = ((size_t)i * TAPS + (size_t)tap) * (size_t)s->out, first = target * (size_t)s->out;
+        for (int o = 0; o < s->out; o++) {
+            t->y[first + (size_t)o] += x * (double)l->filters[weight + (size_t)o];
+            t->dfilters[weight + (size_t)o] += x * slopes[first + (size_t)o];
+            sum += slopes[first + (size_t)o] * (double)l->filters[weight + (size_t)o];
+        }
+        t->dx[pixel * (size_t)s->in + (size_t)i] += sum;
+    }
+}
+
+static truth find_truth(const layer *l, const results *r)
+{
+    const lk_convolution3 *s = &l->shape;
+    truth t = {calloc(l->outputs, sizeof(double)), calloc(l->inputs, sizeof(double)), calloc(l->weights, sizeof(double)),
+               calloc((size_t)s->out, sizeof(double))};
+    double *slopes = slopes_of(l, r);
+    for (size_t i = 0; i < l->outputs; i++) {
+        t.y[i] = l->bias[i % (size_t)s->out];
+        t.dbias[i % (size_t)s->out] += slopes[i];
+    }
+    for (int n = 0; n < s->batch; n++)
+        for (int y = 0; y < s->height; y++)
+            for (int x = 0; x < s->width; x++)
+                for (int tap = 0; tap < TAPS; tap++) {
+                    int row = 2 * y - 1 + tap / 4, column = 2 * x - 1 + tap % 4;
+                    if (row >= 0 && row < 2 * s->height && column >= 0 && column < 2 * s->width)
+                        add_products(l, &t, slopes, (size_t)((n * s->height + y) * s->width + x),
+                                     (size_t)((n * 2 * s->height + row) * 2 * s->width + column), tap);
+                }
+    for (size_t i = 0; s->relu && i < l->outputs; i++)
+        t.y[i] = fmax(t.y[i], 0);
+    free(slopes);
+    return t;
+}
+
+static void require_near(const layer *l, const char *what, const float *got, const double *expected, size_t count)
+{
+    double error = 0, norm = 0;
+    for (size_t i = 0; i < count; i++) {
+        error += pow((double)got[i] - expected[i], 2);
+        norm += pow(expected[i], 2);
+    }
+    double relative = sqrt(error / (norm > 0 ? norm : 1));
+    const lk_convolution3 *s = &l->shape;
+    if (!(relative < tolerance))
+        fail_msg("%s: %d x %d x %d, %d to %d%s: error %g", what, s->batch, s->height, s->width, s->in, s->out,
+                 s->relu ? ", relu" : "", relative);
+}
+
+static void check_errors(const layer *l, const results *r)
+{
+    truth t = find_truth(l, r);
+    require_near(l, "forward", r->y, t.y, l->outputs);
+    require_near(l, "data gradient", r->dx, t.dx, l->inputs);
+    require_near(l, "filters' gradient", r->dfilters, t.dfilters, l->weights);
+    require_near(l, "bias' gradient", r->dbias, t.dbias, (size_t)l->shape.out);
+    free(t.y);
+    free(t.dx);
+    free(t.dfilters);
+    free(t.dbias);
+}
+
+static bool is_ours(const lk_kernel *k)
+{
+    return strcmp(k->name, "transposed") == 0 && (k->needs & lk_cpu_detect()) == k->needs;
+}
+
+static void require_same_bits(const layer *l, const results *a, const results *b)
+{
+    assert_memory_equal(a->y, b->y, l->outputs * sizeof(float));
+    assert_memory_equal(a->dx, b->dx, l->inputs * sizeof(float));
+    assert_memory_equal(a->dfilters, b->dfilters, l->weights * sizeof(float));
+    assert_memory_equal(a->dbias, b->dbias, (size_t)l->shape.out * sizeof(float));
+}
+
+/* The errors of the first instruction set, and the same bits by all, each with some number of threads. */
+static void check_shape(lk_convolution3 s)
+{
+    s.transposed = true;
+    layer l = make_layer(s);
+    results first = {0};
+    for (int i = 0, threads = 1 + (s.in + s.height) % MOST_THREADS; lk_kernel_at(i); i++) {
+        if (!is_ours(lk_kernel_at(i)))
+            continue;
+        results r = compute(lk_kernel_at(i), threads, &l);
+        threads = threads % MOST_THREADS + 1;
+        if (first.y) {
+            require_same_bits(&l, &first, &r);
+            free_results(&r);
+            continue;
+        }
+        first = r;
+        check_errors(&l, &r);
+    }
+    assert_non_null(first.y);
+    free_results(&first);
+    free_layer(&l);
+}
+
+/* ---- cases ---- */
+
+static void test_the_decoder_s_layers(void **state)
+{
+    (void)state;
+    static const int channels[] = {512, 512, 512, 256, 128, 64};
+    for (int i = 0; i < 5; i++) {
+        if (i < 3) /* of full size; the others are this many numbers of a few more tiles */
+            check_shape((lk_convolution3){
+                .batch = 1, .height = 4 << i, .width = 4 << i, .in = channels[i], .out = channels[i + 1], .relu = true});
+        check_shape((lk_convolution3){.batch = 4,
+                                      .height = 4 << i,
+                                      .width = 4 << i,
+                                      .in = channels[i] / 4,
+                                      .out = channels[i + 1] / 4,
+                                      .relu = i % 2 == 0});
+    }
+}
+
+static void test_odd_shapes(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 24; i++) {
+        lk_convolution3 s = {.batch = 1 + (int)(mixed(9 * i) % 9),
+                             .height = 32 * (1 + (int)(mixed(9 * i + 1) % 8)),
+                             .width = 32 * (1 + (int)(mixed(9 * i + 2) % 8)),
+                             .in = 3 + (int)(mixed(9 * i + 3) % 518),
+                             .out = 3 + (int)(mixed(9 * i + 4) % 518),
+                             .relu = i % 3 != 0};
+        /* A map of the decoder's before some doublings, small enough to be quick. */
+        while ((double)s.batch * s.height * s.width * s.in * s.out > 4e6 && s.height * s.width > 1) {
+            s.height = (s.height + 1) / 2;
+            s.width = s.width > 2 ? s.width / 2 : s.width;
+        }
+        check_shape(s);
+    }
+    /* Less than a tile, and one more than some. */
+    check_shape((lk_convolution3){.batch = 3, .height = 1, .width = 1, .in = 5, .out = 7, .relu = true});
+    check_shape((lk_convolution3){.batch = 2, .height = 3, .width = 9, .in = 31, .out = 33, .relu = true});
+    check_shape((lk_convolution3){.batch = 5, .height = 5, .width = 13, .in = 17, .out = 16});
+}
+
+static void test_the_same_bits_for_any_number_of_threads(void **state)
+{
+    (void)state;
+    static const lk_convolution3 shapes[] = {
+        {.batch = 5, .height = 32, .width = 32, .in = 24, .out = 40, .transposed = true, .relu = true}, /* many chunks */
+        {.batch = 2, .height = 8, .width = 8, .in = 300, .out = 70, .transposed = true},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        layer l = make_layer(shapes[i]);
+        for (int k = 0; lk_kernel_at(k); k++) {
+            if (!is_ours(lk_kernel_at(k)))
+                continue;
+            results one = compute(lk_kernel_at(k), 1, &l);
+            for (int threads = 2; threads <= MOST_THREADS; threads++) {
+                results more = compute(lk_kernel_at(k), threads, &l);
+                require_same_bits(&l, &one, &more);
+                free_results(&more);
+            }
+            free_results(&one);
+        }
+        free_layer(&l);
+    }
+}
+
+static void test_the_choice(void **state)
+{
+    (void)state;
+    lk_convolution3 s = {.batch = 8, .height = 8, .width = 8, .in = 64, .out = 64, .transposed = true, .relu = true};
+    assert_string_equal(lk_kernel_choose(&s, LK_CPU_AVX2 | LK_CPU_AVX512)->name, "transposed");
+    assert_string_equal(lk_kernel_choose(&s, LK_CPU_AVX2)->instructions, "avx2");
+    s.pool = true;
+    assert_null(lk_kernel_choose(&s, LK_CPU_AVX2));
+    s.pool = s.transposed = false;
+    assert_string_equal(lk_kernel_choose(&s, LK_CPU_AVX2)->name, "winograd");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_decoder_s_layers),
+        cmocka_unit_test(test_odd_shapes),
+        cmocka_unit_test(test_the_same_bits_for_any_number_of_threads),
+        cmocka_unit_test(test_the_choice),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
