@@ -106,6 +106,21 @@ static double seconds_since_start(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec - ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
+/* What a step costs beside the time that it takes. */
+typedef struct cost {
+    double cpu; /* seconds */
+    int64_t faults;
+} cost;
+
+static cost cost_so_far(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (cost){(double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                      1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec),
+                  usage.ru_minflt + usage.ru_majflt};
+}
+
 static double peak_mb(void)
 {
     struct rusage usage;
@@ -128,24 +143,46 @@ static int by_seconds(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* All timed steps of an opened training. */
+static int by_number(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* All steps of an opened training: cpu[timed steps], in seconds. */
+static lk_status run_steps(lk_training *t, double making, lk_step_report *timed, double *cpu, lk_step_speed *out)
+{
+    lk_step_report warm;
+    for (int i = 0; i < (int)t->total_steps; i++) {
+        cost before = cost_so_far();
+        LK_TRY(lk_training_step(t, i < WARM_UP ? &warm : &timed[i - WARM_UP]));
+        cost after = cost_so_far();
+        if (i == 0)
+            out->first_step_s = seconds_since_start() - making;
+        if (i < WARM_UP)
+            continue;
+        cpu[i - WARM_UP] = after.cpu - before.cpu;
+        if (after.faults - before.faults > out->page_faults)
+            out->page_faults = after.faults - before.faults;
+    }
+    return LK_OK;
+}
+
 static lk_status time_steps(lk_training *t, double making, lk_step_speed *out)
 {
     int steps = (int)t->total_steps - WARM_UP;
-    lk_step_report warm, *timed = calloc((size_t)steps, sizeof *timed);
-    if (!timed)
-        return lk_fail(LK_INTERNAL, "out of memory for %d steps", steps);
-    lk_status status = LK_OK;
-    for (int i = 0; status == LK_OK && i < WARM_UP + steps; i++) {
-        status = lk_training_step(t, i < WARM_UP ? &warm : &timed[i - WARM_UP]);
-        if (i == 0)
-            out->first_step_s = seconds_since_start() - making;
-    }
+    lk_step_report *timed = calloc((size_t)steps, sizeof *timed);
+    double *cpu = calloc((size_t)steps, sizeof *cpu);
+    lk_status status = timed && cpu ? LK_OK : lk_fail(LK_INTERNAL, "out of memory for %d steps", steps);
+    if (status == LK_OK)
+        status = run_steps(t, making, timed, cpu, out);
     if (status == LK_OK) {
+        qsort(cpu, (size_t)steps, sizeof *cpu, by_number);
         qsort(timed, (size_t)steps, sizeof *timed, by_seconds);
         const lk_step_report *median = &timed[steps / 2];
-        double values[] = {1e3 * median->seconds, 1e3 * timed[0].seconds, median->data_wait / median->seconds,
-                           1e3 * median->exposed, out->first_step_s,      peak_mb()};
+        double values[] = {1e3 * median->seconds, 1e3 * timed[0].seconds,  median->data_wait / median->seconds,
+                           1e3 * median->exposed, out->first_step_s,       peak_mb(),
+                           1e3 * cpu[steps / 2],  (double)out->page_faults};
         keep_slowest(t->group, values, sizeof values / sizeof *values);
         out->median_ms = values[0];
         out->best_ms = values[1];
@@ -153,9 +190,12 @@ static lk_status time_steps(lk_training *t, double making, lk_step_speed *out)
         out->exposed_ms = values[3];
         out->first_step_s = values[4];
         out->peak_mb = values[5];
+        out->cpu_ms = values[6];
+        out->page_faults = (int64_t)(values[7] + 0.5);
         out->samples_per_s = 1e3 * out->global_batch / out->median_ms;
     }
     free(timed);
+    free(cpu);
     return status;
 }
 

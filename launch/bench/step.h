@@ -22,6 +22,8 @@ typedef struct lk_step_speed {
     double width, decoder_width;
     const char *norm, *precision;
     double median_ms, best_ms, samples_per_s;
+    double cpu_ms; /* of the median step by this: computing time of all its threads, which others on the machine change less */
+    int64_t page_faults;                /* at most in a timed step */
     double data_wait_share, exposed_ms; /* of the median step: waiting for data, exchange that backward did not hide */
     double first_step_s; /* from the start of the process to the end of the first step, less the making of the faces */
     double peak_mb;      /* greatest resident memory of a rank so far, 2^20 bytes */

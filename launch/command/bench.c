@@ -12,6 +12,7 @@
 #include "launch/command/commands.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,13 +91,14 @@ static lk_status bench_peak(lk_process_group *group, const bench_options *o, lk_
 static void tell_step(const lk_step_speed *s, json_t *json)
 {
     if (json) {
-        json_object_set_new(json, "step",
-                            json_pack("{s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "size",
-                                      s->size, "ranks", s->ranks, "threads", s->threads, "global_batch", s->global_batch,
-                                      "micro_batch", s->micro_batch, "width", s->width, "decoder_width", s->decoder_width, "norm",
-                                      s->norm, "precision", s->precision, "step_ms", s->median_ms, "best_step_ms", s->best_ms,
-                                      "samples_per_s", s->samples_per_s, "data_wait_share", s->data_wait_share, "comm_exposed_ms",
-                                      s->exposed_ms, "first_step_s", s->first_step_s, "peak_mb", s->peak_mb));
+        json_object_set_new(
+            json, "step",
+            json_pack("{s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I}", "size",
+                      s->size, "ranks", s->ranks, "threads", s->threads, "global_batch", s->global_batch, "micro_batch",
+                      s->micro_batch, "width", s->width, "decoder_width", s->decoder_width, "norm", s->norm, "precision",
+                      s->precision, "step_ms", s->median_ms, "best_step_ms", s->best_ms, "samples_per_s", s->samples_per_s,
+                      "data_wait_share", s->data_wait_share, "comm_exposed_ms", s->exposed_ms, "first_step_s", s->first_step_s,
+                      "peak_mb", s->peak_mb, "step_cpu_ms", s->cpu_ms, "page_faults", (json_int_t)s->page_faults));
         return;
     }
     printf("step         encoder %d px, width %g, norm %s, %s, batch %d (micro-batches of %d), "
@@ -105,10 +107,12 @@ static void tell_step(const lk_step_speed *s, json_t *json)
            s->threads, s->threads == 1 ? "" : "s");
     printf("             %10.1f samples/s\n", s->samples_per_s);
     printf("             %10.1f ms a step (median; best %.1f)\n", s->median_ms, s->best_ms);
+    printf("             %10.1f ms of computing a rank, of all its threads\n", s->cpu_ms);
     printf("             %10.2f ms of exchange that backward did not hide\n", s->exposed_ms);
     printf("             %10.3f %% of a step waiting for data\n", 100 * s->data_wait_share);
     printf("             %10.2f s from the start of the process to the end of the first step\n", s->first_step_s);
-    printf("             %10.0f MB of memory at most a rank\n", s->peak_mb);
+    printf("             %10.0f MB of memory at most a rank, %" PRId64 " page faults at most in a step\n", s->peak_mb,
+           s->page_faults);
 }
 
 static void tell_loader(const bench_options *o, const lk_loader_speed *s, json_t *json)

@@ -131,26 +131,28 @@ def bench_step(a):
         optimizer.step()
         return loss.item()
 
-    seconds = []
+    seconds, computing = [], []
     for i in range(WARM_UP + a.steps):
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         step()
         seconds.append(time.perf_counter() - start)
+        computing.append(time.process_time() - cpu)
         if i == 0:
             ticks = int(open("/proc/self/stat").read().rsplit(")", 1)[1].split()[19])
             first = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
     timed = seconds[WARM_UP:]
     values = torch.tensor([1e3 * statistics.median(timed), 1e3 * min(timed), first,
-                           resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024], dtype=torch.float64)
+                           resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                           1e3 * statistics.median(computing[WARM_UP:])], dtype=torch.float64)
     if several:
         dist.all_reduce(values, dist.ReduceOp.MAX)
-    median, best, first, peak = values.tolist()
+    median, best, first, peak, cpu = values.tolist()
     if rank == 0:
         print(json.dumps({"step": {
             "size": data.size, "ranks": ranks, "threads": torch.get_num_threads(), "global_batch": a.global_batch,
             "micro_batch": a.micro_batch, "width": a.width, "decoder_width": a.decoder_width, "norm": a.norm,
             "precision": a.precision, "step_ms": median, "best_step_ms": best, "samples_per_s": 1e3 * a.global_batch / median,
-            "first_step_s": first, "peak_mb": peak}}))
+            "first_step_s": first, "peak_mb": peak, "step_cpu_ms": cpu}}))
     if several:
         dist.destroy_process_group()
 

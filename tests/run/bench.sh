@@ -5,6 +5,8 @@ set -u
 export TMPDIR=$PWD/temporary
 mkdir temporary
 small="--steps 3 --seconds 1 --megabytes 4 --set model.size=32 --set model.encoder.width=0.125 --set train.threads=1"
+most_faults=100
+sanitized && most_faults=1000000000 # they keep what is freed
 for n in 1 2; do
   works $n bench --json $small
   tail -n 1 out.log | python3 -c '
@@ -13,10 +15,12 @@ result, ranks = json.load(sys.stdin), int(sys.argv[1])
 step, loader, exchanges = result["step"], result["loader"], result["collectives"]
 assert (step["ranks"], step["size"], step["width"], step["global_batch"]) == (ranks, 32, 0.125, 16 * ranks), step
 assert 0 < step["best_step_ms"] <= step["step_ms"] and 0 <= step["data_wait_share"] < 1, step
+# What a step frees, the next one takes again: a few pages come late, of stacks and tables.
+assert step["page_faults"] < int(sys.argv[2]), step
 assert abs(step["samples_per_s"] * step["step_ms"] / (16e3 * ranks) - 1) < 1e-6, step
-assert 0 < step["first_step_s"] < 600 and step["peak_mb"] > 10, step
+assert 0 < step["first_step_s"] < 600 and step["peak_mb"] > 10 and step["step_cpu_ms"] > 0, step
 assert loader["samples_per_s"] > 100, loader
-assert [e["reproducible"] for e in exchanges] == [False, True][:2 * (ranks - 1)], exchanges' $n ||
+assert [e["reproducible"] for e in exchanges] == [False, True][:2 * (ranks - 1)], exchanges' $n $most_faults ||
   fail "the numbers on $n ranks: $(tail -n 1 out.log)"
   [ -z "$(ls temporary)" ] || fail "left behind: $(ls temporary)"
 done
