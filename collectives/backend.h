@@ -1,7 +1,8 @@
-/* What carries the messages of a process group. group.c is the only caller of this table; a carrier is a file that fills it in:
- * mpi.c, and solo.c for a process by itself.
+/* What carries the messages of a process group; a carrier is a file that fills this table in: mpi.c, and solo.c for a process by
+ * itself. Inside of collectives/ only.
  *
- * Every function has the meaning of its namesake in group.h. Buffers are in host memory, counts may exceed 2^31.
+ * The upper part is the group's, and each function has the meaning of its namesake in group.h. The lower part carries the sums of
+ * reducers in host memory. Counts may exceed 2^31.
  */
 #ifndef LK_COLLECTIVES_BACKEND_H
 #define LK_COLLECTIVES_BACKEND_H
@@ -15,11 +16,13 @@ struct lk_group_backend {
     lk_status (*duplicate)(const lk_process_group *group, lk_process_group *out);
     void (*release)(lk_process_group *duplicate);
     void (*barrier)(lk_process_group *group);
-    void (*sum_f32)(lk_process_group *group, float *buffer, size_t count);
     void (*sum_f64)(lk_process_group *group, double *buffer, size_t count);
     void (*max_i64)(lk_process_group *group, int64_t *buffer, size_t count);
     void (*broadcast)(lk_process_group *group, void *data, size_t size, int root);
     void (*gather)(lk_process_group *group, const void *data, size_t size, void *out);
+
+    /* In place, the same bits on every rank. */
+    void (*sum_f32)(lk_process_group *group, float *buffer, size_t count);
     /* Sends to and receives from one peer at the same time; the peer calls it too, with the sizes swapped. Either may be 0. */
     void (*exchange)(lk_process_group *group, int peer, const void *send, size_t send_size, void *receive, size_t receive_size);
 };

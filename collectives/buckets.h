@@ -1,19 +1,20 @@
 /* Gradient buckets: sums gradients over ranks while backward still runs.
  *
- * The gradients of a model lie in one float buffer, in the order in which backward finishes them; the buffer is cut at
- * parameter boundaries into buckets of about bucket_bytes. When the last gradient of a bucket is ready, a communication thread
- * with its own communicator reduces it. Buckets are reduced in the order 0, 1, 2 ... on every rank, whatever the order of the
- * calls to ready: a late gradient of bucket 0 holds up the others. On one rank there is nothing to do and no thread.
+ * The gradients of a model lie in one float buffer of the device, in the order in which backward finishes them; the buffer is cut
+ * at parameter boundaries into buckets of about bucket_bytes. When the last gradient of a bucket is ready, a reducer (reducer.h)
+ * is asked for its sum. It is asked in the order 0, 1, 2 ... on every rank, whatever the order of the calls to ready: a late
+ * gradient of bucket 0 holds up the others. On one rank there is nothing to do and no reducer.
  *
- *     lk_buckets_create(group, sizes, n, (lk_buckets_options){.bucket_bytes = 25 << 20}, &buckets);
+ *     lk_buckets_create(group, device, sizes, n, (lk_buckets_options){.bucket_bytes = 25 << 20}, &buckets);
  *     float *gradients = lk_buckets_data(buckets);
  *     each step:  lk_buckets_begin(buckets);
  *                 ... backward writes gradient i, then lk_buckets_ready(buckets, i) ... (each i once, any order)
- *                 lk_buckets_wait(buckets, &exposed, &busy);
+ *                 lk_buckets_wait(buckets);
  */
 #ifndef LK_COLLECTIVES_BUCKETS_H
 #define LK_COLLECTIVES_BUCKETS_H
 
+#include "base/device/device.h"
 #include "base/error.h"
 #include "collectives/group.h"
 
@@ -24,30 +25,32 @@ typedef struct lk_buckets lk_buckets;
 
 typedef struct lk_buckets_options {
     size_t bucket_bytes; /* a bucket holds whole gradients, at most this much unless one alone is larger */
-    bool reproducible;   /* sum in a fixed tree (collectives/tree_sum.h); the number of ranks must be a power of two */
+    bool reproducible;   /* sum in a fixed tree (tree_sum.h); the number of ranks must be a power of two */
 } lk_buckets_options;
 
-/* sizes[i]: floats of gradient i, in the order in which backward finishes them. `group` is only used during the call: the
- * buckets own a duplicate. The buffer starts as zeros. LK_BAD_CONFIG if `reproducible` does not go with the number of ranks.
- * Every rank must call with the same arguments. */
-lk_status lk_buckets_create(lk_process_group *group, const size_t *sizes, int count, lk_buckets_options options,
-                            lk_buckets **out);
+/* sizes[i]: floats of gradient i, in the order in which backward finishes them. `group` is only used during the call; `device` is
+ * where the buffer lies, and must outlive the buckets. The buffer starts as zeros. LK_BAD_CONFIG if `reproducible` does not go with
+ * the number of ranks. Every rank must call with the same arguments. */
+lk_status lk_buckets_create(lk_process_group *group, lk_device *device, const size_t *sizes, int count,
+                            lk_buckets_options options, lk_buckets **out);
 /* Not between begin and wait. NULL is fine. Every rank must call. */
 void lk_buckets_free(lk_buckets *buckets);
 
-/* The whole buffer, and where gradient i begins in it. */
+/* The whole buffer, in the device's memory, and where gradient i begins in it. */
 float *lk_buckets_data(lk_buckets *buckets);
 size_t lk_buckets_total(const lk_buckets *buckets);
 float *lk_buckets_gradient(lk_buckets *buckets, int i);
 int lk_buckets_count(const lk_buckets *buckets); /* how many buckets it was cut into */
 
-/* Opens a step. The buffer belongs to the caller until each gradient is declared ready; from then to the end of wait it
- * belongs to the communication thread. Every rank must call begin, then ready for each gradient once, then
- * wait. ready may be called from any thread; begin and wait from one. */
+/* Opens a step. The buffer belongs to the caller until each gradient is declared ready, which means: asked for on the device's
+ * stream. From then to the end of wait it belongs to the reducer. Every rank must call begin, then ready for each gradient once,
+ * then wait. ready may be called from any thread; begin and wait from one. A failure of ready is told by wait. */
 void lk_buckets_begin(lk_buckets *buckets);
 void lk_buckets_ready(lk_buckets *buckets, int i);
-/* Waits until all buckets hold the sum over ranks. *exposed: seconds that this call waited, *busy: seconds the
- * communication thread spent reducing in this step (either may be NULL). */
-lk_status lk_buckets_wait(lk_buckets *buckets, double *exposed, double *busy);
+/* What the device's stream is asked for from here on sees the sums over ranks; on the CPU that means waiting for them. */
+lk_status lk_buckets_wait(lk_buckets *buckets);
+/* Of the last step, seconds: *exposed, for which computing waited in wait; *busy, what the sums took. Waits until both are known;
+ * so call it when the step's results were waited for. */
+lk_status lk_buckets_times(lk_buckets *buckets, double *exposed, double *busy);
 
 #endif

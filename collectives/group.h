@@ -1,4 +1,5 @@
-/* The process group: what ranks do together. Every function marked "every rank must call" blocks until all ranks of the
+/* The process group: who the ranks are, and the few bytes that they tell each other: agreement, gathers, broadcasts, barriers.
+ * Gradients go another way, by a reducer (reducer.h). Every function marked "every rank must call" blocks until all ranks of the
  * group called it in the same order. Failures of MPI itself abort the job with a line from the rank that met them (a lost peer
  * cannot be survived in Open MPI 4.1). One thread at a time per group: a second thread needs a duplicate.
  *
@@ -46,10 +47,9 @@ void lk_group_abort(lk_process_group *group, int exit_code);
 lk_status lk_group_duplicate(const lk_process_group *group, lk_process_group *out);
 void lk_group_release(lk_process_group *duplicate);
 
-/* Every rank must call each of these. Sums are the same bits on every rank, but their order may depend on the number of ranks;
- * collectives/tree_sum.h has one that does not. */
+/* Every rank must call each of these, with buffers in host memory. Sums are the same bits on every rank, but their order may
+ * depend on the number of ranks. */
 void lk_group_barrier(lk_process_group *group);
-void lk_group_sum_f32(lk_process_group *group, float *buffer, size_t count);   /* in place */
 void lk_group_sum_f64(lk_process_group *group, double *buffer, size_t count);  /* in place */
 void lk_group_max_i64(lk_process_group *group, int64_t *buffer, size_t count); /* in place */
 void lk_group_broadcast(lk_process_group *group, void *data, size_t size, int root);

@@ -1,7 +1,5 @@
 #include "collectives/tree_sum.h"
 
-#include "collectives/backend.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,44 +19,6 @@ static void add(float *restrict sum, const float *restrict term, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         sum[i] += term[i];
-}
-
-typedef struct range {
-    size_t begin, count;
-} range;
-
-/* A rank's own part of a range, and its partner's: the lower rank has the lower half. */
-static void halve(range whole, bool upper, range *mine, range *other)
-{
-    range low = {whole.begin, whole.count / 2};
-    range high = {whole.begin + low.count, whole.count - low.count};
-    *mine = upper ? high : low;
-    *other = upper ? low : high;
-}
-
-lk_status lk_group_sum_tree_f32(lk_process_group *group, float *buffer, size_t count, float *scratch)
-{
-    if (!lk_is_power_of_two(group->size))
-        return lk_fail(LK_BAD_CONFIG,
-                       "a reproducible sum needs 1, 2, 4, 8 ... ranks, not %d; change the number of ranks or set "
-                       "train.reproducible to false",
-                       group->size);
-    range held[sizeof(int) * 8]; /* what this rank was responsible for before each halving */
-    range mine = {0, count}, other;
-    int level = 0;
-    for (int distance = 1; distance < group->size; distance *= 2, level++) {
-        held[level] = mine;
-        halve(held[level], group->rank & distance, &mine, &other);
-        group->backend->exchange(group, group->rank ^ distance, buffer + other.begin, other.count * sizeof *buffer, scratch,
-                                 mine.count * sizeof *buffer);
-        add(buffer + mine.begin, scratch, mine.count);
-    }
-    for (int distance = group->size / 2; distance > 0; distance /= 2) {
-        halve(held[--level], group->rank & distance, &mine, &other);
-        group->backend->exchange(group, group->rank ^ distance, buffer + mine.begin, mine.count * sizeof *buffer,
-                                 buffer + other.begin, other.count * sizeof *buffer);
-    }
-    return LK_OK;
 }
 
 lk_status lk_tree_accumulator_create(size_t count, int terms, lk_tree_accumulator **out)

@@ -1,25 +1,18 @@
 /* Sums in a fixed tree, so that their digits do not depend on how the work is cut over ranks.
  *
  * The terms are the micro-batches of a global batch in their order, a power of two of them: ((m0+m1) + (m2+m3)) + ... A rank
- * with n of them adds those by lk_tree_accumulate; lk_group_sum_tree_f32 goes on with the same tree over the ranks. Rank r
- * must own the micro-batches r*n to r*n + n-1. Then 1 rank x 4, 2 x 2 and 4 x 1 give the same bits.
+ * with n of them adds those by lk_tree_accumulate; a reproducible reducer (reducer.h) goes on with the same tree over the ranks.
+ * Rank r must own the micro-batches r*n to r*n + n-1. Then 1 rank x 4, 2 x 2 and 4 x 1 give the same bits.
  */
 #ifndef LK_COLLECTIVES_TREE_SUM_H
 #define LK_COLLECTIVES_TREE_SUM_H
 
 #include "base/error.h"
-#include "collectives/group.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
 bool lk_is_power_of_two(int n);
-
-/* Sum over the ranks, in place, every element as (r0+r1) + (r2+r3) ... by recursive halving (partners at distance 1 first) and
- * doubling; the bits are the same on every rank. Moves as much as a ring allreduce, 2 (size-1)/size of the buffer each way.
- * `scratch` has room for (count + 1) / 2 floats. LK_BAD_CONFIG if the number of ranks is not a power of two. Every rank must
- * call. */
-lk_status lk_group_sum_tree_f32(lk_process_group *group, float *buffer, size_t count, float *scratch);
 
 /* Adds `terms` buffers of `count` floats that come one after the other, holding at most log2(terms) partial sums.
  * One thread at a time, save that calls on ranges that do not overlap may run at once. */

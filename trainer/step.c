@@ -137,8 +137,11 @@ static lk_status learn(lk_training *t, lk_step_report *r, bool *finite)
     lk_error error;
     lk_error_take(&error, mine->status);
     lk_watchdog_report(t->dog, t->state.step, LK_PHASE_REDUCE);
-    lk_status reduced = lk_buckets_wait(t->buckets, &r->exposed, NULL);
+    double busy;
+    lk_status reduced = lk_buckets_wait(t->buckets);
     lk_status read = reduced == LK_OK ? read_sums(t, mine, r, finite) : reduced;
+    if (read == LK_OK)
+        read = lk_buckets_times(t->buckets, &r->exposed, &busy);
     mine->status = error.status != LK_OK ? lk_error_put(&error) : read;
     mine->stop = lk_stop_requested();
     if (weights_are_compared(t))

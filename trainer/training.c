@@ -160,7 +160,7 @@ static lk_status open_buckets(lk_training *t)
         sizes[lk_weights_place(w, i)] = lk_weights_extent(w, i);
     lk_buckets_options options = {.bucket_bytes = (size_t)(t->config->collectives.bucket_mb * 1024 * 1024),
                                   .reproducible = sums_in_tree(t)};
-    lk_status status = lk_buckets_create(t->group, sizes, w->count, options, &t->buckets);
+    lk_status status = lk_buckets_create(t->group, lk_tensor_device(), sizes, w->count, options, &t->buckets);
     free(sizes);
     return status;
 }

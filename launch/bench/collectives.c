@@ -49,7 +49,7 @@ static lk_status run_step(lk_process_group *group, lk_buckets *buckets, long tur
     }
     (void)sink;
     if (exchange)
-        LK_TRY(lk_buckets_wait(buckets, NULL, NULL));
+        LK_TRY(lk_buckets_wait(buckets));
     int64_t nanoseconds = (int64_t)(1e9 * (lk_clock() - start));
     lk_group_max_i64(group, &nanoseconds, 1);
     *seconds = 1e-9 * (double)nanoseconds;
@@ -65,7 +65,8 @@ static lk_status time_steps(lk_process_group *group, lk_buckets *buckets, long t
     return LK_OK;
 }
 
-static lk_status bench(lk_process_group *group, size_t bytes, lk_buckets_options options, int repeats, lk_exchange_speed *out)
+static lk_status bench(lk_process_group *group, lk_device *device, size_t bytes, lk_buckets_options options, int repeats,
+                       lk_exchange_speed *out)
 {
     size_t sizes[GRADIENTS];
     for (int i = 0; i < GRADIENTS; i++)
@@ -73,7 +74,7 @@ static lk_status bench(lk_process_group *group, size_t bytes, lk_buckets_options
     const long probe = 4000000;
     double exchange, calibration, computing, together;
     lk_buckets *buckets;
-    LK_TRY(lk_buckets_create(group, sizes, GRADIENTS, options, &buckets));
+    LK_TRY(lk_buckets_create(group, device, sizes, GRADIENTS, options, &buckets));
     lk_status status = LK_OK;
     LK_TRY_OR(done, time_steps(group, buckets, 0, true, repeats, &exchange));
     LK_TRY_OR(done, time_steps(group, buckets, probe, false, repeats, &calibration));
@@ -99,9 +100,11 @@ lk_status lk_bench_collectives(lk_process_group *group, size_t bytes, size_t buc
         return lk_fail(LK_USAGE, "bench: %d repeats, allowed are 1 to %d", repeats, MOST_REPEATS);
     if (group->size == 1)
         return LK_OK;
-    LK_TRY(bench(group, bytes, (lk_buckets_options){.bucket_bytes = bucket_bytes}, repeats, &out[(*count)++]));
-    if (lk_is_power_of_two(group->size))
-        LK_TRY(bench(group, bytes, (lk_buckets_options){.bucket_bytes = bucket_bytes, .reproducible = true}, repeats,
-                     &out[(*count)++]));
-    return LK_OK;
+    lk_device *device = lk_device_host();
+    lk_buckets_options options = {.bucket_bytes = bucket_bytes};
+    lk_status status = bench(group, device, bytes, options, repeats, &out[(*count)++]);
+    options.reproducible = true;
+    if (status == LK_OK && lk_is_power_of_two(group->size))
+        status = bench(group, device, bytes, options, repeats, &out[(*count)++]);
+    return status;
 }

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "collectives/buckets.h"
+#include "collectives/reducer.h"
 #include "collectives/star.h"
 #include "collectives/tree_sum.h"
 #include "collectives/watchdog.h"
@@ -28,6 +29,8 @@
 #include <unistd.h>
 
 static lk_process_group group;
+static lk_device *device;
+static lk_mark *mark;
 
 /* A rank that failed alone must take the others along. */
 #define CHECK(condition)                                                                                                         \
@@ -86,29 +89,58 @@ static void check_small_collectives(void)
     lk_group_barrier(&group);
 }
 
-static void check_sum(void)
+/* What carries sums; each must pass every check of sums. */
+typedef struct carrier {
+    const char *name;
+    bool reproducible;
+} carrier;
+
+static const carrier carriers[] = {{"mpi", false}, {"tree", true}};
+
+static bool goes_with_ranks(const carrier *by)
+{
+    return !by->reproducible || lk_is_power_of_two(group.size);
+}
+
+static lk_reducer *open_reducer(const carrier *by, size_t largest)
+{
+    lk_reducer *reducer;
+    CHECK(lk_reducer_open(&group, device, (lk_reducer_options){by->reproducible, largest, 1}, &reducer) == LK_OK);
+    return reducer;
+}
+
+static void sum(lk_reducer *reducer, float *buffer, size_t count)
+{
+    CHECK(lk_mark_record(mark, lk_device_stream(device)) == LK_OK);
+    CHECK(lk_reducer_sum(reducer, buffer, count, mark) == LK_OK);
+    CHECK(lk_reducer_wait(reducer) == LK_OK);
+}
+
+static void check_sum(const carrier *by)
 {
     const size_t counts[] = {0, 1, 7, 100003, 3 << 20};
+    lk_reducer *reducer = open_reducer(by, 3 << 20);
     for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
         size_t count = counts[c];
         float *buffer = buffer_of(count);
         float *term = buffer_of(count);
-        double *sum = calloc(count + 1, sizeof *sum);
-        CHECK(sum);
+        double *expected = calloc(count + 1, sizeof *expected);
+        CHECK(expected);
         fill(buffer, count, group.rank, 1);
         for (int r = 0; r < group.size; r++) {
             fill(term, count, r, 1);
             for (size_t i = 0; i < count; i++)
-                sum[i] += (double)term[i];
+                expected[i] += (double)term[i];
         }
-        lk_group_sum_f32(&group, buffer, count);
+        sum(reducer, buffer, count);
         for (size_t i = 0; i < count; i++)
-            CHECK((double)buffer[i] >= sum[i] - 64 && (double)buffer[i] <= sum[i] + 64); /* of values up to 10^8 */
+            CHECK((double)buffer[i] >= expected[i] - 64 && (double)buffer[i] <= expected[i] + 64); /* of values up to 10^8 */
         check_same_on_all_ranks(buffer, count * sizeof *buffer);
         free(buffer);
         free(term);
-        free(sum);
+        free(expected);
     }
+    lk_reducer_close(reducer);
 }
 
 /* The tree as its definition: the sum of terms first .. first + n - 1. */
@@ -132,33 +164,38 @@ enum { MICRO_BATCHES = 8 };
 static void check_tree(void)
 {
     const size_t counts[] = {0, 1, 2, 5, 12345, 300001};
-    if (!lk_is_power_of_two(group.size)) {
-        CHECK(lk_group_sum_tree_f32(&group, NULL, 0, NULL) == LK_BAD_CONFIG && strstr(lk_error_text(), "ranks, not "));
-        lk_buckets *buckets;
-        CHECK(lk_buckets_create(&group, counts, 2, (lk_buckets_options){.bucket_bytes = 8, .reproducible = true}, &buckets) ==
-              LK_BAD_CONFIG);
-        return;
-    }
+    const carrier *by = &carriers[1];
     int own = MICRO_BATCHES / group.size;
+    lk_reducer *reducer = open_reducer(by, 300001);
     for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
         size_t count = counts[c];
         float *expected = buffer_of(count);
         float *buffer = buffer_of(count);
-        float *scratch = buffer_of((count + 1) / 2);
         lk_tree_accumulator *tree;
         CHECK(lk_tree_accumulator_create(count, own, &tree) == LK_OK);
         for (int m = 0; m < own; m++) {
             fill(buffer, count, group.rank * own + m, 2);
             lk_tree_accumulate(tree, m, buffer, 0, count);
         }
-        CHECK(lk_group_sum_tree_f32(&group, buffer, count, scratch) == LK_OK);
+        sum(reducer, buffer, count);
         serial_tree(expected, count, 0, MICRO_BATCHES);
         CHECK(memcmp(buffer, expected, count * sizeof *buffer) == 0);
         lk_tree_accumulator_free(tree);
         free(buffer);
-        free(scratch);
         free(expected);
     }
+    lk_reducer_close(reducer);
+}
+
+static void check_tree_is_refused(void)
+{
+    const size_t counts[] = {1, 2};
+    const lk_buckets_options options = {.bucket_bytes = 8, .reproducible = true};
+    lk_reducer *reducer;
+    lk_buckets *buckets;
+    CHECK(lk_reducer_open(&group, device, (lk_reducer_options){true, 1, 1}, &reducer) == LK_BAD_CONFIG);
+    CHECK(strstr(lk_error_text(), "ranks, not ") && !reducer);
+    CHECK(lk_buckets_create(&group, device, counts, 2, options, &buckets) == LK_BAD_CONFIG && !buckets);
 }
 
 enum { GRADIENTS = 40, STEPS = 12 };
@@ -170,14 +207,14 @@ static void dawdle(lk_random *r)
         usleep(lk_random_below(r, 500));
 }
 
-static void check_buckets(bool reproducible)
+static void check_buckets(const carrier *by)
 {
     size_t sizes[GRADIENTS];
     for (int i = 0; i < GRADIENTS; i++)
         sizes[i] = (size_t)(i * 7919 % 1000) + 1;
     lk_buckets *buckets;
-    lk_buckets_options options = {.bucket_bytes = 8000, .reproducible = reproducible};
-    CHECK(lk_buckets_create(&group, sizes, GRADIENTS, options, &buckets) == LK_OK);
+    lk_buckets_options options = {.bucket_bytes = 8000, .reproducible = by->reproducible};
+    CHECK(lk_buckets_create(&group, device, sizes, GRADIENTS, options, &buckets) == LK_OK);
     CHECK(lk_buckets_count(buckets) > 5);
     lk_random r = lk_random_make(3, (uint64_t)group.rank);
     size_t total = lk_buckets_total(buckets);
@@ -192,7 +229,8 @@ static void check_buckets(bool reproducible)
             lk_buckets_ready(buckets, i);
         }
         double exposed, busy;
-        CHECK(lk_buckets_wait(buckets, &exposed, &busy) == LK_OK);
+        CHECK(lk_buckets_wait(buckets) == LK_OK);
+        CHECK(lk_buckets_times(buckets, &exposed, &busy) == LK_OK);
         CHECK(exposed >= 0 && (group.size == 1) == (busy == 0));
         int n = group.size;
         for (int i = 0; i < GRADIENTS; i++)
@@ -237,11 +275,16 @@ static void check_watch_ends(void)
 static lk_status check_all(void)
 {
     check_small_collectives();
-    check_sum();
-    check_tree();
-    check_buckets(false);
+    for (size_t i = 0; i < sizeof carriers / sizeof *carriers; i++) {
+        if (!goes_with_ranks(&carriers[i]))
+            continue;
+        check_sum(&carriers[i]);
+        check_buckets(&carriers[i]);
+    }
     if (lk_is_power_of_two(group.size))
-        check_buckets(true);
+        check_tree();
+    else
+        check_tree_is_refused();
     check_agreement();
     check_watch_ends();
     if (group.rank == 0)
@@ -300,10 +343,10 @@ static lk_status stall_on(int rank, const char *how)
         lk_watchdog_report(dog, step, now && strcmp(how, "write") == 0 ? LK_PHASE_SAVE : LK_PHASE_FORWARD);
         if (now && !early)
             meet_fate(how);
-        float value = 1;
+        double value = 1;
         lk_watchdog_report(dog, step, LK_PHASE_REDUCE);
-        lk_group_sum_f32(&group, &value, 1);
-        CHECK(value == (float)group.size);
+        lk_group_sum_f64(&group, &value, 1);
+        CHECK(value == group.size);
     }
     /* Longer than the watchdog would wait, were it not for the reports. */
     for (int i = 0; i < 40; i++, usleep(50000))
@@ -414,6 +457,7 @@ int main(int argc, char **argv)
         lk_log_error("%s", lk_error_text());
         return lk_exit_code(status);
     }
+    CHECK(lk_device_open(LK_DEVICE_CPU, 0, &device) == LK_OK && lk_mark_create(device, &mark) == LK_OK);
     if (strcmp(what, "check") == 0)
         status = check_all();
     else if (strcmp(what, "disagree") == 0)
@@ -426,6 +470,8 @@ int main(int argc, char **argv)
         status = meet_strangers();
     else
         status = lk_fail(LK_USAGE, "mpi_collectives: there is no test '%s'", what);
+    lk_mark_free(mark);
+    lk_device_close(device);
     lk_group_close(&group);
     if (status != LK_OK)
         lk_log_error("%s", lk_error_text());

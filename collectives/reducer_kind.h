@@ -1,0 +1,35 @@
+/* What carries the sums of a reducer. reducer.c is the only caller of this table; a kind is a file that fills it in:
+ * reducer_mpi.c, reducer_tree.c. Inside of collectives/ only.
+ *
+ * Every function has the meaning of its namesake in reducer.h.
+ */
+#ifndef LK_COLLECTIVES_REDUCER_KIND_H
+#define LK_COLLECTIVES_REDUCER_KIND_H
+
+#include "collectives/reducer.h"
+
+typedef struct lk_reducer_kind {
+    lk_status (*open)(lk_reducer *reducer); /* what it fails with is this rank's own; close is called all the same */
+    void (*close)(lk_reducer *reducer);
+    lk_status (*sum)(lk_reducer *reducer, float *buffer, size_t count, lk_mark *after);
+    lk_status (*wait)(lk_reducer *reducer);
+    lk_status (*times)(lk_reducer *reducer, double *exposed, double *busy);
+} lk_reducer_kind;
+
+struct lk_reducer {
+    const lk_reducer_kind *kind;
+    lk_process_group group; /* the duplicate */
+    lk_device *device;
+    lk_reducer_options options;
+    void *state; /* of the kind */
+};
+
+/* A rank's own part of a range, and its partner's, in a tree of halves: the lower rank has the lower half. */
+typedef struct lk_range {
+    size_t begin, count;
+} lk_range;
+void lk_range_halve(lk_range whole, bool upper, lk_range *mine, lk_range *other);
+
+extern const lk_reducer_kind lk_reducer_mpi, lk_reducer_tree;
+
+#endif
