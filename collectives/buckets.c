@@ -1,7 +1,5 @@
 #include "collectives/buckets.h"
 
-#include "collectives/reducer.h"
-
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -129,6 +127,11 @@ int lk_buckets_count(const lk_buckets *b)
     return b->count;
 }
 
+lk_reducer *lk_buckets_reducer(lk_buckets *b)
+{
+    return b->reducer;
+}
+
 void lk_buckets_begin(lk_buckets *b)
 {
     pthread_mutex_lock(&b->lock);
@@ -139,9 +142,10 @@ void lk_buckets_begin(lk_buckets *b)
     pthread_mutex_unlock(&b->lock);
 }
 
-static lk_status ask(lk_buckets *b, const bucket *next)
+static lk_status ask(lk_buckets *b, int i)
 {
-    return lk_reducer_sum(b->reducer, b->data + next->begin, next->count, next->ready);
+    const bucket *next = &b->all[i];
+    return lk_reducer_sum(b->reducer, i, b->data + next->begin, next->count, next->ready);
 }
 
 /* The last gradient of bucket `i` is asked for: what of the buckets is next in order can be summed. */
@@ -150,7 +154,7 @@ static lk_status complete(lk_buckets *b, int i)
     lk_status status = lk_mark_record(b->all[i].ready, lk_device_stream(b->device));
     for (; b->asked < b->count && b->all[b->asked].missing == 0; b->asked++)
         if (status == LK_OK)
-            status = ask(b, &b->all[b->asked]);
+            status = ask(b, b->asked);
     return status;
 }
 

@@ -17,6 +17,7 @@
 #include "base/device/device.h"
 #include "base/error.h"
 #include "collectives/group.h"
+#include "collectives/reducer.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,7 +41,8 @@ void lk_buckets_free(lk_buckets *buckets);
 float *lk_buckets_data(lk_buckets *buckets);
 size_t lk_buckets_total(const lk_buckets *buckets);
 float *lk_buckets_gradient(lk_buckets *buckets, int i);
-int lk_buckets_count(const lk_buckets *buckets); /* how many buckets it was cut into */
+int lk_buckets_count(const lk_buckets *buckets);     /* how many buckets it was cut into */
+lk_reducer *lk_buckets_reducer(lk_buckets *buckets); /* for the watchdog; NULL on one rank */
 
 /* Opens a step. The buffer belongs to the caller until each gradient is declared ready, which means: asked for on the device's
  * stream. From then to the end of wait it belongs to the reducer. Every rank must call begin, then ready for each gradient once,

@@ -1,8 +1,10 @@
 #include "collectives/reducer.h"
 
+#include "base/file.h"
 #include "collectives/reducer_kind.h"
 #include "collectives/tree_sum.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 void lk_range_halve(lk_range whole, bool upper, lk_range *mine, lk_range *other)
@@ -34,6 +36,7 @@ lk_status lk_reducer_open(lk_process_group *group, lk_device *device, lk_reducer
     if (status != LK_OK)
         r->group.backend = NULL;
     LK_TRY_OR(fail, lk_group_agree(group, status));
+    LK_TRY_OR(fail, lk_group_agree(group, lk_flight_open(&r->flight)));
     LK_TRY_OR(fail, lk_group_agree(group, r->kind->open(r)));
     *out = r;
     return LK_OK;
@@ -49,12 +52,14 @@ void lk_reducer_close(lk_reducer *r)
     r->kind->close(r);
     if (r->group.backend)
         lk_group_release(&r->group);
+    lk_flight_close(r->flight);
     free(r);
 }
 
-lk_status lk_reducer_sum(lk_reducer *r, float *buffer, size_t count, lk_mark *after)
+lk_status lk_reducer_sum(lk_reducer *r, int bucket, float *buffer, size_t count, lk_mark *after)
 {
-    return r->kind->sum(r, buffer, count, after);
+    int64_t number = lk_flight_ask(r->flight, bucket, count * sizeof *buffer);
+    return r->kind->sum(r, number, buffer, count, after);
 }
 
 lk_status lk_reducer_wait(lk_reducer *r)
@@ -65,4 +70,18 @@ lk_status lk_reducer_wait(lk_reducer *r)
 lk_status lk_reducer_times(lk_reducer *r, double *exposed, double *busy)
 {
     return r->kind->times(r, exposed, busy);
+}
+
+void lk_reducer_where(lk_reducer *r, lk_flight_position *position)
+{
+    lk_flight_where(r->flight, position);
+}
+
+lk_status lk_reducer_record(lk_reducer *r, const char *folder)
+{
+    char name[32], path[LK_PATH_SIZE];
+    snprintf(name, sizeof name, "rank-%d.jsonl", r->group.rank);
+    LK_TRY(lk_path_join(path, folder, name));
+    LK_TRY(lk_make_folder(folder));
+    return lk_flight_write(r->flight, path);
 }

@@ -6,7 +6,7 @@
  *
  *     lk_reducer_open(group, device, (lk_reducer_options){.largest = n, .most = 8}, &reducer);
  *     each step:  lk_mark_record(mark, lk_device_stream(device));
- *                 lk_reducer_sum(reducer, buffer, n, mark);    asked for; what comes after the mark is no part of it
+ *                 lk_reducer_sum(reducer, 0, buffer, n, mark); asked for; what comes after the mark is no part of it
  *                 ...
  *                 lk_reducer_wait(reducer);                       what is computed from here on sees the sums
  */
@@ -15,6 +15,7 @@
 
 #include "base/device/device.h"
 #include "base/error.h"
+#include "collectives/flight_recorder.h"
 #include "collectives/group.h"
 
 #include <stdbool.h>
@@ -36,15 +37,20 @@ lk_status lk_reducer_open(lk_process_group *group, lk_device *device, lk_reducer
 void lk_reducer_close(lk_reducer *reducer);
 
 /* Asks for the sum over ranks of `count` floats at `buffer` of the device's memory, in place, and returns at once. It begins when
- * the device has passed `after`. The buffer belongs to the reducer until the wait. Sums are done in the order
- * of asking, which must be the same on every rank, and are the same bits on every rank. One thread at a time. Every rank must
- * call. */
-lk_status lk_reducer_sum(lk_reducer *reducer, float *buffer, size_t count, lk_mark *after);
+ * the device has passed `after`. The buffer belongs to the reducer until the wait. `bucket` is a name for
+ * people, in the flight recorder. Sums are done in the order of asking, which must be the same on every rank, and are the same bits
+ * on every rank. One thread at a time. Every rank must call. */
+lk_status lk_reducer_sum(lk_reducer *reducer, int bucket, float *buffer, size_t count, lk_mark *after);
 /* What the device's stream is asked for from here on comes after all sums so far; on the CPU that means waiting for them. A
  * failure of any of them is told here. Every rank must call. */
 lk_status lk_reducer_wait(lk_reducer *reducer);
 /* Of the sums between the last two waits: *exposed, the seconds for which computing stood still in the last one; *busy, what the
  * sums took. */
 lk_status lk_reducer_times(lk_reducer *reducer, double *exposed, double *busy);
+
+/* For the watchdog's thread, beside all others. How far this rank is; */
+void lk_reducer_where(lk_reducer *reducer, lk_flight_position *position);
+/* and its last collectives, written to FOLDER/rank-N.jsonl (lk_flight_write). The folder is made. */
+lk_status lk_reducer_record(lk_reducer *reducer, const char *folder);
 
 #endif

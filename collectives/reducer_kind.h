@@ -11,7 +11,8 @@
 typedef struct lk_reducer_kind {
     lk_status (*open)(lk_reducer *reducer); /* what it fails with is this rank's own; close is called all the same */
     void (*close)(lk_reducer *reducer);
-    lk_status (*sum)(lk_reducer *reducer, float *buffer, size_t count, lk_mark *after);
+    /* Tells the flight recorder when collective `number` begins and ends. */
+    lk_status (*sum)(lk_reducer *reducer, int64_t number, float *buffer, size_t count, lk_mark *after);
     lk_status (*wait)(lk_reducer *reducer);
     lk_status (*times)(lk_reducer *reducer, double *exposed, double *busy);
 } lk_reducer_kind;
@@ -21,6 +22,7 @@ struct lk_reducer {
     lk_process_group group; /* the duplicate */
     lk_device *device;
     lk_reducer_options options;
+    lk_flight_recorder *flight;
     void *state; /* of the kind */
 };
 

@@ -19,10 +19,10 @@ static void close_mpi(lk_reducer *r)
     lk_reducer_thread_stop(r->state);
 }
 
-static lk_status sum(lk_reducer *r, float *buffer, size_t count, lk_mark *after)
+static lk_status sum(lk_reducer *r, int64_t number, float *buffer, size_t count, lk_mark *after)
 {
     (void)after; /* the CPU has passed it */
-    lk_reducer_thread_ask(r->state, buffer, count);
+    lk_reducer_thread_ask(r->state, number, buffer, count);
     return LK_OK;
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 typedef struct job {
+    int64_t number;
     float *buffer;
     size_t count;
 } job;
@@ -37,9 +38,11 @@ static void *communicate(void *argument)
             break;
         job now = t->line[t->first];
         pthread_mutex_unlock(&t->lock);
+        lk_flight_begin(t->reducer->flight, now.number, lk_wall_clock());
         double start = lk_clock();
         lk_status status = t->work(t->reducer, now.buffer, now.count);
         double end = lk_clock();
+        lk_flight_end(t->reducer->flight, now.number, lk_wall_clock());
         pthread_mutex_lock(&t->lock);
         if (status != LK_OK && t->error.status == LK_OK)
             lk_error_take(&t->error, status);
@@ -94,10 +97,10 @@ void lk_reducer_thread_stop(lk_reducer_thread *t)
     free_thread(t);
 }
 
-void lk_reducer_thread_ask(lk_reducer_thread *t, float *buffer, size_t count)
+void lk_reducer_thread_ask(lk_reducer_thread *t, int64_t number, float *buffer, size_t count)
 {
     pthread_mutex_lock(&t->lock);
-    t->line[(t->first + t->jobs++) % t->reducer->options.most] = (job){buffer, count};
+    t->line[(t->first + t->jobs++) % t->reducer->options.most] = (job){number, buffer, count};
     pthread_cond_broadcast(&t->changed);
     pthread_mutex_unlock(&t->lock);
 }

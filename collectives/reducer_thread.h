@@ -15,7 +15,7 @@ lk_status lk_reducer_thread_start(lk_reducer *reducer, lk_reducer_work *work, lk
 /* What is still in line is dropped. NULL is fine. */
 void lk_reducer_thread_stop(lk_reducer_thread *thread);
 
-void lk_reducer_thread_ask(lk_reducer_thread *thread, float *buffer, size_t count);
+void lk_reducer_thread_ask(lk_reducer_thread *thread, int64_t number, float *buffer, size_t count);
 /* Waits until nothing is in line; the first failure since the start is told here. */
 lk_status lk_reducer_thread_wait(lk_reducer_thread *thread);
 /* lk_reducer_times. */

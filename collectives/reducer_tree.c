@@ -63,11 +63,11 @@ static void close_tree(lk_reducer *r)
     free(t);
 }
 
-static lk_status sum(lk_reducer *r, float *buffer, size_t count, lk_mark *after)
+static lk_status sum(lk_reducer *r, int64_t number, float *buffer, size_t count, lk_mark *after)
 {
     const tree *t = r->state;
     (void)after; /* the CPU has passed it */
-    lk_reducer_thread_ask(t->thread, buffer, count);
+    lk_reducer_thread_ask(t->thread, number, buffer, count);
     return LK_OK;
 }
 

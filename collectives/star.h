@@ -7,6 +7,7 @@
 #define LK_COLLECTIVES_STAR_H
 
 #include "base/error.h"
+#include "collectives/flight_recorder.h"
 #include "collectives/group.h"
 
 #include <stdbool.h>
@@ -17,6 +18,7 @@ typedef struct lk_star_message {
     int64_t step;
     int64_t phase;
     uint64_t count;
+    lk_flight_position collectives;
 } lk_star_message;
 
 /* One connection. It never blocks; a message that does not fit into the system's buffers is dropped. */

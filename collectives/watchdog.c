@@ -1,6 +1,7 @@
 #include "collectives/watchdog.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "collectives/star.h"
@@ -22,6 +23,9 @@ enum { HOST_SIZE = 64, SENTENCE_SIZE = 900, MOST_NAMED = 8 };
 /* After a rank died or rank 0 gave the order, the launcher gets this long to end the job before a rank does. */
 static const double grace_seconds = 2;
 
+/* ... and the ranks this long to write what they summed last. */
+static const double record_seconds = 1;
+
 /* Beats in the shorter of warn_s and abort_s, and how many of them may be missing before a rank counts as silent. A rank that
  * reported beats sooner: what is known of it is that much newer. */
 static const double beats_per_warning = 5, beats_missing = 3;
@@ -41,6 +45,7 @@ typedef struct peer {
     uint64_t count;
     double heard; /* last message */
     double moved; /* last report */
+    lk_flight_position collectives;
     bool leaving; /* has nothing more to report, and may close */
     bool gone;
 } peer;
@@ -58,6 +63,8 @@ struct lk_watchdog {
     atomic_uint_least64_t position; /* step << 8 | phase */
     atomic_uint_least64_t count;    /* of reports */
     atomic_bool leaving, stop;
+    _Atomic(lk_reducer *) reducer; /* NULL: none is watched */
+    char folder[LK_PATH_SIZE];     /* for its record; set before `reducer` */
     int wake;
     bool running;
     pthread_t thread;
@@ -172,6 +179,51 @@ static void describe_stall(const lk_watchdog *dog, double seconds, char *out)
         append(out, " and %d more", found - MOST_NAMED);
 }
 
+/* What this rank knows of the others' collectives, itself included. */
+static void append_collectives(lk_watchdog *dog, char *out)
+{
+    int count = 0;
+    char text[SENTENCE_SIZE / 2];
+    lk_reducer *reducer = atomic_load(&dog->reducer);
+    lk_flight_position *positions = calloc((size_t)dog->peer_count + 1, sizeof *positions);
+    int *ranks = calloc((size_t)dog->peer_count + 1, sizeof *ranks);
+    if (reducer && positions && ranks) {
+        for (int i = 0; i < dog->peer_count; i++, count++) {
+            positions[count] = dog->peers[i].collectives;
+            ranks[count] = dog->peers[i].rank;
+        }
+        if (dog->group->rank != 0) {
+            lk_reducer_where(reducer, &positions[count]);
+            ranks[count++] = dog->group->rank;
+        }
+        lk_flight_compare(positions, ranks, count, text, sizeof text);
+        if (text[0])
+            append(out, "; %s; the last ones of each rank: %s", text, dog->folder);
+    }
+    free(positions);
+    free(ranks);
+}
+
+static void *record(void *argument)
+{
+    lk_watchdog *dog = argument;
+    if (lk_reducer_record(atomic_load(&dog->reducer), dog->folder) != LK_OK) {
+        char sentence[SENTENCE_SIZE] = "";
+        append(sentence, "the last collectives are not recorded: %s", lk_error_text());
+        speak(dog, "warning: ", sentence);
+    }
+    return NULL;
+}
+
+/* Sets the end, and has the last collectives written before it, by a thread of its own: the disk may be what stalls. */
+static void end_at(lk_watchdog *dog, double at)
+{
+    pthread_t thread;
+    if (dog->abort_at == 0 && atomic_load(&dog->reducer) && lk_thread_start(&thread, "record", record, dog) == LK_OK)
+        pthread_detach(thread);
+    dog->abort_at = at;
+}
+
 /* Tells all ranks, so that each of them ends even where no launcher reaches them. */
 static void order_abort(lk_watchdog *dog, double at)
 {
@@ -179,7 +231,7 @@ static void order_abort(lk_watchdog *dog, double at)
     if (dog->group->rank == 0)
         for (int r = 1; r < dog->group->size; r++)
             lk_star_send(&dog->links[r], &order);
-    dog->abort_at = at;
+    end_at(dog, at);
 }
 
 static void mourn(lk_watchdog *dog, peer *p)
@@ -190,6 +242,7 @@ static void mourn(lk_watchdog *dog, peer *p)
     char sentence[SENTENCE_SIZE] = "";
     append_peer(dog, sentence, p);
     append(sentence, " is gone; the job ends");
+    append_collectives(dog, sentence);
     speak(dog, "error: ", sentence);
     order_abort(dog, dog->now + grace_seconds);
 }
@@ -203,8 +256,10 @@ static void check_ranks(lk_watchdog *dog)
     if (dog->abort_s > 0 && longest >= dog->abort_s) {
         describe_stall(dog, longest, sentence);
         append(sentence, "; the job ends (stall.abort_s)");
+        append_collectives(dog, sentence);
         speak(dog, "error: ", sentence);
-        order_abort(dog, dog->speaks ? dog->now : dog->now + grace_seconds); /* not before the line is out */
+        double needed = atomic_load(&dog->reducer) ? record_seconds : 0;
+        order_abort(dog, dog->now + (dog->speaks ? needed : grace_seconds)); /* not before the line is out */
     } else if (dog->warn_s > 0 && longest >= dog->warn_s && !dog->warned) {
         describe_stall(dog, longest, sentence);
         if (dog->abort_s > 0)
@@ -221,7 +276,7 @@ static void hear(lk_watchdog *dog, peer *p, const lk_star_message *message)
 {
     p->heard = dog->now;
     if (message->kind == ABORT && dog->abort_at == 0)
-        dog->abort_at = dog->now + grace_seconds;
+        end_at(dog, dog->now + grace_seconds);
     if (message->kind == LEAVING)
         p->leaving = true;
     if (message->kind == ABORT)
@@ -231,6 +286,7 @@ static void hear(lk_watchdog *dog, peer *p, const lk_star_message *message)
     p->count = message->count;
     p->step = message->step;
     p->phase = message->phase;
+    p->collectives = message->collectives;
 }
 
 static void listen_to_all(lk_watchdog *dog)
@@ -281,6 +337,9 @@ static void beat(lk_watchdog *dog)
         .phase = (int64_t)(position & 0xff),
         .count = atomic_load(&dog->count),
     };
+    lk_reducer *reducer = atomic_load(&dog->reducer);
+    if (reducer)
+        lk_reducer_where(reducer, &message.collectives);
     dog->told = message.count;
     dog->next_beat = dog->now + dog->interval;
     for (int r = 0; r < dog->group->size; r++)
@@ -306,7 +365,7 @@ static void *watch(void *argument)
 {
     lk_watchdog *dog = argument;
     double last_turn = lk_clock();
-    while (!atomic_load(&dog->stop)) {
+    while (!atomic_load(&dog->stop) || dog->abort_at > 0) { /* an end that was set is not called off */
         sleep_a_while(dog);
         /* A pause of the whole process must not look like silence of the others. */
         double turn = lk_clock();
@@ -400,6 +459,14 @@ fail:
     }
     free_watchdog(dog);
     return status;
+}
+
+void lk_watchdog_watch(lk_watchdog *dog, lk_reducer *reducer, const char *folder)
+{
+    if (!dog || !reducer || !folder)
+        return;
+    snprintf(dog->folder, sizeof dog->folder, "%s", folder);
+    atomic_store(&dog->reducer, reducer);
 }
 
 void lk_watchdog_report(lk_watchdog *dog, int64_t step, lk_phase phase)

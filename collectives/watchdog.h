@@ -25,6 +25,7 @@
 
 #include "base/error.h"
 #include "collectives/group.h"
+#include "collectives/reducer.h"
 
 #include <stdint.h>
 
@@ -52,6 +53,11 @@ typedef struct lk_watchdog lk_watchdog;
 /* Seconds; 0 for either means never, for both that there is no watchdog (*out = NULL). `interface` is lk_star_open's. `group`
  * must outlive it. LK_INTERNAL if a rank cannot reach rank 0 by TCP. Every rank must call. */
 lk_status lk_watchdog_start(lk_process_group *group, double warn_s, double abort_s, const char *interface, lk_watchdog **out);
+
+/* From here on beats also say how far this rank is in its collectives. When the watchdog ends the job each rank that still can
+ * writes its last ones into `folder` (lk_reducer_record), and the line of error names the first that differs over ranks. The
+ * reducer must outlive the watch. NULL for any is fine. */
+void lk_watchdog_watch(lk_watchdog *dog, lk_reducer *reducer, const char *folder);
 
 /* Says where this rank is. Every report is a sign of progress, also of the same step and phase: within a long phase (a
  * validation) report again and again, on whichever rank is at work. Costs two atomic stores; from one thread at a

@@ -269,6 +269,15 @@ static lk_status look_at_run(const lk_training *t, const char *resume, bool *fin
     return LK_OK;
 }
 
+/* Not before the run's folder is ours. */
+static lk_status watch_collectives(lk_training *t)
+{
+    char folder[LK_PATH_SIZE];
+    LK_TRY(lk_path_join(folder, t->config->run.dir, "collectives"));
+    lk_watchdog_watch(t->dog, lk_buckets_reducer(t->buckets), folder);
+    return LK_OK;
+}
+
 /* For everyone to go on together: a rank that is through with its part is not the one that the others wait for. */
 static lk_status agree(lk_training *t, lk_status status)
 {
@@ -303,6 +312,7 @@ lk_status lk_training_open(lk_training *t, const lk_config *config, lk_process_g
     LK_TRY(agree(t, lk_resume_load(t, resume)));
     LK_TRY(agree(t, lk_resume_share(t)));
     LK_TRY(agree(t, lk_resume_take_over(t)));
+    LK_TRY(agree(t, watch_collectives(t)));
     LK_TRY(agree(t, lk_save_start(t)));
     return agree(t, start_loader(t));
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # A rank stopped (SIGSTOP) in the middle of training: within stall.warn_s a warning names rank, host, step and phase; within
-# stall.abort_s + 10 s the job is gone everywhere, with exit code 75.
+# stall.abort_s + 10 s the job is gone everywhere, with exit code 75. The rank that waited leaves its last collectives.
 # runs alone: seconds are judged
 set -u
 . "$LIKENESS_ROOT/tests/run/lib.bash"
@@ -9,10 +9,10 @@ warn=2 abort=6
 for victim in 1 0; do
   run=stalled-$victim
   likeness_on 2 train tiny.yaml --set run.dir=$run --set train.steps=1000000 --set train.micro_batch=2 --set stall.warn_s=$warn \
-    --set stall.abort_s=$abort &
+    --set stall.abort_s=$abort --set collectives.bucket_mb=0.02 &
   job=$!
-  until lines_of $run/metrics.jsonl; [ "$lines" -ge 10 ]; do
-    kill -0 $job 2>/dev/null || fail "ended before step 10"
+  until lines_of $run/metrics.jsonl; [ "$lines" -ge 80 ]; do
+    kill -0 $job 2>/dev/null || fail "ended before step 80"
     pause 0.05
   done
   for process in $(ranks_of_test); do
@@ -27,6 +27,16 @@ for victim in 1 0; do
   who="rank $victim on $(hostname)"
   grep -Eq "warning: no progress for [23]\.[0-9] s; waiting for $who \(.*step [0-9]+, phase [a-z]+\)" err.log ||
     fail "no warning that names rank $victim, host, step and phase"
+  grep -Eq "error: .*$who .*; the first collective that differs: [0-9]+ \(bucket [0-9]+, [0-9]+ bytes\): .* rank $victim[,;]" err.log ||
+    grep -Eq "error: .*$who .*; no collective differs" err.log || fail "nothing of collectives"
+  python3 - $run/collectives/rank-$((1 - victim)).jsonl <<'EOF' || fail "the other rank's collectives are not recorded"
+import json, sys
+lines = [json.loads(line) for line in open(sys.argv[1])]
+assert [line["number"] - lines[0]["number"] for line in lines] == list(range(64)), lines
+assert len({line["bucket"] for line in lines}) > 1 and all(line["bytes"] > 0 for line in lines), lines
+ended = [line["ended"] is not None for line in lines]
+assert ended[0] and ended == sorted(ended, reverse=True), lines
+EOF
   none_left
   echo "ok: rank $victim stopped, gone after $took s"
 done

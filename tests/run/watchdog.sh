@@ -8,11 +8,25 @@ program=$LIKENESS_BUILD/tests/mpi_collectives
 
 stall() { # RANK HOW EXPECTED-CODE: also checks that the job ended in time and that nothing is left of it
   local start=$SECONDS code
+  rm -rf collectives
   timeout -s KILL 60 mpirun --oversubscribe -n 3 "$program" stall "$1" "$2" >out.log 2>err.log
   code=$?
   [ $code = "$3" ] || fail "$2 of rank $1: exit code $code instead of $3"
   [ $code = 0 ] || [ $((SECONDS - start)) -le 13 ] || fail "$2 of rank $1: took $((SECONDS - start)) s"
   none_left "$program"
+}
+
+recorded() { # RANK ASKED ENDED: as its file tells
+  python3 - "$@" <<'EOF' || fail "the collectives of rank $1 are not recorded"
+import json, sys
+rank, asked, ended = map(int, sys.argv[1:])
+lines = [json.loads(line) for line in open(f"collectives/rank-{rank}.jsonl")]
+assert [line["number"] for line in lines] == list(range(1, asked + 1)), lines
+for line in lines:
+    assert (line["bucket"], line["bytes"]) == (0, 4) and line["asked"] <= line["begun"], line
+    assert (line["ended"] is not None) == (line["number"] <= ended), line
+    assert line["ended"] is None or line["begun"] <= line["ended"], line
+EOF
 }
 
 stall 2 slow 0
@@ -32,15 +46,24 @@ done
 stall 2 stop 75
 says 'likeness: warning: no progress for .*; waiting for rank 2 on [^ ]+ \(last heard of .* in step [0-5], phase [a-z]+\)'
 says 'likeness: error: no progress for 3\.[0-9] s; waiting for rank 2 on .*; the job ends'
+says 'first collective that differs: [4-6] \(bucket 0, 4 bytes\): .* on 2 ranks \(0, 1\), .* on rank 2; .*: collectives$'
+recorded 0 6 5
+recorded 1 6 5
+[ ! -e collectives/rank-2.jsonl ] || fail "a stopped rank has written"
 
 # Rank 0, which watches: the others notice.
 stall 0 stop 75
 says 'likeness: rank 1 on .*: warning: no progress for .*; waiting for rank 0 on [^ ]+ \(last heard of'
 says 'likeness: rank 1 on .*: error: no progress for 3\.[0-9] s; waiting for rank 0 on .*; the job ends'
+says 'rank 1 on .*first collective that differs: [4-6] \(bucket 0, 4 bytes\): .* on rank 0, .* on rank 1;'
+recorded 1 6 5
 
 # A rank whose threads beat while its main thread does not come on; the others wait in a later phase.
 stall 1 hang 75
 says 'likeness: error: no progress for 3\.[0-9] s; waiting for rank 1 on [^ ]+ \(step 5, phase data\); the job ends'
+says 'first collective that differs: 6 \(bucket 0, 4 bytes\): begun on 2 ranks \(0, 2\), not asked for on rank 1;'
+recorded 1 5 5
+recorded 2 6 5
 
 # A killed rank: mpirun ends the job with the code of the signal.
 stall 1 die 137

@@ -6,7 +6,8 @@
  *     mpi_collectives stall RANK HOW    steps under a watchdog that warns after 1 s and ends the job after 3 s. In step 5 that
  *                                       rank meets its fate: stop (SIGSTOP), die (SIGKILL), hang (in phase data, its threads
  *                                       go on), slow (for 2 s, then all goes on to the end), write (a file, for 5 s in phase
- *                                       save, without a report), or none
+ *                                       save, without a report), or none. Ranks sum in every step, and their last collectives
+ *                                       are recorded in the folder "collectives"
  *     mpi_collectives strangers         the watchdog's connections, while silent and lying strangers crowd rank 0's port
  */
 #include "base/clock.h"
@@ -112,7 +113,7 @@ static lk_reducer *open_reducer(const carrier *by, size_t largest)
 static void sum(lk_reducer *reducer, float *buffer, size_t count)
 {
     CHECK(lk_mark_record(mark, lk_device_stream(device)) == LK_OK);
-    CHECK(lk_reducer_sum(reducer, buffer, count, mark) == LK_OK);
+    CHECK(lk_reducer_sum(reducer, 0, buffer, count, mark) == LK_OK);
     CHECK(lk_reducer_wait(reducer) == LK_OK);
 }
 
@@ -333,6 +334,8 @@ static lk_status stall_on(int rank, const char *how)
 {
     lk_watchdog *dog;
     LK_TRY(lk_watchdog_start(&group, 1, 3, "any", &dog));
+    lk_reducer *reducer = open_reducer(&carriers[0], 1);
+    lk_watchdog_watch(dog, reducer, "collectives");
     bool early = strcmp(how, "hang") == 0;
     for (int step = 0; step < STALL_STEPS; step++) {
         bool now = step == FATAL_STEP && group.rank == rank;
@@ -343,10 +346,10 @@ static lk_status stall_on(int rank, const char *how)
         lk_watchdog_report(dog, step, now && strcmp(how, "write") == 0 ? LK_PHASE_SAVE : LK_PHASE_FORWARD);
         if (now && !early)
             meet_fate(how);
-        double value = 1;
+        float value = 1;
         lk_watchdog_report(dog, step, LK_PHASE_REDUCE);
-        lk_group_sum_f64(&group, &value, 1);
-        CHECK(value == group.size);
+        sum(reducer, &value, 1);
+        CHECK(value == (float)group.size);
     }
     /* Longer than the watchdog would wait, were it not for the reports. */
     for (int i = 0; i < 40; i++, usleep(50000))
@@ -354,6 +357,7 @@ static lk_status stall_on(int rank, const char *how)
     if (group.rank == 0)
         usleep(300000); /* the others wait in stop */
     lk_watchdog_stop(dog);
+    lk_reducer_close(reducer);
     if (group.rank == 0)
         printf("%d ranks: reached the end\n", group.size);
     return LK_OK;
