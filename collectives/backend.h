@@ -21,8 +21,9 @@ struct lk_group_backend {
     void (*broadcast)(lk_process_group *group, void *data, size_t size, int root);
     void (*gather)(lk_process_group *group, const void *data, size_t size, void *out);
 
-    /* In place, the same bits on every rank. */
+    /* In place, the same bits on every rank. bf16 (base/bfloat.h): each addition is rounded to it. */
     void (*sum_f32)(lk_process_group *group, float *buffer, size_t count);
+    void (*sum_bf16)(lk_process_group *group, uint16_t *buffer, size_t count);
     /* Sends to and receives from one peer at the same time; the peer calls it too, with the sizes swapped. Either may be 0. */
     void (*exchange)(lk_process_group *group, int peer, const void *send, size_t send_size, void *receive, size_t receive_size);
 };

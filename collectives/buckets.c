@@ -63,9 +63,10 @@ static lk_status prepare(lk_buckets *b, const size_t *sizes, int gradients, size
     return LK_OK;
 }
 
-static lk_status open_reducer(lk_buckets *b, lk_process_group *group, bool reproducible)
+static lk_status open_reducer(lk_buckets *b, lk_process_group *group, const lk_buckets_options *wanted)
 {
-    lk_reducer_options options = {.reproducible = reproducible, .most = b->count > 0 ? b->count : 1};
+    lk_reducer_options options = {
+        .reproducible = wanted->reproducible, .bf16 = wanted->bf16, .most = b->count > 0 ? b->count : 1};
     for (int i = 0; i < b->count; i++)
         if (b->all[i].count > options.largest)
             options.largest = b->all[i].count;
@@ -84,7 +85,7 @@ lk_status lk_buckets_create(lk_process_group *group, lk_device *device, const si
     pthread_mutex_init(&b->lock, NULL);
     LK_TRY_OR(fail, lk_group_agree(group, prepare(b, sizes, count, options.bucket_bytes / sizeof *b->data)));
     if (group->size > 1)
-        LK_TRY_OR(fail, open_reducer(b, group, options.reproducible));
+        LK_TRY_OR(fail, open_reducer(b, group, &options));
     *out = b;
     return LK_OK;
 fail:

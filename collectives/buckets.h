@@ -27,6 +27,7 @@ typedef struct lk_buckets lk_buckets;
 typedef struct lk_buckets_options {
     size_t bucket_bytes; /* a bucket holds whole gradients, at most this much unless one alone is larger */
     bool reproducible;   /* sum in a fixed tree (tree_sum.h); the number of ranks must be a power of two */
+    bool bf16;           /* what travels is bfloat16 (reducer.h) */
 } lk_buckets_options;
 
 /* sizes[i]: floats of gradient i, in the order in which backward finishes them. `group` is only used during the call; `device` is

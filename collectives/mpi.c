@@ -1,9 +1,11 @@
 /* The process group on MPI (backend.h). The only file that sees mpi.h. */
+#include "base/bfloat.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "collectives/backend.h"
 
 #include <mpi.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +110,23 @@ static void sum_f32(lk_process_group *group, float *buffer, size_t count)
     reduce(group, buffer, count, sizeof *buffer, MPI_FLOAT, MPI_SUM);
 }
 
+static void add_bf16(void *terms, void *sums, int *count, MPI_Datatype *type)
+{
+    (void)type;
+    const uint16_t *restrict term = terms;
+    uint16_t *restrict sum = sums;
+    for (int i = 0; i < *count; i++)
+        sum[i] = lk_float_to_bfloat(lk_bfloat_to_float(sum[i]) + lk_bfloat_to_float(term[i]));
+}
+
+static void sum_bf16(lk_process_group *group, uint16_t *buffer, size_t count)
+{
+    MPI_Op add;
+    MPI_Op_create(add_bf16, true, &add);
+    reduce(group, buffer, count, sizeof *buffer, MPI_UINT16_T, add);
+    MPI_Op_free(&add);
+}
+
 static void sum_f64(lk_process_group *group, double *buffer, size_t count)
 {
     reduce(group, buffer, count, sizeof *buffer, MPI_DOUBLE, MPI_SUM);
@@ -157,6 +176,7 @@ static const lk_group_backend mpi = {
     .release = release,
     .barrier = barrier,
     .sum_f32 = sum_f32,
+    .sum_bf16 = sum_bf16,
     .sum_f64 = sum_f64,
     .max_i64 = max_i64,
     .broadcast = broadcast,

@@ -28,6 +28,8 @@ lk_status lk_reducer_open(lk_process_group *group, lk_device *device, lk_reducer
                        "a reproducible sum needs 1, 2, 4, 8 ... ranks, not %d; change the number of ranks or set "
                        "train.reproducible to false",
                        group->size);
+    if (options.reproducible && options.bf16)
+        return lk_fail(LK_BAD_CONFIG, "a reproducible sum travels as float32, not as bfloat16; set collectives.dtype to f32");
     lk_reducer *r = calloc(1, sizeof *r);
     lk_status status = r ? LK_OK : lk_fail(LK_INTERNAL, "out of memory");
     LK_TRY_OR(fail, lk_group_agree(group, status));

@@ -25,12 +25,13 @@ typedef struct lk_reducer lk_reducer;
 
 typedef struct lk_reducer_options {
     bool reproducible; /* sum in a fixed tree, every element as (r0+r1) + (r2+r3) ...: what tree_sum.h begins within a rank */
+    bool bf16;         /* numbers travel as bfloat16, and each addition is rounded to it; not with `reproducible` */
     size_t largest;    /* floats of the largest buffer that will be summed */
     int most;          /* sums that will be asked for between two waits */
 } lk_reducer_options;
 
 /* `group` is used during the call alone: the reducer owns a duplicate. `device` is where the buffers lie and must outlive it.
- * LK_BAD_CONFIG if `reproducible` does not go with the number of ranks, which must then be a power of two. Every rank must call
+ * LK_BAD_CONFIG if `reproducible` does not go with the number of ranks, which must then be a power of two, or with bf16. Every rank must call
  * with the same arguments, and gets the same status. */
 lk_status lk_reducer_open(lk_process_group *group, lk_device *device, lk_reducer_options options, lk_reducer **out);
 /* Not between sum and wait. NULL is fine. Every rank must call. */

@@ -213,6 +213,8 @@ static lk_status check_training(const loader *l)
                    "picks convolutions that differ from run to run; set it or train.reproducible to false"));
     LK_TRY(require(l, c->train.converge.patience == 0 || c->validate.every_epochs > 0, "train.converge.patience",
                    "'%d' needs validations, and validate.every_epochs is 0; set one of them", c->train.converge.patience));
+    LK_TRY(require(l, !c->train.reproducible || c->collectives.dtype == LK_F32, "collectives.dtype",
+                   "'bf16' is rounded on every rank, and train.reproducible is true; set collectives.dtype to f32"));
     return require(l, c->stall.warn_s < c->stall.abort_s, "stall.warn_s", "'%g' is not less than stall.abort_s '%g'",
                    c->stall.warn_s, c->stall.abort_s);
 }

@@ -115,7 +115,7 @@ typedef struct lk_config {
     } checkpoint;
     struct {
         double bucket_mb;
-        lk_precision dtype; /* what gradients are summed in over ranks: f32 alone */
+        lk_precision dtype; /* what gradients travel as between ranks */
     } collectives;
     struct {
         double warn_s, abort_s;

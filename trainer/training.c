@@ -56,10 +56,11 @@ static lk_status open_data(lk_training *t)
 
 /* Wherever the numbers allow it, gradients are summed in one tree over the micro-batches of the global batch, so that the number
  * of ranks does not change a digit; it moves as much as an allreduce. train.reproducible insists on it and fixes what else
- * depends on the number of ranks: the threads of each. */
+ * depends on the number of ranks: the threads of each. Where bfloat16 travels, every rank rounds, and there is no tree. */
 static bool sums_in_tree(const lk_training *t)
 {
-    return lk_is_power_of_two(t->order.accumulation) && lk_is_power_of_two(t->group->size);
+    return t->config->collectives.dtype == LK_F32 && lk_is_power_of_two(t->order.accumulation) &&
+           lk_is_power_of_two(t->group->size);
 }
 
 static lk_status mix_sets(lk_training *t)
@@ -159,7 +160,8 @@ static lk_status open_buckets(lk_training *t)
     for (int i = 0; i < w->count; i++)
         sizes[lk_weights_place(w, i)] = lk_weights_extent(w, i);
     lk_buckets_options options = {.bucket_bytes = (size_t)(t->config->collectives.bucket_mb * 1024 * 1024),
-                                  .reproducible = sums_in_tree(t)};
+                                  .reproducible = sums_in_tree(t),
+                                  .bf16 = t->config->collectives.dtype == LK_BF16};
     lk_status status = lk_buckets_create(t->group, lk_tensor_device(), sizes, w->count, options, &t->buckets);
     free(sizes);
     return status;

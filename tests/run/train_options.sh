@@ -28,11 +28,18 @@ EOF
 encoder f32 --set train.steps=12
 encoder bf16 --set train.steps=12 --set train.precision=bf16
 works 2 train encoder.yaml --set run.dir=bf16-2 --set validate.samples=0 --set train.steps=12 --set train.precision=bf16
+for ranks in 2 3; do
+  works $ranks train encoder.yaml --set run.dir=sent-$ranks --set validate.samples=0 --set train.steps=12 --set collectives.dtype=bf16 \
+    --set train.global_batch=$((ranks == 3 ? 12 : 8))
+done
 works 1 train decoder.yaml --set run.dir=decoder-bf16 --set train.precision=bf16 --set train.epochs=2
 numbers '
 off = [abs(a - b) / a for run in ("bf16", "bf16-2") for a, b in zip(trace("f32", "F"), trace(run, "F"))]
 print(f"bfloat16 against float32: F at most {max(off):.1e} off in 12 steps")
 assert 0 < max(off) < 0.02
+off = [abs(a - b) / a for a, b in zip(trace("f32", "F"), trace("sent-2", "F"))]
+print(f"gradients sent as bfloat16: F at most {max(off):.1e} off in 12 steps")
+assert off[0] == 0 < max(off) < 0.02 and trace("sent-3", "F")[-1] < trace("sent-3", "F")[0]
 assert trace("decoder-bf16", "L1")[-1] < 0.9 * trace("decoder-bf16", "L1")[0]'
 
 # ---- first weights: a run, and the names of torchvision in a file with a classifier of another size ----

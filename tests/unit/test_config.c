@@ -253,6 +253,9 @@ static void checks_between_keys(void **state)
             "--set train.converge.patience=2: '2' needs validations, and validate.every_epochs is 0; set one of them");
     refused(LEAST "stall:\n  abort_s: 20\n  warn_s: 20\n", NULL,
             "c.yaml:7: key 'stall.warn_s': '20' is not less than stall.abort_s '20'");
+    refused(LEAST "collectives: {dtype: bf16}\n", "train.reproducible=true",
+            "c.yaml:5: key 'collectives.dtype': 'bf16' is rounded on every rank, and train.reproducible is true; set "
+            "collectives.dtype to f32");
 }
 
 static void yaml_reads_back(void **state)
