@@ -72,8 +72,8 @@ const char *lk_dataset_shard_path(const lk_dataset *dataset, int shard);
 lk_status lk_dataset_read(const lk_dataset *dataset, int64_t i, uint8_t *image, float *continuous, uint8_t *discrete,
                           char key[LK_KEY_SIZE]);
 
-/* Asks the kernel to have samples first .. first+count-1 ready, of which those that the set does not have are left out: they are
- * read in large pieces, in the background where the file system can. A hint: nothing fails, nothing is waited for. Thread-safe. */
+/* Asks the kernel to have samples first .. first+count-1 ready, but for those that the set does not have: it reads them in large
+ * pieces, in the background where the file system can. A hint: nothing fails, nothing is waited for. Thread-safe. */
 void lk_dataset_read_ahead(const lk_dataset *dataset, int64_t first, int64_t count);
 /* Has the kernel forget what it keeps of the files, for measurements: the next reads are the disk's. */
 void lk_dataset_forget(const lk_dataset *dataset);

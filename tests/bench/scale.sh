@@ -29,7 +29,7 @@ limit() { # MBIT/S of what each host sends; 0: none
   done
 }
 record() { sed "s/^/$1 $2 $3 $4 /" >>results; } # WHAT RATE RANKS MEGABYTES, and JSON on standard input
-step=(step --steps 8 --set train.threads=1 --set data.threads=1 --set collectives.bucket_mb=2 --set train.kernels=torch)
+step=(step --steps 6 --set train.threads=1 --set data.threads=1 --set collectives.bucket_mb=2 --set train.kernels=torch)
 
 rates=("$@")
 [ ${#rates[@]} -gt 0 ] || rates=(1000 300)
@@ -37,7 +37,7 @@ for ranks in 2 4; do on $ranks "${step[@]}" --set train.global_batch=$((16 * ran
 for rate in "${rates[@]}"; do
   limit "$rate"
   for ranks in 2 4; do
-    for megabytes in 1 16; do on $ranks collectives --megabytes $megabytes | record sum "$rate" $ranks $megabytes; done
+    for megabytes in 1 8; do on $ranks collectives --megabytes $megabytes | record sum "$rate" $ranks $megabytes; done
     on $ranks "${step[@]}" --set train.global_batch=$((16 * ranks)) | record step "$rate" $ranks 0
   done
 done
@@ -64,12 +64,12 @@ def row(rate, ranks, what, predicted, truth):
     print(f"| {rate} | {ranks} | {what} | {predicted:.1f} ms | {truth:.1f} ms | {100 * (predicted / truth - 1):+.0f} % |")
 
 for rate in sorted({k[1] for k in measured} - {0}, reverse=True):
-    small, large = measured["sum", rate, 2, 1], measured["sum", rate, 2, 16]
-    b = 15 / (large - small) * 1e3          # on 2 hosts a ring moves each byte once
+    small, large = measured["sum", rate, 2, 1], measured["sum", rate, 2, 8]
+    b = 7 / (large - small) * 1e3          # on 2 hosts a ring moves each byte once
     a = max(0, (small - 1 / b * 1e3) / 2)
     used = min(1, b / (rate / 8))
-    print(f"| {rate} | 2 | from 1 and 16 MB: {a * 1e3:.0f} us a hop, {b:.1f} MB/s, {100 * used:.0f} % of the rate | | | |")
-    for megabytes in (1, 16):
+    print(f"| {rate} | 2 | from 1 and 8 MB: {a * 1e3:.0f} us a hop, {b:.1f} MB/s, {100 * used:.0f} % of the rate | | | |")
+    for megabytes in (1, 8):
         row(rate, 4, f"sum of {megabytes} MB", ring(megabytes, 4, a, b), measured["sum", rate, 4, megabytes])
     for ranks in (2, 4):
         free, now = measured["step", 0, ranks, 0], measured["step", rate, ranks, 0]

@@ -1,6 +1,6 @@
 #!/bin/bash
-# launch/submit --gpus-per-rank on the SLURM cluster, whose GPUs are stand-ins: SLURM takes the lines, and gives ranks what the page
-# says (docs/gpu.md). Nothing is computed on a GPU.
+# launch/submit --gpus-per-rank on the SLURM cluster, whose GPUs are stand-ins: SLURM takes the lines, and gives ranks what
+# docs/gpu.md says. Nothing is computed on a GPU.
 # runs early: mostly waiting for the cluster
 set -u
 . "$LIKENESS_ROOT/tests/slurm/setup.sh"

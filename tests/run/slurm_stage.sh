@@ -61,8 +61,10 @@ on_node n2 mount -t tmpfs -o size=200k tmpfs "$near"
 submit encoder.yaml full --stage "$near" --max-restarts 1
 hurry "$job"
 poll 120 "the job with a full disk ends" is_gone "$job"
-[ "$(job_field "$job" ExitCode)" = 70:0 ] && [ "$(starts)" = 2 ] || fail "a full disk: $(job_field "$job" ExitCode), $(starts) starts"
-[ "$(grep -c 'error: .*the disk has room for' "$run/job/$job.log")" = 2 ] || fail "not one line a start: $(cat "$run/job/$job.log")"
+[ "$(job_field "$job" ExitCode)" = 70:0 ] && [ "$(starts)" = 2 ] ||
+  fail "a full disk: $(job_field "$job" ExitCode), $(starts) starts"
+[ "$(grep -c 'error: .*the disk has room for' "$run/job/$job.log")" = 2 ] ||
+  fail "not one line a start: $(cat "$run/job/$job.log")"
 [ ! -e "$run/metrics.jsonl" ] || fail "trained without its shards"
 nothing_left
 [ -z "$(on_node n2 ls -A "$near")" ] || fail "left on the full disk"
