@@ -70,14 +70,16 @@ lk_status lk_choose_device(lk_device_choice choice, lk_process_group *group, con
     if (any(group, status != LK_OK)) {
         bool mine = status != LK_OK;
         lk_device_close(device);
-        return choice == LK_ON_AUTO ? fall_back(mine, told) : agree(group, mine ? lk_fail_in(status, "device cuda") : LK_OK);
+        return choice == LK_ON_AUTO
+                   ? fall_back(mine, told)
+                   : agree(group, mine ? lk_fail_in(status, group ? "train.device cuda" : "--device cuda") : LK_OK);
     }
     status = require_own(group, device);
     if (status != LK_OK) { /* of all ranks alike */
         lk_device_close(device);
         if (choice == LK_ON_AUTO)
             return fall_back(true, told);
-        return lk_fail_in(status, "device cuda");
+        return lk_fail_in(status, group ? "train.device cuda" : "--device cuda");
     }
     snprintf(told, LK_DEVICE_TOLD, "%s", lk_device_name(device));
     status = lk_tensor_use_cuda(device, settings);

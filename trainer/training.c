@@ -56,10 +56,11 @@ static lk_status open_data(lk_training *t)
 
 /* Wherever the numbers allow it, gradients are summed in one tree over the micro-batches of the global batch, so that the number
  * of ranks does not change a digit; it moves as much as an allreduce. train.reproducible insists on it and fixes what else
- * depends on the number of ranks: the threads of each. Where bfloat16 travels, every rank rounds, and there is no tree. */
+ * depends on the number of ranks: the threads of each. Where bfloat16 travels, every rank rounds, and there is no tree. It is the
+ * host's work: on a GPU micro-batches are added up one after the other. */
 static bool sums_in_tree(const lk_training *t)
 {
-    return t->config->collectives.dtype == LK_F32 && lk_is_power_of_two(t->order.accumulation) &&
+    return lk_tensor_on_host() && t->config->collectives.dtype == LK_F32 && lk_is_power_of_two(t->order.accumulation) &&
            lk_is_power_of_two(t->group->size);
 }
 
@@ -120,6 +121,10 @@ static lk_status plan_steps(lk_training *t)
     };
     LK_TRY(mix_sets(t));
     t->total_steps = c->train.steps > 0 ? c->train.steps : c->train.epochs * t->order.steps_per_epoch;
+    if (c->train.reproducible && !lk_tensor_on_host())
+        return lk_fail(LK_BAD_CONFIG,
+                       "train.reproducible needs sums in a tree, which are made on the CPU alone; set train.device to cpu, or "
+                       "train.reproducible to false");
     if (c->train.reproducible && !sums_in_tree(t))
         return lk_fail(
             LK_BAD_CONFIG,

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "trainer/micro_batch.h"
 #include "trainer/model/decoder.h"
 #include "trainer/model/encoder.h"
 #include "trainer/tensor/fused.h"
@@ -364,7 +365,7 @@ lk_status lk_bench_kernels(const lk_config *config, const lk_peaks *peaks, lk_ke
 {
     layer_list list = {.count = 0};
     if (config) {
-        int batch = config->train.micro_batch;
+        int batch = config->train.micro_batch ? config->train.micro_batch : lk_choose_micro_batch(config, 1, lk_tensor_memory());
         LK_TRY(add_encoder(&list, config->model.size, config->model.encoder.width, config->model.encoder.norm, batch));
         LK_TRY(add_decoder(&list, config->model.size, config->model.decoder.width, batch));
         return bench_layers(&list, config->train.precision == LK_BF16 ? LK_DTYPE_BF16 : LK_DTYPE_F32, peaks, tell, context);

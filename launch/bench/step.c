@@ -171,6 +171,7 @@ static lk_status run_steps(lk_training *t, double making, lk_step_report *timed,
 static lk_status time_steps(lk_training *t, double making, lk_step_speed *out)
 {
     int steps = (int)t->total_steps - WARM_UP;
+    out->micro_batch = t->order.micro_batch; /* which may be auto */
     lk_step_report *timed = calloc((size_t)steps, sizeof *timed);
     double *cpu = calloc((size_t)steps, sizeof *cpu);
     lk_status status = timed && cpu ? LK_OK : lk_fail(LK_INTERNAL, "out of memory for %d steps", steps);
@@ -208,7 +209,6 @@ static lk_status bench(lk_process_group *group, const lk_config *config, lk_step
                            .ranks = group->size,
                            .threads = lk_training_threads(config, group),
                            .global_batch = config->train.global_batch,
-                           .micro_batch = config->train.micro_batch,
                            .width = config->model.encoder.width,
                            .decoder_width = config->model.decoder.width,
                            .norm = config->model.encoder.norm == LK_NORM_GROUP ? "group" : "none",

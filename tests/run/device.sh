@@ -23,11 +23,11 @@ says '1 rank x 1 thread, cpu \(there is no NVIDIA driver on this machine'
 [ "$(weights_hash plain)" = "$(weights_hash auto)" ] || fail "auto without a GPU is not what cpu is"
 works 3 train decoder.yaml "${short[@]}" --set run.dir=auto-3
 says '3 ranks x 1 thread, cpu \(there is no NVIDIA driver on this machine'
-refuses 78 "device cuda: there is no NVIDIA driver on this machine" train decoder.yaml "${short[@]}" --set run.dir=RUN \
+refuses 78 "train.device cuda: there is no NVIDIA driver on this machine" train decoder.yaml "${short[@]}" --set run.dir=RUN \
   --set train.device=cuda
 
 # Who uses a trained model.
-refused 78 "device cuda: there is no NVIDIA driver on this machine" evaluate plain --device cuda
+refused 78 "--device cuda: there is no NVIDIA driver on this machine" evaluate plain --device cuda
 refused 64 "--device" evaluate plain --device gpu
 works 1 evaluate plain --device auto
 says 'computes on cpu \(there is no NVIDIA driver'
