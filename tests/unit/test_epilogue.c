@@ -1,5 +1,5 @@
-/* What follows a convolution in one pass, behind the blocks of whole models: outputs and gradients are those of libtorch's operators
- * but for rounding. The kernels are a GPU's, run on the CPU (cuda_standin.h); all else is the CPU's. */
+/* What follows a convolution in one pass, behind the blocks of whole models: gradients are those of libtorch's operators but for
+ * rounding. The kernels are a GPU's, run on the CPU (cuda_standin.h); all else is the CPU's. */
 #include "base/random.h"
 #include "trainer/model/decoder.h"
 #include "trainer/model/encoder.h"
@@ -144,7 +144,10 @@ static void pass_decoder(bool folded, const lk_device_kernels *kernels, float **
     *total = trained.weights.total;
     *gradients = calloc(*total, sizeof **gradients);
     assert_ok(lk_weights_bind_gradients(&trained.weights, *gradients, 1));
-    lk_tensor *p = random_tensor(2, (int64_t[]){BATCH, INPUTS}, 4), *y = lk_decoder_forward(d, p, true);
+    int64_t faces = folded ? 2 * BATCH : BATCH; /* of which backward will see the first */
+    lk_tensor *p = random_tensor(2, (int64_t[]){faces, INPUTS}, 4), *y = lk_decoder_forward(d, p, true);
+    if (folded)
+        lk_decoder_keep_first(d, BATCH);
     int blocks = 0;
     for (int i = 0; i < d->block_count; i++)
         blocks += d->blocks[i].has_epilogue;

@@ -1,8 +1,8 @@
 /* A block: convolution + bias, norm, ReLU, and the 2x2 pool that follows; forward and backward side by side.
  *
  * Models are chains of blocks, and nothing else knows how a block computes: by libtorch's operators, or, where the weights ask
- * for it (lk_weights.own_kernels) and one suits, by a kernel of ours, with ReLU and pool in it where no norm stands between. Where
- * the device has kernels for what follows a convolution (epilogue.h), that is one pass.
+ * for it (lk_weights.own_kernels) and one suits, by a kernel of ours, with ReLU and pool in it where no norm stands between.
+ * Where the device has kernels for what follows a convolution (epilogue.h), that is one pass.
  * lk_block_forward keeps what lk_block_backward needs until that call (or lk_block_forget).
  */
 #ifndef LK_TRAINER_MODEL_BLOCK_H
