@@ -57,6 +57,17 @@ static void every_kernel_compiles_for_every_gpu(void **state)
     }
 }
 
+/* As large on the GPU as on the host: else they would not mean the same members. */
+static void check_job_sizes(const char *ptx)
+{
+    for (int k = 0; k < LK_CUDA_KERNEL_COUNT; k++) {
+        char parameter[96];
+        snprintf(parameter, sizeof parameter, ".b8 %s_param_0[%zu]", lk_cuda_kernels[k].name, lk_cuda_kernels[k].job_size);
+        if (!strstr(ptx, parameter))
+            fail_msg("the struct of %s has not %zu bytes on a GPU", lk_cuda_kernels[k].name, lk_cuda_kernels[k].job_size);
+    }
+}
+
 /* The text of one kernel in PTX. */
 static char *kernel_text(const char *ptx, const char *name)
 {
@@ -69,7 +80,7 @@ static char *kernel_text(const char *ptx, const char *name)
     return strndup(begin, end ? (size_t)(end - begin) : strlen(begin));
 }
 
-static void kernels_of_packs_move_16_bytes_at_once(void **state)
+static void jobs_are_the_hosts_and_packs_move_16_bytes_at_once(void **state)
 {
     (void)state;
     lk_nvrtc nvrtc;
@@ -81,6 +92,7 @@ static void kernels_of_packs_move_16_bytes_at_once(void **state)
     assert_true(target.ptx);
     assert_memory_equal(target.name, "compute_", 8);
     assert_ok(lk_cuda_compile(&nvrtc, &target, lk_cuda_sources, &ptx, &size));
+    check_job_sizes(ptx);
     const char *const loads[] = {"relu_backward",  "add",        "scale",     "bias_relu",
                                  "bias_relu_pool", "norm_apply", "norm_sums", "bias_relu_pool_backward"};
     for (size_t i = 0; i < 2 * sizeof loads / sizeof *loads; i++) {
@@ -289,7 +301,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kernel_compiles_for_every_gpu),
-        cmocka_unit_test(kernels_of_packs_move_16_bytes_at_once),
+        cmocka_unit_test(jobs_are_the_hosts_and_packs_move_16_bytes_at_once),
         cmocka_unit_test(what_does_not_compile_is_told_in_one_line),
         cmocka_unit_test(a_gpu_gets_its_own_code_or_the_newest_that_is_known),
         cmocka_unit_test(other_sources_compilers_and_gpus_have_other_names),
