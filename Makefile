@@ -145,7 +145,22 @@ $(build)/tests/faults.so: tests/faults/faults.c
 	$(say) LINK $@
 	$(Q)$(CC) -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror -O2 -fPIC -shared -o $@ $< -ldl
 
-unit-tests: $(unit_tests) $(build)/tests/faults.so
+# Stand-ins for NVIDIA's libraries, for tests without a GPU.
+stand_ins = $(build)/tests/stand_in/libcudart.so.13 $(build)/tests/stand_in/libnccl.so.2
+stand_in = $(CC) -D_GNU_SOURCE -std=gnu11 -I. -Wall -Wextra -Werror -O2 $(sanitize) -fPIC -shared -pthread \
+  -Wl,-soname,$(@F) -Wl,-rpath,'$$ORIGIN' -o $@
+
+$(build)/tests/stand_in/libcudart.so.13: tests/stand_in/cudart.c tests/stand_in/stand_in.h
+	@mkdir -p $(@D)
+	$(say) LINK $@
+	$(Q)$(stand_in) $<
+
+$(build)/tests/stand_in/libnccl.so.2: tests/stand_in/nccl.c tests/stand_in/stand_in.h $(build)/tests/stand_in/libcudart.so.13
+	@mkdir -p $(@D)
+	$(say) LINK $@
+	$(Q)$(stand_in) $< $(build)/tests/stand_in/libcudart.so.13
+
+unit-tests: $(unit_tests) $(build)/tests/faults.so $(stand_ins)
 
 # For editors. All files with all rooms' paths.
 compile_commands.json: Makefile $(sources) $(build)/flags

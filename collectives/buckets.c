@@ -65,8 +65,10 @@ static lk_status prepare(lk_buckets *b, const size_t *sizes, int gradients, size
 
 static lk_status open_reducer(lk_buckets *b, lk_process_group *group, const lk_buckets_options *wanted)
 {
-    lk_reducer_options options = {
-        .reproducible = wanted->reproducible, .bf16 = wanted->bf16, .most = b->count > 0 ? b->count : 1};
+    lk_reducer_options options = {.reproducible = wanted->reproducible,
+                                  .bf16 = wanted->bf16,
+                                  .kernels = wanted->kernels,
+                                  .most = b->count > 0 ? b->count : 1};
     for (int i = 0; i < b->count; i++)
         if (b->all[i].count > options.largest)
             options.largest = b->all[i].count;
@@ -184,8 +186,8 @@ lk_status lk_buckets_wait(lk_buckets *b)
     return error.status == LK_OK ? status : lk_error_put(&error);
 }
 
-lk_status lk_buckets_times(lk_buckets *b, double *exposed, double *busy)
+lk_status lk_buckets_finish(lk_buckets *b, double *exposed, double *busy)
 {
     *exposed = *busy = 0;
-    return b->reducer ? lk_reducer_times(b->reducer, exposed, busy) : LK_OK;
+    return b->reducer ? lk_reducer_finish(b->reducer, exposed, busy) : LK_OK;
 }

@@ -10,6 +10,8 @@
  *     each step:  lk_buckets_begin(buckets);
  *                 ... backward writes gradient i, then lk_buckets_ready(buckets, i) ... (each i once, any order)
  *                 lk_buckets_wait(buckets);
+ *                 ... results of the step are asked for and waited for ...
+ *                 lk_buckets_finish(buckets, &exposed, &busy);
  */
 #ifndef LK_COLLECTIVES_BUCKETS_H
 #define LK_COLLECTIVES_BUCKETS_H
@@ -25,14 +27,15 @@
 typedef struct lk_buckets lk_buckets;
 
 typedef struct lk_buckets_options {
-    size_t bucket_bytes; /* a bucket holds whole gradients, at most this much unless one alone is larger */
-    bool reproducible;   /* sum in a fixed tree (tree_sum.h); the number of ranks must be a power of two */
-    bool bf16;           /* what travels is bfloat16 (reducer.h) */
+    size_t bucket_bytes;               /* a bucket holds whole gradients, at most this much unless one alone is larger */
+    bool reproducible;                 /* sum in a fixed tree (tree_sum.h); the number of ranks must be a power of two */
+    bool bf16;                         /* what travels is bfloat16 (reducer.h) */
+    const lk_reducer_kernels *kernels; /* of a CUDA device (reducer.h) */
 } lk_buckets_options;
 
-/* sizes[i]: floats of gradient i, in the order in which backward finishes them. `group` is only used during the call; `device` is
- * where the buffer lies, and must outlive the buckets. The buffer starts as zeros. LK_BAD_CONFIG if `reproducible` does not go with
- * the number of ranks. Every rank must call with the same arguments. */
+/* sizes[i]: floats of gradient i, in the order in which backward finishes them. `group` is only used during the call; `device`
+ * is where the buffer lies, and must outlive the buckets. The buffer starts as zeros. LK_BAD_CONFIG if `reproducible` does not
+ * go with the number of ranks. Every rank must call with the same arguments. */
 lk_status lk_buckets_create(lk_process_group *group, lk_device *device, const size_t *sizes, int count,
                             lk_buckets_options options, lk_buckets **out);
 /* Not between begin and wait. NULL is fine. Every rank must call. */
@@ -52,8 +55,9 @@ void lk_buckets_begin(lk_buckets *buckets);
 void lk_buckets_ready(lk_buckets *buckets, int i);
 /* What the device's stream is asked for from here on sees the sums over ranks; on the CPU that means waiting for them. */
 lk_status lk_buckets_wait(lk_buckets *buckets);
-/* Of the last step, seconds: *exposed, for which computing waited in wait; *busy, what the sums took. Waits until both are known;
- * so call it when the step's results were waited for. */
-lk_status lk_buckets_times(lk_buckets *buckets, double *exposed, double *busy);
+/* Here the host waits for the sums, and is told whether they are good (lk_reducer_finish); so call it when the step's results
+ * were waited for, and before anything is made of them. Seconds: *exposed, for which computing stood still in wait; *busy, what
+ * the sums took. */
+lk_status lk_buckets_finish(lk_buckets *buckets, double *exposed, double *busy);
 
 #endif

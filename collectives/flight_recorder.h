@@ -1,5 +1,5 @@
-/* The flight recorder of a reducer: what became of its last collectives. When a job ends by a stall, each rank's record says how far
- * it came, and the first collective that differs over ranks is where to look.
+/* The flight recorder of a reducer: what became of its last collectives. When a job ends by a stall, each rank's record says
+ * how far it came, and the first collective that differs over ranks is where to look.
  *
  * Collectives are counted 1, 2, 3 ... since the reducer was opened, and are done in that order. Any thread may call.
  */
@@ -35,8 +35,8 @@ void lk_flight_where(lk_flight_recorder *flight, lk_flight_position *position);
 /* The last LK_FLIGHT_LENGTH collectives as lines of JSON (docs/formats.md, Run folder). */
 lk_status lk_flight_write(lk_flight_recorder *flight, const char *path);
 
-/* Writes into out[size] what the positions of several ranks say of a stall: "the first collective that differs: 57 (bucket 0, 34816
- * bytes): begun on rank 0, not asked for on rank 1". ranks[i] is whose positions[i] is. "" if none was asked for. */
+/* Writes into out[size] what the positions of several ranks say of a stall: "the first collective that differs: 57 (bucket 0,
+ * 34816 bytes): begun on rank 0, not asked for on rank 1". ranks[i] is whose positions[i] is. "" if none was asked for. */
 void lk_flight_compare(const lk_flight_position *positions, const int *ranks, int count, char *out, size_t size);
 
 #endif

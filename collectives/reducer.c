@@ -7,16 +7,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void lk_range_halve(lk_range whole, bool upper, lk_range *mine, lk_range *other)
+void lk_part_halve(lk_part whole, bool upper, lk_part *mine, lk_part *other)
 {
-    lk_range low = {whole.begin, whole.count / 2};
-    lk_range high = {whole.begin + low.count, whole.count - low.count};
+    lk_part low = {whole.begin, whole.count / 2};
+    lk_part high = {whole.begin + low.count, whole.count - low.count};
     *mine = upper ? high : low;
     *other = upper ? low : high;
 }
 
-static const lk_reducer_kind *choose(const lk_reducer_options *options)
+static const lk_reducer_kind *choose(lk_device *device, const lk_reducer_options *options)
 {
+    if (lk_device_kind_of(device) == LK_DEVICE_CUDA)
+        return &lk_reducer_nccl;
     return options->reproducible ? &lk_reducer_tree : &lk_reducer_mpi;
 }
 
@@ -30,10 +32,14 @@ lk_status lk_reducer_open(lk_process_group *group, lk_device *device, lk_reducer
                        group->size);
     if (options.reproducible && options.bf16)
         return lk_fail(LK_BAD_CONFIG, "a reproducible sum travels as float32, not as bfloat16; set collectives.dtype to f32");
+    if (lk_device_kind_of(device) == LK_DEVICE_CUDA && (options.reproducible || options.bf16) && !options.kernels)
+        return lk_fail(LK_BAD_CONFIG, "this build has no kernels for sums over GPUs %s; set %s",
+                       options.bf16 ? "as bfloat16" : "in a tree",
+                       options.bf16 ? "collectives.dtype to f32" : "train.reproducible to false");
     lk_reducer *r = calloc(1, sizeof *r);
     lk_status status = r ? LK_OK : lk_fail(LK_INTERNAL, "out of memory");
     LK_TRY_OR(fail, lk_group_agree(group, status));
-    *r = (lk_reducer){.kind = choose(&options), .device = device, .options = options};
+    *r = (lk_reducer){.kind = choose(device, &options), .device = device, .options = options};
     status = lk_group_duplicate(group, &r->group);
     if (status != LK_OK)
         r->group.backend = NULL;
@@ -69,14 +75,25 @@ lk_status lk_reducer_wait(lk_reducer *r)
     return r->kind->wait(r);
 }
 
-lk_status lk_reducer_times(lk_reducer *r, double *exposed, double *busy)
+lk_status lk_reducer_finish(lk_reducer *r, double *exposed, double *busy)
 {
-    return r->kind->times(r, exposed, busy);
+    return r->kind->finish(r, exposed, busy);
 }
 
 void lk_reducer_where(lk_reducer *r, lk_flight_position *position)
 {
     lk_flight_where(r->flight, position);
+}
+
+lk_status lk_reducer_poll(lk_reducer *r)
+{
+    return r->kind->poll ? r->kind->poll(r) : LK_OK;
+}
+
+void lk_reducer_abort(lk_reducer *r)
+{
+    if (r->kind->abort)
+        r->kind->abort(r);
 }
 
 lk_status lk_reducer_record(lk_reducer *r, const char *folder)

@@ -1,5 +1,5 @@
 /* What carries the sums of a reducer. reducer.c is the only caller of this table; a kind is a file that fills it in:
- * reducer_mpi.c, reducer_tree.c. Inside of collectives/ only.
+ * reducer_mpi.c, reducer_tree.c, reducer_nccl.c. Inside of collectives/ only.
  *
  * Every function has the meaning of its namesake in reducer.h.
  */
@@ -14,7 +14,10 @@ typedef struct lk_reducer_kind {
     /* Tells the flight recorder when collective `number` begins and ends. */
     lk_status (*sum)(lk_reducer *reducer, int64_t number, float *buffer, size_t count, lk_mark *after);
     lk_status (*wait)(lk_reducer *reducer);
-    lk_status (*times)(lk_reducer *reducer, double *exposed, double *busy);
+    lk_status (*finish)(lk_reducer *reducer, double *exposed, double *busy);
+    /* NULL where nothing can fail, and there is nothing to abort. `poll` also brings the flight recorder up to date. */
+    lk_status (*poll)(lk_reducer *reducer);
+    void (*abort)(lk_reducer *reducer);
 } lk_reducer_kind;
 
 struct lk_reducer {
@@ -26,12 +29,12 @@ struct lk_reducer {
     void *state; /* of the kind */
 };
 
-/* A rank's own part of a range, and its partner's, in a tree of halves: the lower rank has the lower half. */
-typedef struct lk_range {
+/* A rank's own part of what it holds, and its partner's, in a tree of halves: the lower rank has the lower half. */
+typedef struct lk_part {
     size_t begin, count;
-} lk_range;
-void lk_range_halve(lk_range whole, bool upper, lk_range *mine, lk_range *other);
+} lk_part;
+void lk_part_halve(lk_part whole, bool upper, lk_part *mine, lk_part *other);
 
-extern const lk_reducer_kind lk_reducer_mpi, lk_reducer_tree;
+extern const lk_reducer_kind lk_reducer_mpi, lk_reducer_tree, lk_reducer_nccl;
 
 #endif

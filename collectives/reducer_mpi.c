@@ -58,11 +58,11 @@ static lk_status wait(lk_reducer *r)
     return lk_reducer_thread_wait(c->thread);
 }
 
-static lk_status times(lk_reducer *r, double *exposed, double *busy)
+static lk_status finish(lk_reducer *r, double *exposed, double *busy)
 {
     const carrier *c = r->state;
     lk_reducer_thread_times(c->thread, exposed, busy);
     return LK_OK;
 }
 
-const lk_reducer_kind lk_reducer_mpi = {.open = open_mpi, .close = close_mpi, .sum = sum, .wait = wait, .times = times};
+const lk_reducer_kind lk_reducer_mpi = {.open = open_mpi, .close = close_mpi, .sum = sum, .wait = wait, .finish = finish};

@@ -18,7 +18,7 @@ void lk_reducer_thread_stop(lk_reducer_thread *thread);
 void lk_reducer_thread_ask(lk_reducer_thread *thread, int64_t number, float *buffer, size_t count);
 /* Waits until nothing is in line; the first failure since the start is told here. */
 lk_status lk_reducer_thread_wait(lk_reducer_thread *thread);
-/* lk_reducer_times. */
+/* lk_reducer_finish. */
 void lk_reducer_thread_times(lk_reducer_thread *thread, double *exposed, double *busy);
 
 #endif

@@ -28,17 +28,17 @@ static void exchange(lk_reducer *r, int distance, const float *send, size_t send
 static lk_status sum_in_tree(lk_reducer *r, float *buffer, size_t count)
 {
     const tree *t = r->state;
-    lk_range held[sizeof(int) * 8]; /* what this rank was responsible for before each halving */
-    lk_range mine = {0, count}, other;
+    lk_part held[sizeof(int) * 8]; /* what this rank was responsible for before each halving */
+    lk_part mine = {0, count}, other;
     int level = 0;
     for (int distance = 1; distance < r->group.size; distance *= 2, level++) {
         held[level] = mine;
-        lk_range_halve(held[level], r->group.rank & distance, &mine, &other);
+        lk_part_halve(held[level], r->group.rank & distance, &mine, &other);
         exchange(r, distance, buffer + other.begin, other.count, t->scratch, mine.count);
         add(buffer + mine.begin, t->scratch, mine.count);
     }
     for (int distance = r->group.size / 2; distance > 0; distance /= 2) {
-        lk_range_halve(held[--level], r->group.rank & distance, &mine, &other);
+        lk_part_halve(held[--level], r->group.rank & distance, &mine, &other);
         exchange(r, distance, buffer + mine.begin, mine.count, buffer + other.begin, other.count);
     }
     return LK_OK;
@@ -77,11 +77,11 @@ static lk_status wait(lk_reducer *r)
     return lk_reducer_thread_wait(t->thread);
 }
 
-static lk_status times(lk_reducer *r, double *exposed, double *busy)
+static lk_status finish(lk_reducer *r, double *exposed, double *busy)
 {
     const tree *t = r->state;
     lk_reducer_thread_times(t->thread, exposed, busy);
     return LK_OK;
 }
 
-const lk_reducer_kind lk_reducer_tree = {.open = open_tree, .close = close_tree, .sum = sum, .wait = wait, .times = times};
+const lk_reducer_kind lk_reducer_tree = {.open = open_tree, .close = close_tree, .sum = sum, .wait = wait, .finish = finish};

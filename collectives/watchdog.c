@@ -26,6 +26,9 @@ static const double grace_seconds = 2;
 /* ... and the ranks this long to write what they summed last. */
 static const double record_seconds = 1;
 
+/* How much sooner a failure of a sum may be heard of than the death that it comes from. */
+static const double death_seconds = 0.3;
+
 /* Beats in the shorter of warn_s and abort_s, and how many of them may be missing before a rank counts as silent. A rank that
  * reported beats sooner: what is known of it is that much newer. */
 static const double beats_per_warning = 5, beats_missing = 3;
@@ -35,7 +38,8 @@ static const double looks_per_beat = 10;
 /* Bytes in a beat that show that files are read or written: more than threads in the background may move. */
 enum { LEAST_BYTES = 4096 };
 
-enum message_kind { BEAT = 1, LEAVING, ABORT };
+/* FAILED: a rank's reducer failed; SPEAK: rank 0 lets it say so, for one line is enough. */
+enum message_kind { BEAT = 1, LEAVING, ABORT, FAILED, SPEAK };
 
 /* What this process knows of a rank that it watches. Times are on the watch's clock. */
 typedef struct peer {
@@ -71,10 +75,13 @@ struct lk_watchdog {
 
     /* Of the thread alone: */
     double now, next_beat;
-    uint64_t told;   /* the reports that the last beat knew of */
-    uint64_t moved;  /* bytes that the process had read and written at the last beat */
-    uint64_t looks;  /* bytes that looking for them read itself */
-    double abort_at; /* 0: no end is set */
+    uint64_t told;    /* the reports that the last beat knew of */
+    uint64_t moved;   /* bytes that the process had read and written at the last beat */
+    uint64_t looks;   /* bytes that looking for them read itself */
+    double abort_at;  /* 0: no end is set */
+    lk_error failure; /* of the reducer */
+    int failed_rank;  /* rank 0: whose was the first */
+    double speak_at;  /* 0: there was no failure */
     bool warned;
 };
 
@@ -192,10 +199,9 @@ static void append_collectives(lk_watchdog *dog, char *out)
             positions[count] = dog->peers[i].collectives;
             ranks[count] = dog->peers[i].rank;
         }
-        if (dog->group->rank != 0) {
-            lk_reducer_where(reducer, &positions[count]);
-            ranks[count++] = dog->group->rank;
-        }
+        int own = dog->group->rank == 0 ? 0 : count++;
+        ranks[own] = dog->group->rank;
+        lk_reducer_where(reducer, &positions[own]);
         lk_flight_compare(positions, ranks, count, text, sizeof text);
         if (text[0])
             append(out, "; %s; the last ones of each rank: %s", text, dog->folder);
@@ -212,10 +218,12 @@ static void *record(void *argument)
         append(sentence, "the last collectives are not recorded: %s", lk_error_text());
         speak(dog, "warning: ", sentence);
     }
+    lk_reducer_abort(atomic_load(&dog->reducer));
     return NULL;
 }
 
-/* Sets the end, and has the last collectives written before it, by a thread of its own: the disk may be what stalls. */
+/* Sets the end. Before it the last collectives are written and those under way aborted, by a thread of its own: the disk may be
+ * what stalls, and an abort may hang as well. */
 static void end_at(lk_watchdog *dog, double at)
 {
     pthread_t thread;
@@ -272,6 +280,64 @@ static void check_ranks(lk_watchdog *dog)
     }
 }
 
+/* What the reducer failed with: rank 0 says it, or the rank that it lets speak. */
+static void tell_failure(lk_watchdog *dog)
+{
+    char sentence[SENTENCE_SIZE] = "";
+    uint64_t position = atomic_load(&dog->position);
+    const char *phase = lk_phase_name((lk_phase)(position & 0xff));
+    if (dog->group->rank == 0)
+        append(sentence, "rank 0 on %s (step %" PRIu64 ", phase %s): ", dog->hosts[0], position >> 8, phase);
+    else
+        append(sentence, "error: step %" PRIu64 ", phase %s: ", position >> 8, phase);
+    append(sentence, "%s; the job ends", dog->failure.text);
+    append_collectives(dog, sentence);
+    if (dog->group->rank == 0)
+        lk_log_error("%s", sentence);
+    else
+        lk_log_rank("%s", sentence);
+}
+
+/* One line for the job. */
+static void let_one_speak(lk_watchdog *dog)
+{
+    const lk_star_message speak_now = {.kind = SPEAK};
+    if (dog->group->rank == 0 && dog->failed_rank != 0)
+        lk_star_send(&dog->links[dog->failed_rank], &speak_now);
+    else
+        tell_failure(dog);
+    order_abort(dog, dog->now + record_seconds);
+}
+
+/* Notes that a rank's reducer failed. Sums of others fail because a rank died, too: that is then the line. */
+static void note_failure(lk_watchdog *dog, int rank)
+{
+    if (dog->speak_at > 0)
+        return;
+    dog->failed_rank = rank;
+    dog->speak_at = dog->now + death_seconds;
+}
+
+/* A failed sum never ends, on any rank. */
+static void check_reducer(lk_watchdog *dog)
+{
+    const lk_star_message failed = {.kind = FAILED};
+    lk_reducer *reducer = atomic_load(&dog->reducer);
+    if (!reducer || dog->abort_at > 0)
+        return;
+    if (dog->failure.status == LK_OK) {
+        lk_error_take(&dog->failure, lk_reducer_poll(reducer));
+        if (dog->failure.status != LK_OK && dog->group->rank == 0)
+            note_failure(dog, 0);
+        else if (dog->failure.status != LK_OK) {
+            lk_star_send(&dog->links[0], &failed);
+            dog->speak_at = dog->now + grace_seconds; /* should rank 0 not answer */
+        }
+    }
+    if (dog->speak_at > 0 && dog->now >= dog->speak_at)
+        let_one_speak(dog);
+}
+
 static void hear(lk_watchdog *dog, peer *p, const lk_star_message *message)
 {
     p->heard = dog->now;
@@ -279,7 +345,11 @@ static void hear(lk_watchdog *dog, peer *p, const lk_star_message *message)
         end_at(dog, dog->now + grace_seconds);
     if (message->kind == LEAVING)
         p->leaving = true;
-    if (message->kind == ABORT)
+    if (message->kind == FAILED)
+        note_failure(dog, p->rank);
+    if (message->kind == SPEAK)
+        tell_failure(dog);
+    if (message->kind >= ABORT)
         return;
     if (message->count != p->count)
         p->moved = dog->now;
@@ -377,6 +447,7 @@ static void *watch(void *argument)
             note_bytes(dog);
         if (dog->now >= dog->next_beat || atomic_load(&dog->count) != dog->told)
             beat(dog);
+        check_reducer(dog);
         check_ranks(dog);
         if (dog->abort_at > 0 && dog->now >= dog->abort_at)
             lk_group_abort(dog->group, lk_exit_code(LK_REQUEUE));
@@ -467,6 +538,12 @@ void lk_watchdog_watch(lk_watchdog *dog, lk_reducer *reducer, const char *folder
         return;
     snprintf(dog->folder, sizeof dog->folder, "%s", folder);
     atomic_store(&dog->reducer, reducer);
+}
+
+void lk_watchdog_await_end(lk_watchdog *dog)
+{
+    while (dog && atomic_load(&dog->reducer))
+        pause();
 }
 
 void lk_watchdog_report(lk_watchdog *dog, int64_t step, lk_phase phase)

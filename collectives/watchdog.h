@@ -15,6 +15,8 @@
  * with exit code 75 on every rank. A dead rank ends it at once. Rank 0's beats flow back, and when they stop the others do the
  * same; one rank on each host speaks.
  *
+ * A failed sum over ranks (lk_watchdog_watch) ends the job like a death.
+ *
  * In the phases start and save, in which ranks open and write files, the bytes that the process reads and writes count as
  * reports (/proc/self/io): a slow disk is no stall as long as it moves.
  *
@@ -56,8 +58,13 @@ lk_status lk_watchdog_start(lk_process_group *group, double warn_s, double abort
 
 /* From here on beats also say how far this rank is in its collectives. When the watchdog ends the job each rank that still can
  * writes its last ones into `folder` (lk_reducer_record), and the line of error names the first that differs over ranks. The
- * reducer must outlive the watch. NULL for any is fine. */
+ * reducer must outlive the watch. NULL for any is fine.
+ *
+ * A failure of the reducer (lk_reducer_poll) ends the job with 75 at once, by one line of one of the ranks that met it. */
 void lk_watchdog_watch(lk_watchdog *dog, lk_reducer *reducer, const char *folder);
+/* For a rank whose reducer returned a failure: the others may wait for it where nobody can tell them, so the watchdog, which
+ * finds the same failure, ends the job; this does not return. Without a watch it does. */
+void lk_watchdog_await_end(lk_watchdog *dog);
 
 /* Says where this rank is. Every report is a sign of progress, also of the same step and phase: within a long phase (a
  * validation) report again and again, on whichever rank is at work. Costs two atomic stores; from one thread at a

@@ -121,6 +121,22 @@ static lk_status read_sums(lk_training *t, step_part *mine, lk_step_report *r, b
     return status;
 }
 
+/* The sums over ranks, and what is read of them. Sums that failed or were aborted come to an end as well: nothing may be made of
+ * them, and the other ranks may wait for this one where nobody can tell them. */
+static lk_status take_sums(lk_training *t, step_part *mine, lk_step_report *r, bool *finite)
+{
+    double busy;
+    lk_error error = {.status = LK_OK};
+    lk_status summed = lk_buckets_wait(t->buckets);
+    if (summed == LK_OK) {
+        lk_error_take(&error, read_sums(t, mine, r, finite));
+        summed = lk_buckets_finish(t->buckets, &r->exposed, &busy);
+    }
+    if (summed != LK_OK)
+        lk_watchdog_await_end(t->dog);
+    return summed == LK_OK && error.status != LK_OK ? lk_error_put(&error) : summed;
+}
+
 /* *finite: the summed gradients and statistics are. */
 static lk_status learn(lk_training *t, lk_step_report *r, bool *finite)
 {
@@ -137,11 +153,7 @@ static lk_status learn(lk_training *t, lk_step_report *r, bool *finite)
     lk_error error;
     lk_error_take(&error, mine->status);
     lk_watchdog_report(t->dog, t->state.step, LK_PHASE_REDUCE);
-    double busy;
-    lk_status reduced = lk_buckets_wait(t->buckets);
-    lk_status read = reduced == LK_OK ? read_sums(t, mine, r, finite) : reduced;
-    if (read == LK_OK)
-        read = lk_buckets_times(t->buckets, &r->exposed, &busy);
+    lk_status read = take_sums(t, mine, r, finite);
     mine->status = error.status != LK_OK ? lk_error_put(&error) : read;
     mine->stop = lk_stop_requested();
     if (weights_are_compared(t))

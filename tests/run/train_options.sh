@@ -29,8 +29,8 @@ encoder f32 --set train.steps=12
 encoder bf16 --set train.steps=12 --set train.precision=bf16
 works 2 train encoder.yaml --set run.dir=bf16-2 --set validate.samples=0 --set train.steps=12 --set train.precision=bf16
 for ranks in 2 3; do
-  works $ranks train encoder.yaml --set run.dir=sent-$ranks --set validate.samples=0 --set train.steps=12 --set collectives.dtype=bf16 \
-    --set train.global_batch=$((ranks == 3 ? 12 : 8))
+  works $ranks train encoder.yaml --set run.dir=sent-$ranks --set validate.samples=0 --set train.steps=12 \
+    --set collectives.dtype=bf16 --set train.global_batch=$((ranks == 3 ? 12 : 8))
 done
 works 1 train decoder.yaml --set run.dir=decoder-bf16 --set train.precision=bf16 --set train.epochs=2
 numbers '

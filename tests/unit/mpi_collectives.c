@@ -1,4 +1,4 @@
-/* The process group on several ranks. tests/run/collectives.sh starts it under mpirun:
+/* The process group on several ranks. tests/run/collectives.sh, watchdog.sh and nccl.sh start it under mpirun:
  *
  *     mpi_collectives check             everything that must hold on any number of ranks
  *     mpi_collectives disagree RANK     that rank fails; the program ends as main() would, with the agreed status
@@ -8,7 +8,10 @@
  *                                       go on), slow (for 2 s, then all goes on to the end), write (a file, for 5 s in phase
  *                                       save, without a report), or none. Ranks sum in every step, and their last collectives
  *                                       are recorded in the folder "collectives"
+ *     mpi_collectives open              opens a reducer and closes it
  *     mpi_collectives strangers         the watchdog's connections, while silent and lying strangers crowd rank 0's port
+ *
+ * With --stand-in as the first argument sums are those of a CUDA device, by NCCL, both of them stand-ins (tests/stand_in/).
  */
 #include "base/clock.h"
 #include "base/hash.h"
@@ -19,6 +22,7 @@
 #include "collectives/star.h"
 #include "collectives/tree_sum.h"
 #include "collectives/watchdog.h"
+#include "tests/unit/stand_in_device.h"
 
 #include <math.h>
 #include <netinet/in.h>
@@ -33,6 +37,7 @@
 static lk_process_group group;
 static lk_device *device;
 static lk_mark *mark;
+static bool stand_in;
 
 /* A rank that failed alone must take the others along. */
 #define CHECK(condition)                                                                                                         \
@@ -107,7 +112,11 @@ static bool goes_with_ranks(const carrier *by)
 static lk_reducer *open_reducer(const carrier *by, size_t largest)
 {
     lk_reducer *reducer;
-    lk_reducer_options options = {.reproducible = by->reproducible, .bf16 = by->bf16, .largest = largest, .most = 1};
+    lk_reducer_options options = {.reproducible = by->reproducible,
+                                  .bf16 = by->bf16,
+                                  .kernels = stand_in ? &stand_in_kernels : NULL,
+                                  .largest = largest,
+                                  .most = 1};
     CHECK(lk_reducer_open(&group, device, options, &reducer) == LK_OK);
     return reducer;
 }
@@ -117,6 +126,7 @@ static void sum(lk_reducer *reducer, float *buffer, size_t count)
     CHECK(lk_mark_record(mark, lk_device_stream(device)) == LK_OK);
     CHECK(lk_reducer_sum(reducer, 0, buffer, count, mark) == LK_OK);
     CHECK(lk_reducer_wait(reducer) == LK_OK);
+    CHECK(lk_device_wait(device) == LK_OK);
 }
 
 static void check_sum(const carrier *by)
@@ -212,6 +222,36 @@ static void dawdle(lk_random *r)
         usleep(lk_random_below(r, 500));
 }
 
+/* A gradient that computing finishes after a while. */
+typedef struct gradient {
+    float *values;
+    size_t count;
+    int value;
+    unsigned pause; /* microseconds */
+} gradient;
+
+static void compute(void *argument)
+{
+    gradient *g = argument;
+    if (g->pause)
+        usleep(g->pause);
+    for (size_t j = 0; j < g->count; j++)
+        g->values[j] = (float)(g->value + (int)(j % 13));
+    free(g);
+}
+
+/* On the CPU it is there on return, on a CUDA device it is only asked for. */
+static void ask_for(gradient g)
+{
+    gradient *copy = malloc(sizeof *copy);
+    CHECK(copy);
+    *copy = g;
+    if (stand_in)
+        CHECK(stand_in_launch(lk_device_stream(device), compute, copy) == LK_OK);
+    else
+        compute(copy);
+}
+
 /* Float32 holds these sums exactly. */
 static bool is_near(const carrier *by, float value, int expected)
 {
@@ -225,6 +265,7 @@ static void check_buckets(const carrier *by)
         sizes[i] = (size_t)(i * 7919 % 1000) + 1;
     lk_buckets *buckets;
     lk_buckets_options options = {.bucket_bytes = 8000, .reproducible = by->reproducible, .bf16 = by->bf16};
+    options.kernels = stand_in ? &stand_in_kernels : NULL;
     CHECK(lk_buckets_create(&group, device, sizes, GRADIENTS, options, &buckets) == LK_OK);
     CHECK(lk_buckets_count(buckets) > 5);
     lk_random r = lk_random_make(3, (uint64_t)group.rank);
@@ -234,14 +275,14 @@ static void check_buckets(const carrier *by)
         for (int k = 0; k < GRADIENTS; k++) {
             /* In order, backwards, and another order on every rank. */
             int i = step % 3 == 0 ? k : step % 3 == 1 ? GRADIENTS - 1 - k : (k * 7 + 3 * group.rank) % GRADIENTS;
-            for (size_t j = 0; j < sizes[i]; j++)
-                lk_buckets_gradient(buckets, i)[j] = (float)((group.rank + 1) * (step + i) + (int)(j % 13));
-            dawdle(&r);
+            unsigned pause = lk_random_below(&r, 8) == 0 ? lk_random_below(&r, 500) : 0;
+            ask_for((gradient){lk_buckets_gradient(buckets, i), sizes[i], (group.rank + 1) * (step + i), pause});
             lk_buckets_ready(buckets, i);
         }
         double exposed, busy;
         CHECK(lk_buckets_wait(buckets) == LK_OK);
-        CHECK(lk_buckets_times(buckets, &exposed, &busy) == LK_OK);
+        CHECK(lk_device_wait(device) == LK_OK);
+        CHECK(lk_buckets_finish(buckets, &exposed, &busy) == LK_OK);
         CHECK(exposed >= 0 && (group.size == 1) == (busy == 0));
         int n = group.size;
         for (int i = 0; i < GRADIENTS; i++)
@@ -347,6 +388,14 @@ static void meet_fate(const char *how)
         write_slowly();
 }
 
+static lk_status open_one(void)
+{
+    lk_reducer *reducer;
+    LK_TRY(lk_reducer_open(&group, device, (lk_reducer_options){.largest = 1, .most = 1}, &reducer));
+    lk_reducer_close(reducer);
+    return LK_OK;
+}
+
 enum { STALL_STEPS = 60, FATAL_STEP = 5 };
 
 static lk_status stall_on(int rank, const char *how)
@@ -367,7 +416,11 @@ static lk_status stall_on(int rank, const char *how)
             meet_fate(how);
         float value = 1;
         lk_watchdog_report(dog, step, LK_PHASE_REDUCE);
-        sum(reducer, &value, 1);
+        CHECK(lk_mark_record(mark, lk_device_stream(device)) == LK_OK);
+        double exposed, busy;
+        if (lk_reducer_sum(reducer, 0, &value, 1, mark) != LK_OK || lk_reducer_wait(reducer) != LK_OK ||
+            lk_reducer_finish(reducer, &exposed, &busy) != LK_OK)
+            lk_watchdog_await_end(dog);
         CHECK(value == (float)group.size);
     }
     /* Longer than the watchdog would wait, were it not for the reports. */
@@ -473,6 +526,9 @@ static lk_status meet_strangers(void)
 
 int main(int argc, char **argv)
 {
+    stand_in = argc > 1 && strcmp(argv[1], "--stand-in") == 0;
+    argc -= stand_in;
+    argv += stand_in;
     const char *what = argc > 1 ? argv[1] : "check";
     int rank = argc > 2 ? atoi(argv[2]) : 0;
     lk_status status = lk_group_open(&group);
@@ -480,7 +536,8 @@ int main(int argc, char **argv)
         lk_log_error("%s", lk_error_text());
         return lk_exit_code(status);
     }
-    CHECK(lk_device_open(LK_DEVICE_CPU, 0, &device) == LK_OK && lk_mark_create(device, &mark) == LK_OK);
+    CHECK(lk_device_open(stand_in ? LK_DEVICE_CUDA : LK_DEVICE_CPU, 0, &device) == LK_OK);
+    CHECK(lk_mark_create(device, &mark) == LK_OK);
     if (strcmp(what, "check") == 0)
         status = check_all();
     else if (strcmp(what, "disagree") == 0)
@@ -489,6 +546,8 @@ int main(int argc, char **argv)
         status = abort_on(rank);
     else if (strcmp(what, "stall") == 0)
         status = stall_on(rank, argc > 3 ? argv[3] : "none");
+    else if (strcmp(what, "open") == 0)
+        status = open_one();
     else if (strcmp(what, "strangers") == 0)
         status = meet_strangers();
     else

@@ -118,7 +118,7 @@ static void gradients_lie_one_after_the_other(void **state)
     for (int i = 2; i >= 0; i--)
         lk_buckets_ready(buckets, i);
     assert_ok(lk_buckets_wait(buckets));
-    assert_ok(lk_buckets_times(buckets, &exposed, &busy));
+    assert_ok(lk_buckets_finish(buckets, &exposed, &busy));
     assert_true(exposed == 0 && busy == 0);
     for (int i = 0; i < 44; i++)
         assert_true(data[i] == (float)i);
