@@ -86,7 +86,7 @@ lk_status lk_buckets_create(lk_process_group *group, lk_device *device, const si
     b->device = device;
     pthread_mutex_init(&b->lock, NULL);
     LK_TRY_OR(fail, lk_group_agree(group, prepare(b, sizes, count, options.bucket_bytes / sizeof *b->data)));
-    if (group->size > 1)
+    if (group->size > 1 || options.alone)
         LK_TRY_OR(fail, open_reducer(b, group, &options));
     *out = b;
     return LK_OK;

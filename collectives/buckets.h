@@ -3,7 +3,7 @@
  * The gradients of a model lie in one float buffer of the device, in the order in which backward finishes them; the buffer is cut
  * at parameter boundaries into buckets of about bucket_bytes. When the last gradient of a bucket is ready, a reducer (reducer.h)
  * is asked for its sum. It is asked in the order 0, 1, 2 ... on every rank, whatever the order of the calls to ready: a late
- * gradient of bucket 0 holds up the others. On one rank there is nothing to do and no reducer.
+ * gradient of bucket 0 holds up the others. On one rank there is nothing to do and, unless `alone`, no reducer.
  *
  *     lk_buckets_create(group, device, sizes, n, (lk_buckets_options){.bucket_bytes = 25 << 20}, &buckets);
  *     float *gradients = lk_buckets_data(buckets);
@@ -29,6 +29,7 @@ typedef struct lk_buckets lk_buckets;
 typedef struct lk_buckets_options {
     size_t bucket_bytes;               /* a bucket holds whole gradients, at most this much unless one alone is larger */
     bool reproducible;                 /* sum in a fixed tree (tree_sum.h); the number of ranks must be a power of two */
+    bool alone;                        /* also on one rank, where there is nothing to sum: to measure what it costs */
     bool bf16;                         /* what travels is bfloat16 (reducer.h) */
     const lk_reducer_kernels *kernels; /* of a CUDA device (reducer.h) */
 } lk_buckets_options;

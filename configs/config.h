@@ -24,6 +24,8 @@ typedef enum lk_schedule { LK_CONSTANT, LK_STEP, LK_COSINE } lk_schedule;
 typedef enum lk_stage { LK_STAGE_DECODER, LK_STAGE_ENCODER } lk_stage;
 typedef enum lk_precision { LK_F32, LK_BF16 } lk_precision;
 typedef enum lk_kernel_source { LK_KERNELS_AUTO, LK_KERNELS_OURS, LK_KERNELS_TORCH } lk_kernel_source;
+/* What sums gradients over ranks; auto: NCCL on GPUs, MPI on CPUs, nothing on one rank. */
+typedef enum lk_reducer_choice { LK_REDUCER_AUTO, LK_REDUCER_NCCL } lk_reducer_choice;
 typedef enum lk_nonfinite { LK_NONFINITE_STOP, LK_NONFINITE_SKIP } lk_nonfinite;
 
 typedef struct lk_paths {
@@ -115,6 +117,7 @@ typedef struct lk_config {
     } checkpoint;
     struct {
         double bucket_mb;
+        lk_reducer_choice reducer;
         lk_precision dtype; /* what gradients travel as between ranks */
     } collectives;
     struct {

@@ -79,6 +79,7 @@
     X(checkpoint.keep, INT, "3", 1, 1e6, "", ANY, "newest checkpoints that stay")                                                \
     X(checkpoint.keep_every, INT64, "0", 0, LK_KEY_WHOLE, "", ANY, "steps between checkpoints that stay for good; 0: none")      \
     X(collectives.bucket_mb, DOUBLE, "25", 0.001, 4096, "", DIGITS, "megabytes of gradients exchanged at a time")                \
+    X(collectives.reducer, CHOICE, "auto", 0, 0, "auto|nccl", ANY, "nccl: sums on one GPU too, to measure what that costs")      \
     X(collectives.dtype, CHOICE, "f32", 0, 0, "f32|bf16", SAME, "what gradients travel as between ranks")                        \
     X(stall.warn_s, DOUBLE, "30", 0.1, 1e6, "", ANY, "seconds without progress before a warning names the ranks")                \
     X(stall.abort_s, DOUBLE, "300", 0.2, 1e7, "", ANY, "seconds without progress before the job ends with 75")                   \

@@ -28,7 +28,7 @@ static void gradient_ready(void *context, int weight)
     const lk_weight *w = &t->task->weights->items[weight];
     lk_watchdog_report(t->dog, t->state.step, LK_PHASE_BACKWARD);
     if (t->tree)
-        lk_tree_accumulate(t->tree, t->micro_batch_number, t->gradients, w->offset, w->count);
+        lk_training_defer(t, lk_tree_accumulate(t->tree, t->micro_batch_number, t->gradients, w->offset, w->count));
     if (t->micro_batch_number == t->order.accumulation - 1)
         lk_buckets_ready(t->buckets, lk_weights_place(t->task->weights, weight));
 }

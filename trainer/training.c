@@ -54,13 +54,15 @@ static lk_status open_data(lk_training *t)
     return LK_OK;
 }
 
-/* Wherever the numbers allow it, gradients are summed in one tree over the micro-batches of the global batch, so that the number
- * of ranks does not change a digit; it moves as much as an allreduce. train.reproducible insists on it and fixes what else
- * depends on the number of ranks: the threads of each. Where bfloat16 travels, every rank rounds, and there is no tree. It is the
- * host's work: on a GPU micro-batches are added up one after the other. */
+/* Wherever the numbers allow it, gradients are summed in one tree over the micro-batches of the global batch, so that the
+ * number of ranks does not change a digit; it moves as much as an allreduce. train.reproducible insists on it and fixes what
+ * else depends on the number of ranks: the threads of each. Where bfloat16 travels, every rank rounds, and there is no tree.
+ * NCCL's own sums are faster than a tree of sends and receives: on GPUs it must be asked for. */
 static bool sums_in_tree(const lk_training *t)
 {
-    return lk_tensor_on_host() && t->config->collectives.dtype == LK_F32 && lk_is_power_of_two(t->order.accumulation) &&
+    if (!t->config->train.reproducible && lk_device_kind_of(lk_tensor_device()) == LK_DEVICE_CUDA)
+        return false;
+    return t->config->collectives.dtype == LK_F32 && lk_is_power_of_two(t->order.accumulation) &&
            lk_is_power_of_two(t->group->size);
 }
 
@@ -121,10 +123,6 @@ static lk_status plan_steps(lk_training *t)
     };
     LK_TRY(mix_sets(t));
     t->total_steps = c->train.steps > 0 ? c->train.steps : c->train.epochs * t->order.steps_per_epoch;
-    if (c->train.reproducible && !lk_tensor_on_host())
-        return lk_fail(LK_BAD_CONFIG,
-                       "train.reproducible needs sums in a tree, which are made on the CPU alone; set train.device to cpu, or "
-                       "train.reproducible to false");
     if (c->train.reproducible && !sums_in_tree(t))
         return lk_fail(
             LK_BAD_CONFIG,
@@ -155,10 +153,16 @@ static lk_status open_task(lk_training *t)
     return status;
 }
 
+static const lk_reducer_kernels reducer_kernels = {.add = lk_tensor_add_floats};
+
 /* Buckets in backward order over the weights' layout. Every rank must call. */
 static lk_status open_buckets(lk_training *t)
 {
     lk_weights *w = t->task->weights;
+    bool nccl = t->config->collectives.reducer == LK_REDUCER_NCCL;
+    if (nccl && lk_device_kind_of(lk_tensor_device()) != LK_DEVICE_CUDA)
+        return lk_fail(LK_BAD_CONFIG,
+                       "collectives.reducer: nccl sums on GPUs, and this training computes on the CPU; set it to auto");
     size_t *sizes = calloc((size_t)w->count, sizeof *sizes);
     if (!sizes)
         return lk_fail(LK_INTERNAL, "out of memory");
@@ -166,7 +170,9 @@ static lk_status open_buckets(lk_training *t)
         sizes[lk_weights_place(w, i)] = lk_weights_extent(w, i);
     lk_buckets_options options = {.bucket_bytes = (size_t)(t->config->collectives.bucket_mb * 1024 * 1024),
                                   .reproducible = sums_in_tree(t),
-                                  .bf16 = t->config->collectives.dtype == LK_BF16};
+                                  .bf16 = t->config->collectives.dtype == LK_BF16,
+                                  .alone = nccl,
+                                  .kernels = &reducer_kernels};
     lk_status status = lk_buckets_create(t->group, lk_tensor_device(), sizes, w->count, options, &t->buckets);
     free(sizes);
     return status;
@@ -178,7 +184,7 @@ static lk_status open_optimizer(lk_training *t)
     t->gradients = lk_buckets_data(t->buckets);
     LK_TRY(lk_weights_bind_gradients(w, t->gradients, t->order.accumulation * t->group->size));
     if (sums_in_tree(t))
-        LK_TRY(lk_tree_accumulator_create(w->total, t->order.accumulation, &t->tree));
+        LK_TRY(lk_tree_accumulator_create(lk_tensor_device(), &reducer_kernels, w->total, t->order.accumulation, &t->tree));
     LK_TRY(lk_sums_create(LK_SUM_LOSSES + LK_TASK_SUMS * t->order.accumulation, &t->sums));
     return lk_optimizer_create(t->config, w, &t->optimizer);
 }

@@ -47,7 +47,7 @@ PYTHON
 ends() { # CODE FAULT ARGUMENTS...: three ranks; exactly one line of error, and nothing is left
   local code=$1 fault=$2 got=0 start=$SECONDS; shift 2
   rm -rf record/* collectives
-  STAND_IN_FAIL=$fault timeout -s KILL 60 mpirun --oversubscribe --bind-to none -n 3 "$program" --stand-in "$@" \
+  STAND_IN_FAIL=$fault timeout -s KILL 300 mpirun --oversubscribe --bind-to none -n 3 "$program" --stand-in "$@" \
     >out.log 2>err.log || got=$?
   [ $got = "$code" ] || fail "$fault, $*: exit $got instead of $code"
   [ "$(grep -c 'error: ' err.log)" = 1 ] || fail "$fault, $*: not one line of error"

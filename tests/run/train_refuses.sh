@@ -92,6 +92,7 @@ sed 's/^loss:.*/loss: {lamda: 4.0}/' encoder.yaml >unknown.yaml
 refuses 78 "unknown.yaml:$(grep -n lamda unknown.yaml | cut -d: -f1)" train unknown.yaml --set run.dir=RUN
 refuses 78 lamda train unknown.yaml --set run.dir=RUN
 refuses 78 "train.global_batch" train encoder.yaml --set run.dir=RUN --set train.global_batch=7
+refuses 78 "collectives.reducer: nccl sums on GPUs" train encoder.yaml --set run.dir=RUN --set collectives.reducer=nccl
 faces varied two 2 0
 refuses_data "2 samples" data.train=faces/varied/two train.global_batch=3 train.micro_batch=1
 

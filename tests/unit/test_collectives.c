@@ -154,12 +154,12 @@ static void accumulation_is_the_tree(void **state)
                 terms[t][i] = lk_random_normal(&r) * (float)(1 << lk_random_below(&r, 20));
         sum_of_tree(terms, n, expected);
         lk_tree_accumulator *tree;
-        assert_int_equal(lk_tree_accumulator_create(FLOATS, n, &tree), LK_OK);
+        assert_int_equal(lk_tree_accumulator_create(device, NULL, FLOATS, n, &tree), LK_OK);
         for (int step = 0; step < 2; step++) /* used again without any reset */
             for (int t = 0; t < n; t++) {
                 memcpy(buffer, terms[t], sizeof buffer);
-                lk_tree_accumulate(tree, t, buffer, 300, FLOATS - 300); /* the end first, as backward does */
-                lk_tree_accumulate(tree, t, buffer, 0, 300);
+                assert_ok(lk_tree_accumulate(tree, t, buffer, 300, FLOATS - 300)); /* the end first, as backward does */
+                assert_ok(lk_tree_accumulate(tree, t, buffer, 0, 300));
             }
         assert_memory_equal(buffer, expected, sizeof buffer);
         lk_tree_accumulator_free(tree);
@@ -170,9 +170,9 @@ static void a_tree_has_a_power_of_two_of_terms(void **state)
 {
     (void)state;
     lk_tree_accumulator *tree;
-    assert_fails(lk_tree_accumulator_create(10, 3, &tree), LK_BAD_CONFIG, "not 3");
+    assert_fails(lk_tree_accumulator_create(device, NULL, 10, 3, &tree), LK_BAD_CONFIG, "not 3");
     assert_null(tree);
-    assert_int_equal(lk_tree_accumulator_create(10, 0, &tree), LK_BAD_CONFIG);
+    assert_int_equal(lk_tree_accumulator_create(device, NULL, 10, 0, &tree), LK_BAD_CONFIG);
 }
 
 int main(void)

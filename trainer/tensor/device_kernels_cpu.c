@@ -52,6 +52,12 @@ static lk_status add(lk_device *d, lk_dtype dtype, void *a, const void *b, int64
     return lk_torch_status(torch_parallel_for(0, count, GRAIN, dtype == LK_DTYPE_F32 ? add_f32 : add_f64, &job), "add_");
 }
 
+static lk_status add_on(lk_device *d, void *stream, float *a, const float *b, int64_t count)
+{
+    (void)stream;
+    return add(d, LK_DTYPE_F32, a, b, count);
+}
+
 static void scale_f32(int64_t begin, int64_t end, void *context)
 {
     const pair_job *job = context;
@@ -316,6 +322,7 @@ static lk_status batch_statistics(lk_device *d, lk_dtype dtype, const void *mean
 const lk_device_kernels lk_device_kernels_cpu = {
     .relu_backward = relu_backward,
     .add = add,
+    .add_on = add_on,
     .scale = scale,
     .pictures = pictures,
     .pixels = pixels,

@@ -50,8 +50,9 @@ void lk_device_kernels_cuda_close(void)
 /* ---- launching ---- */
 
 /* kernel: of lk_cuda_kernel, and a form where it has forms. job: a struct, not a pointer. */
-#define LAUNCH(kernel, grid, job) launch((lk_cuda_kernel)(kernel), grid, &(job), sizeof(job))
-static lk_status launch(lk_cuda_kernel kernel, lk_cuda_grid grid, const void *job, size_t job_size)
+#define LAUNCH(kernel, grid, job) LAUNCH_ON(lk_device_stream(cuda.device), kernel, grid, job)
+#define LAUNCH_ON(stream, kernel, grid, job) launch(stream, (lk_cuda_kernel)(kernel), grid, &(job), sizeof(job))
+static lk_status launch(void *stream, lk_cuda_kernel kernel, lk_cuda_grid grid, const void *job, size_t job_size)
 {
     const char *name = lk_cuda_kernels[kernel].name;
     unsigned samples = grid.blocks[1] > grid.blocks[2] ? grid.blocks[1] : grid.blocks[2];
@@ -59,7 +60,7 @@ static lk_status launch(lk_cuda_kernel kernel, lk_cuda_grid grid, const void *jo
         return lk_fail(LK_INTERNAL, "CUDA kernel %s: the kernels are not open", name);
     if (samples > MOST_GRID_YZ)
         return lk_fail(LK_INTERNAL, "CUDA kernel %s: %u samples at once are too many; lower train.micro_batch", name, samples);
-    return lk_cuda_launch(cuda.module, kernel, &grid, lk_device_stream(cuda.device), job, job_size);
+    return lk_cuda_launch(cuda.module, kernel, &grid, stream, job, job_size);
 }
 
 /* Memory of the device until the next call: what later kernels write there comes after what earlier ones read, on one stream. */
@@ -161,6 +162,14 @@ static lk_status add(lk_device *d, lk_dtype dtype, void *a, const void *b, int64
     lk_cuda_form form = form_of(dtype, 0, a, b, NULL);
     lk_flat_job job = {.out = a, .in = b, .count = count};
     return LAUNCH(LK_CUDA_add + form, flat_grid(count / lanes_of(form)), job);
+}
+
+static lk_status add_on(lk_device *d, void *stream, float *a, const float *b, int64_t count)
+{
+    (void)d;
+    lk_cuda_form form = form_of(LK_DTYPE_F32, 0, a, b, NULL);
+    lk_flat_job job = {.out = a, .in = b, .count = count};
+    return LAUNCH_ON(stream, LK_CUDA_add + form, flat_grid(count / lanes_of(form)), job);
 }
 
 static lk_status scale(lk_device *d, lk_dtype dtype, void *a, double factor, int64_t count)
@@ -512,6 +521,7 @@ static lk_status bias_relu_pool_backward(lk_device *d, lk_dtype dtype, const voi
 const lk_device_kernels lk_device_kernels_cuda = {
     .relu_backward = relu_backward,
     .add = add,
+    .add_on = add_on,
     .scale = scale,
     .pictures = pictures,
     .pixels = pixels,

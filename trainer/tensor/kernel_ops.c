@@ -243,3 +243,8 @@ void lk_pictures_to_pixels(const lk_tensor *x, uint8_t *pixels)
     lk_tensor_free(&bytes);
     lk_tensor_free(&floats);
 }
+
+lk_status lk_tensor_add_floats(lk_device *device, void *stream, float *sum, const float *term, size_t count)
+{
+    return lk_tensor_kernels()->add_on(device, stream, sum, term, (int64_t)count);
+}
