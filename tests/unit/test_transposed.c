@@ -1,5 +1,5 @@
-/* Our transposed convolutions against sums in float64, for the decoder's layers and for odd shapes, with every instruction set that
- * this CPU has; and the same bits for all of them, for any number of threads. */
+/* Our transposed convolutions against sums in float64, for the decoder's layers and for odd shapes, with every instruction set
+ * that this CPU has; and the same bits for all of them, for any number of threads. */
 #include "trainer/kernels/kernels.h"
 
 #include <math.h>

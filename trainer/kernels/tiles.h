@@ -1,5 +1,5 @@
-/* Internal to trainer/kernels/: what Winograd's convolutions share. A picture is cut into tiles of 4x4 pixels, each is turned into
- * numbers at some points, which lie in panels of channels (gemm.h). */
+/* Internal to trainer/kernels/: what Winograd's convolutions share. A picture is cut into tiles of 4x4 pixels, each is turned
+ * into numbers at some points, which lie in panels of channels (gemm.h). */
 #ifndef LK_TRAINER_KERNELS_TILES_H
 #define LK_TRAINER_KERNELS_TILES_H
 
@@ -23,8 +23,8 @@ enum { TILE = 4 };
         }                                                                                                                        \
     } while (0)
 
-/* Numbers at the points of a transform, in panels of channels: [point][panel][line][PANEL]. The points are set apart by some lines more, or
- * all of them would fall into the same few sets of a cache. */
+/* Numbers at the points of a transform, in panels of channels: [point][panel][line][PANEL]. The points are set apart by some
+ * lines more, or all of them would fall into the same few sets of a cache. */
 enum { APART = 96 };
 
 static inline size_t point_stride(int panels, int lines)

@@ -1,7 +1,8 @@
 /* Internal to trainer/kernels/transposed_*.c: forward and the data gradient.
  *
- * First all windows of a chunk of tiles are transformed, for each phase; then a thread takes a panel of output channels: it transforms
- * the panel's taps, which costs a hundredth of the products that they are used for, multiplies, and writes what comes out.
+ * First all windows of a chunk of tiles are transformed, for each phase; then a thread takes a panel of output channels: it
+ * transforms the panel's taps, which costs a hundredth of the products that they are used for, multiplies, and writes what comes
+ * out.
  * Forward, a phase's products become pixels of their own; in the data gradient those of the four phases are added up first. */
 #ifndef LK_TRAINER_KERNELS_TRANSPOSED_OUTPUT_H
 #define LK_TRAINER_KERNELS_TRANSPOSED_OUTPUT_H

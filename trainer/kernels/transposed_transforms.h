@@ -1,11 +1,11 @@
-/* Internal to trainer/kernels/transposed_*.h: the transforms of F(4x4, 2x2), for LANES channels at a time, at the points 0, 1, -1,
- * 2 and infinity; and the four phases.
+/* Internal to trainer/kernels/transposed_*.h: the transforms of F(4x4, 2x2), for LANES channels at a time, at the points 0, 1,
+ * -1, 2 and infinity; and the four phases.
  *
  *     y  = A' [(G g G') . (B' d B)] A     forward, of each phase; the data gradient is the sum of four such convolutions of dy
  *     dg = G' [(B' d B) . (A dy A')] G    the weight gradient of each phase
  *
- * d is a 5x5 window, y a 4x4 tile of one phase, g its 2x2 taps, . the product of numbers in the same place, summed over channels or
- * tiles: at each of the 25 points one product of matrices.
+ * d is a 5x5 window, y a 4x4 tile of one phase, g its 2x2 taps, . the product of numbers in the same place, summed over channels
+ * or tiles: at each of the 25 points one product of matrices.
  */
 #ifndef LK_TRAINER_KERNELS_TRANSPOSED_TRANSFORMS_H
 #define LK_TRAINER_KERNELS_TRANSPOSED_TRANSFORMS_H
@@ -78,8 +78,8 @@ INLINE void load_points(const float *packed, size_t stride, vec points[WINDOW][W
 
 /* ---- the phases ---- */
 
-/* Of output pixel 2m + p, p being the phase's row or column. Forward it is the sum over j < 2 of x[m - 1 + p + j] w[3 - p - 2j]; the
- * data gradient dx[i] is the sum over p and j of dy[2 (i - p + j) + p] w[1 - p + 2j]. */
+/* Of output pixel 2m + p, p being the phase's row or column. Forward it is the sum over j < 2 of x[m - 1 + p + j] w[3 - p - 2j];
+ * the data gradient dx[i] is the sum over p and j of dy[2 (i - p + j) + p] w[1 - p + 2j]. */
 typedef struct phase {
     int row, column;
 } phase;

@@ -1,9 +1,9 @@
 /* Internal to trainer/kernels/transposed_*.c: the weight gradient, and the bias' beside it.
  *
- * One phase after the other, whose taps are its own. The tiles are what is summed over, in chunks: first all threads transform the
- * chunk's windows of x and tiles of dy, then each takes blocks of (a panel of input channels) x (a panel of output channels), adds
- * the chunk's products to the block's sums at the 25 points, and after the last chunk turns them into taps. A sum is one chain of
- * additions within a chunk, and chunks depend on the shape alone. */
+ * One phase after the other, whose taps are its own. The tiles are what is summed over, in chunks: first all threads transform
+ * the chunk's windows of x and tiles of dy, then each takes blocks of (a panel of input channels) x (a panel of output channels),
+ * adds the chunk's products to the block's sums at the 25 points, and after the last chunk turns them into taps. A sum is one
+ * chain of additions within a chunk, and chunks depend on the shape alone. */
 #ifndef LK_TRAINER_KERNELS_TRANSPOSED_WEIGHT_GRADIENT_H
 #define LK_TRAINER_KERNELS_TRANSPOSED_WEIGHT_GRADIENT_H
 

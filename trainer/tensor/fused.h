@@ -30,8 +30,8 @@ typedef struct lk_fused {
 /* libtorch's threads, for those who call kernels themselves. */
 lk_team lk_fused_team(void);
 
-/* Whether a kernel is there for a convolution of x: then it is chosen. Of `wanted` count out, transposed, relu, pool and first, the
- * rest is x's. False for anything but float32 and bfloat16, and on a GPU. */
+/* Whether a kernel is there for a convolution of x: then it is chosen. Of `wanted` count out, transposed, relu, pool and first,
+ * the rest is x's. False for anything but float32 and bfloat16, and on a GPU. */
 bool lk_fused_suits(lk_fused *f, const lk_tensor *x, const lk_convolution3 *wanted);
 
 /* w and b, and dw and db below, are float32 whatever x is; y, dy and dx are as x. `version` must differ from 0 and from that of
