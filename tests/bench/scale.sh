@@ -1,6 +1,6 @@
 #!/bin/bash
 # The model of `likeness bench scale` beside the truth: ranks on hosts of their own, whose links have a limited rate.
-# usage: tests/bench/scale.sh PROGRAM [MBIT/S...]     (1000 300; root, SLURM and iproute2, as the tests of SLURM)
+# usage: tests/bench/scale.sh PROGRAM [MBIT/S...]     (300 100; root, SLURM and iproute2, as the tests of SLURM)
 # Hosts are namespaces of this machine (tests/slurm/cluster.sh) and share its cores: what n ranks compute is measured for each n,
 # with links that nothing limits. A hop's latency and the share of the rate that data get are measured on 2 hosts, at each rate,
 # and everything else is predicted. Backward of the encoder is 0.55 of a step by its arithmetic.
@@ -29,16 +29,18 @@ limit() { # MBIT/S of what each host sends; 0: none
   done
 }
 record() { sed "s/^/$1 $2 $3 $4 /" >>results; } # WHAT RATE RANKS MEGABYTES, and JSON on standard input
-step=(step --steps 6 --set train.threads=1 --set data.threads=1 --set collectives.bucket_mb=2 --set train.kernels=torch)
+faces=2 # of a rank: little to compute and 8.8 MB to exchange, so that the network counts
+step=(step --steps 6 --set "train.micro_batch=$faces" --set train.threads=1 --set data.threads=1
+  --set collectives.bucket_mb=2 --set train.kernels=torch)
 
 rates=("$@")
-[ ${#rates[@]} -gt 0 ] || rates=(1000 300)
-for ranks in 2 4; do on $ranks "${step[@]}" --set train.global_batch=$((16 * ranks)) | record step 0 $ranks 0; done
+[ ${#rates[@]} -gt 0 ] || rates=(300 100)
+for ranks in 2 4; do on $ranks "${step[@]}" --set train.global_batch=$((faces * ranks)) | record step 0 $ranks 0; done
 for rate in "${rates[@]}"; do
   limit "$rate"
   for ranks in 2 4; do
     for megabytes in 1 8; do on $ranks collectives --megabytes $megabytes | record sum "$rate" $ranks $megabytes; done
-    on $ranks "${step[@]}" --set train.global_batch=$((16 * ranks)) | record step "$rate" $ranks 0
+    on $ranks "${step[@]}" --set train.global_batch=$((faces * ranks)) | record step "$rate" $ranks 0
   done
 done
 
@@ -74,7 +76,7 @@ for rate in sorted({k[1] for k in measured} - {0}, reverse=True):
     for ranks in (2, 4):
         free, now = measured["step", 0, ranks, 0], measured["step", rate, ranks, 0]
         computing = free["step_ms"] - free["comm_exposed_ms"]
-        options = {"gpus": ranks, "batch": 16, "size": free["size"], "width": free["width"], "forward-ms": .45 * computing,
+        options = {"gpus": ranks, "batch": 2, "size": free["size"], "width": free["width"], "forward-ms": .45 * computing,
                    "backward-ms": .55 * computing, "update-ms": 0, "bucket-mb": 2, "node": 1, "far-us": a * 1e3,
                    "near-gb": 1000, "gbit": rate / 1e3, "faster": rate / 1e3, "used": used, "outputs": 132, "jitter": 0,
                    "agree-us": 0, "checkpoint-s": 0}
