@@ -44,7 +44,7 @@ for rate in "${rates[@]}"; do
   done
 done
 
-python3 - results "$program" "$(uname -m), $(nproc) cores, load $(cut -d' ' -f1 /proc/loadavg)" <<'EOF2'
+python3 - results "$program" "$(uname -m), $(nproc --all) cores, load $(cut -d' ' -f1 /proc/loadavg)" <<'EOF2'
 import json, subprocess, sys
 measured = {}
 for line in open(sys.argv[1]):
