@@ -71,7 +71,7 @@ cxx_sources := $(wildcard dataset/align/*.cc)
 objects = $(sources:%.c=$(build)/%.o) $(cxx_sources:%.cc=$(build)/%.o)
 generated = $(patsubst %.proto,$(build)/%.pb-c.o,$(wildcard $(rooms:=/*.proto)))
 archive = $(build)/liblikeness.a
-# test_* are run as they are; mpi_* (on several ranks) and print_* by tests/run.
+# test_* are run as they are; mpi_* (on several ranks) and print_* by tests/run, print_augment by hand.
 unit_tests := $(patsubst tests/unit/%.c,$(build)/tests/%,$(wildcard $(addprefix tests/unit/,test_*.c mpi_*.c print_*.c)))
 
 # A compiler or flags other than the last time's build anew.
