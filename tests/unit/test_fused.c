@@ -37,7 +37,7 @@ static lk_tensor *random_tensor(lk_dtype dtype, int dims, const int64_t *sizes, 
 }
 
 /* The gradients of a random direction, and the continuous outputs, by one way of computing. The same for either precision. */
-static void pass(lk_encoder *e, bool own, float *gradients, float *outputs)
+static void pass_adding(lk_encoder *e, bool own, bool accumulate, float *gradients, float *outputs)
 {
     e->weights.own_kernels = own;
     assert_ok(lk_weights_bind_gradients(&e->weights, gradients, 1));
@@ -49,13 +49,18 @@ static void pass(lk_encoder *e, bool own, float *gradients, float *outputs)
     for (int i = 0; i < LK_VGG_BLOCKS; i++)
         fused += e->features[i].is_fused;
     assert_int_equal(fused, own ? LK_VGG_BLOCKS : 0);
-    lk_weights_begin(&e->weights, false, NULL, NULL);
+    lk_weights_begin(&e->weights, accumulate, NULL, NULL);
     lk_encoder_backward(e, random_tensor(dtype, 2, (int64_t[]){BATCH, CONTINUOUS}, 2),
                         random_tensor(dtype, 2, (int64_t[]){BATCH, CHOICES}, 3));
     assert_ok(lk_weights_end(&e->weights, lk_tensor_check()));
     lk_tensor_free(&x);
     lk_tensor_free(&continuous);
     lk_tensor_free(&logits);
+}
+
+static void pass(lk_encoder *e, bool own, float *gradients, float *outputs)
+{
+    pass_adding(e, own, false, gradients, outputs);
 }
 
 static double relative(const float *a, const float *b, size_t count)
@@ -105,6 +110,23 @@ static void check_encoder(lk_norm norm)
         assert_ok(lk_encoder_initialize(&e, 12));
         compare(&e);
     }
+    lk_encoder_free(&e);
+}
+
+/* The first micro-batch's gradients are written in their place, the next one's are added. */
+static void gradients_of_micro_batches_are_added(void **state)
+{
+    (void)state;
+    lk_encoder e = make_encoder(LK_NORM_NONE, LK_DTYPE_F32);
+    size_t total = e.weights.total;
+    float *once = calloc(total, sizeof *once), *twice = calloc(total, sizeof *twice), outputs[BATCH * CONTINUOUS];
+    pass(&e, true, once, outputs);
+    pass(&e, true, twice, outputs);
+    pass_adding(&e, true, true, twice, outputs);
+    for (size_t i = 0; i < total; i++)
+        assert_true(twice[i] == 2 * once[i]);
+    free(once);
+    free(twice);
     lk_encoder_free(&e);
 }
 
@@ -257,6 +279,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_encoder_without_norm),
         cmocka_unit_test(an_encoder_with_group_norm),
+        cmocka_unit_test(gradients_of_micro_batches_are_added),
         cmocka_unit_test(the_whole_gradient_in_bfloat16_is_as_exact_as_libtorch_s),
         cmocka_unit_test(bfloat16_is_as_exact_as_libtorch_s_in_every_layer),
     };

@@ -5,6 +5,7 @@
 #include "trainer/kernels/winograd.h"
 
 #include <cpuid.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@ static const lk_kernel *const table[] = {
 };
 
 enum { COUNT = sizeof table / sizeof *table };
+static const unsigned ASKED = 1u << 31; /* beside lk_cpu's bits */
 
 /* amx-tile and amx-bf16, which compilers' __builtin_cpu_supports do not all know. */
 static bool has_amx(void)
@@ -23,27 +25,41 @@ static bool has_amx(void)
 }
 
 /* oneDNN's own variable, so that one word masks what is newer for libtorch's kernels and for ours. */
-static bool is_masked(void)
+static bool is_masked(lk_cpu instructions)
 {
     static const char *const older[] = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2"};
     const char *most = getenv("ONEDNN_MAX_CPU_ISA");
+    if (most && instructions == LK_CPU_AMX && strcasecmp(most, "ALL") != 0 && strcasecmp(most, "DEFAULT") != 0)
+        return !strcasestr(most, "AMX");
     for (size_t i = 0; most && i < sizeof older / sizeof *older; i++)
         if (strcasecmp(most, older[i]) == 0)
             return true;
     return false;
 }
 
-unsigned lk_cpu_detect(void)
+static unsigned detect(void)
 {
     unsigned cpu = 0;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         cpu |= LK_CPU_AVX2;
-    if (!is_masked() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+    if (!is_masked(LK_CPU_AVX512) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         cpu |= LK_CPU_AVX512;
-    if (!is_masked() && has_amx())
+    if (!is_masked(LK_CPU_AMX) && has_amx())
         cpu |= LK_CPU_AMX;
     return cpu;
+}
+
+/* Asked once: on a virtual machine each question is one to its host. */
+unsigned lk_cpu_detect(void)
+{
+    static atomic_uint known;
+    unsigned cpu = atomic_load_explicit(&known, memory_order_relaxed);
+    if (cpu == 0) {
+        cpu = detect() | ASKED;
+        atomic_store_explicit(&known, cpu, memory_order_relaxed);
+    }
+    return cpu & ~ASKED;
 }
 
 const lk_kernel *lk_kernel_at(int index)

@@ -8,7 +8,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Memory for vectors, in huge pages where it is large: its parts are far from each other. Whoever gets NULL says so. */
+/* Memory for vectors, in huge pages where it is large: its parts are far from each other. Whoever gets NULL says so. Where not
+ * all of a panel is written, what stands there by chance is computed with all the same, and dropped. */
 enum { HUGE_PAGE = 2 << 20 };
 static inline float *numbers(size_t count)
 {
@@ -20,7 +21,7 @@ static inline float *numbers(size_t count)
     return memory;
 }
 
-/* Where not every line of a panel is written, what stands there is computed with all the same, and dropped. */
+/* Where 0 is counted on. */
 static inline float *zeros(size_t count)
 {
     float *memory = numbers(count);

@@ -124,7 +124,7 @@ static narrow_work work_of(const lk_team *team, const lk_convolution3 *s, const 
 {
     narrow_work w = {.shape = s, .x = x, .depth = 9 * s->in, .columns = round_up(9 * s->in, GRAIN)};
     w.memory_of_lane = (size_t)round_up((int)(3 * row_size(s)), 16) + lines_of(s) * (size_t)(w.columns + PANEL);
-    w.memory = zeros((size_t)team->threads * w.memory_of_lane);
+    w.memory = numbers((size_t)team->threads * w.memory_of_lane);
     return w;
 }
 
@@ -132,7 +132,7 @@ static lk_status forward(const lk_team *team, const lk_convolution3 *s, const vo
                          void *y, uint8_t *choice)
 {
     narrow_work w = work_of(team, s, x);
-    float *filters = zeros((size_t)panels_of(s->out) * (size_t)w.depth * PANEL);
+    float *filters = numbers((size_t)panels_of(s->out) * (size_t)w.depth * PANEL);
     (void)choice;
     w.filters = filters;
     w.bias = bias;

@@ -21,22 +21,38 @@ static inline filters filters_of(const lk_convolution3 *s, lk_direction directio
     return (filters){values, turned ? s->out : s->in, turned ? s->in : s->out, turned};
 }
 
+/* Filters come from main memory, in more places at a time than the CPU follows by itself: what the next LANES channels will read,
+ * `ahead` numbers away, is asked for in time. */
+INLINE void ask_for(const float *p, size_t ahead)
+{
+    _mm_prefetch((const char *)(p + ahead), _MM_HINT_T0);
+}
+
 /* Taps of channel `from` to channels to ... to+LANES-1. */
 INLINE void turned_taps(const filters *f, int from, int to, vec taps[TAPS][TAPS])
 {
-    const float *row = f->values + (size_t)from * TAPS * TAPS * (size_t)f->to;
-    UNROLL for (int i = 0; i < TAPS * TAPS; i++) taps[2 - i / TAPS][2 - i % TAPS] =
-        vec_load_at(row + (size_t)i * (size_t)f->to, to, f->to);
+    size_t to_all = (size_t)f->to, ahead = from + LANES < f->from ? LANES * TAPS * TAPS * to_all : 0;
+    const float *row = f->values + (size_t)from * TAPS * TAPS * to_all;
+    UNROLL for (int i = 0; i < TAPS * TAPS; i++, row += to_all)
+    {
+        taps[2 - i / TAPS][2 - i % TAPS] = vec_load_at(row, to, f->to);
+        ask_for(row + to, ahead);
+    }
 }
 
 /* Of LANES channels from ... to LANES channels to ...: the channels of a vector are the `from` ones in memory. */
 INLINE void straight_taps(const filters *f, int from, int to, vec taps[LANES][TAPS][TAPS])
 {
+    size_t ahead = from + LANES < f->from ? LANES : 0;
     for (int i = 0; i < TAPS * TAPS; i++) {
         vec block[LANES];
         for (int k = 0; k < LANES; k++) {
             const float *row = f->values + ((size_t)(to + k) * TAPS * TAPS + (size_t)i) * (size_t)f->from;
-            block[k] = to + k < f->to ? vec_load_at(row, from, f->from) : vec_zero();
+            block[k] = vec_zero();
+            if (to + k < f->to) {
+                block[k] = vec_load_at(row, from, f->from);
+                ask_for(row + from, ahead);
+            }
         }
         vec_transpose(block);
         for (int k = 0; k < LANES; k++)

@@ -131,7 +131,7 @@ static lk_status by_tiles(const lk_team *team, output_work *w)
     w->lines = share < BLOCK ? share : BLOCK;
     w->windows_of_block = POINTS * point_stride(panels_of(w->filters.from), w->lines);
     w->products_of_lane = POINTS * point_stride(1, w->lines);
-    w->windows = zeros((size_t)team->threads * w->windows_of_block);
+    w->windows = numbers((size_t)team->threads * w->windows_of_block);
     w->products = numbers((size_t)team->threads * w->products_of_lane);
     lk_status status = w->windows && w->products ? LK_OK : no_memory("a block of tiles");
     if (status == LK_OK)
@@ -179,7 +179,7 @@ static lk_status by_panels(const lk_team *team, output_work *w)
     w->windows_of_block = POINTS * point_stride(panels_of(w->filters.from), w->lines);
     w->products_of_lane = POINTS * point_stride(1, CHUNK);
     w->panels_of_lane = POINTS * point_stride(1, DEPTH);
-    w->windows = zeros((size_t)blocks * w->windows_of_block);
+    w->windows = numbers((size_t)blocks * w->windows_of_block);
     w->products = numbers((size_t)team->threads * w->products_of_lane);
     w->panels = numbers((size_t)team->threads * w->panels_of_lane);
     lk_status status = w->windows && w->products && w->panels ? LK_OK : no_memory("the windows of a layer");

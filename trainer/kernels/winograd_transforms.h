@@ -85,14 +85,24 @@ INLINE void transform_filter_gradient(const vec u[WINDOW], vec o[TAPS])
     o[2] = vec_add(vec_fma(vec_all(1 / 6.f), b, a), u[5]);
 }
 
+/* p + stride, worked out where it is needed: compilers would rather find the addresses of all 36 points before a loop, and then
+ * have no registers for them. */
+INLINE float *stepped(const float *p, size_t stride)
+{
+    p += stride;
+    __asm__("" : "+r"(p));
+    return (float *)(uintptr_t)p;
+}
+
 /* Out of points, which lie `stride` apart from `packed` on. */
 #define FROM_POINTS(transform, m, packed, stride, out)                                                                           \
     do {                                                                                                                         \
         vec rows_[WINDOW][m];                                                                                                    \
+        const float *from_ = packed;                                                                                             \
         UNROLL for (int i_ = 0; i_ < WINDOW; i_++)                                                                               \
         {                                                                                                                        \
             vec row_[WINDOW];                                                                                                    \
-            UNROLL for (int j_ = 0; j_ < WINDOW; j_++) row_[j_] = vec_load((packed) + (size_t)(i_ * WINDOW + j_) * (stride));    \
+            UNROLL for (int j_ = 0; j_ < WINDOW; j_++, from_ = stepped(from_, stride)) row_[j_] = vec_load(from_);               \
             transform(row_, rows_[i_]);                                                                                          \
         }                                                                                                                        \
         UNROLL for (int j_ = 0; j_ < (m); j_++)                                                                                  \
@@ -108,8 +118,8 @@ INLINE void transform_filter_gradient(const vec u[WINDOW], vec o[TAPS])
 
 INLINE void store_points(float *packed, size_t stride, vec points[WINDOW][WINDOW])
 {
-    UNROLL for (int i = 0; i < WINDOW; i++) UNROLL for (int j = 0; j < WINDOW; j++)
-        vec_store(packed + (size_t)(i * WINDOW + j) * stride, points[i][j]);
+    UNROLL for (int i = 0; i < WINDOW; i++) UNROLL for (int j = 0; j < WINDOW; j++, packed = stepped(packed, stride))
+        vec_store(packed, points[i][j]);
 }
 
 /* ---- what is read ---- */
@@ -158,8 +168,8 @@ INLINE void transform_window(const view *v, bool copied, float *packed, size_t s
             vec column[WINDOW], points[WINDOW];
             UNROLL for (int i = 0; i < WINDOW; i++) column[i] = rows[i][j];
             transform_input(column, points);
-            UNROLL for (int i = 0; i < WINDOW; i++)
-                vec_store(packed + (size_t)(i * WINDOW + half * WINDOW / 2 + j) * stride, points[i]);
+            float *to = packed + (size_t)(half * WINDOW / 2 + j) * stride;
+            UNROLL for (int i = 0; i < WINDOW; i++, to = stepped(to, WINDOW * stride)) vec_store(to, points[i]);
         }
     }
 }

@@ -12,9 +12,17 @@
 #include "trainer/kernels/winograd_transforms.h"
 
 enum {
-    GRADIENT_CHUNK = 256, /* tiles */
+    MOST_BY_BLOCKS = 128, /* tiles */
     TILES_OF_ITEM = 8     /* that one item transforms; its sums of dy are the bias' */
 };
+
+/* Tiles of a chunk by_points: few enough to stay near, and enough to be worth calling the threads and going through the sums.
+ * Whole chains of products, so that the digits are those of any other number. */
+static int chunk_of(const lk_convolution3 *s)
+{
+    int times = 96 / (s->in + s->out);
+    return DEPTH * (times > 1 ? times : 1);
+}
 
 typedef struct gradient_work {
     const lk_convolution3 *shape;
@@ -141,7 +149,7 @@ static void pack_chunk(const lk_team *team, gradient_work *w, int first, double 
 {
     int left = w->tiles.all - first;
     w->first = first;
-    w->count = left < GRADIENT_CHUNK ? left : GRADIENT_CHUNK;
+    w->count = left < w->lines ? left : w->lines;
     lk_team_each(team, (w->count + TILES_OF_ITEM - 1) / TILES_OF_ITEM, pack_chunk_item, w);
     add_bias(w, totals);
 }
@@ -154,7 +162,7 @@ static void by_blocks(const lk_team *team, gradient_work *w, double *totals)
 
 static void by_points(const lk_team *team, gradient_work *w, double *totals)
 {
-    for (int first = 0; first < w->tiles.all; first += GRADIENT_CHUNK) {
+    for (int first = 0; first < w->tiles.all; first += w->lines) {
         pack_chunk(team, w, first, totals);
         lk_team_each(team, POINTS * panels_of(w->dy.channels), point_item, w);
     }
@@ -170,16 +178,16 @@ static lk_status weight_gradient(const lk_team *team, const lk_convolution3 *s, 
                        .dy = gradient_source(s, g),
                        .dfilters = dfilters};
     int inputs = panels_of(s->in), outputs = panels_of(s->out);
-    bool one_chunk = w.tiles.all <= GRADIENT_CHUNK;
-    w.lines = w.tiles.all < GRADIENT_CHUNK ? w.tiles.all : GRADIENT_CHUNK;
+    bool one_chunk = w.tiles.all <= MOST_BY_BLOCKS;
+    w.lines = one_chunk ? w.tiles.all : chunk_of(s);
     w.window_stride = point_stride(inputs, w.lines);
     w.slope_stride = point_stride(outputs, w.lines);
     w.sum_stride = one_chunk ? point_stride(1, PANEL) : point_stride(inputs * outputs, PANEL);
     w.sums_of_lane = POINTS * w.sum_stride;
-    w.windows = zeros(POINTS * w.window_stride);
-    w.slopes = zeros(POINTS * w.slope_stride);
+    w.windows = numbers(POINTS * w.window_stride);
+    w.slopes = numbers(POINTS * w.slope_stride);
     w.sums = numbers((size_t)(one_chunk ? team->threads : 1) * w.sums_of_lane);
-    w.bias_sums = numbers((size_t)(GRADIENT_CHUNK / TILES_OF_ITEM * outputs) * PANEL);
+    w.bias_sums = numbers((size_t)((w.lines + TILES_OF_ITEM - 1) / TILES_OF_ITEM * outputs) * PANEL);
     double *totals = calloc((size_t)s->out, sizeof *totals);
     lk_status status = w.windows && w.slopes && w.sums && w.bias_sums && totals ? LK_OK : no_memory("a gradient's tiles");
     if (status == LK_OK) {

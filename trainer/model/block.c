@@ -176,6 +176,10 @@ lk_tensor *lk_block_backward(lk_block *b, lk_weights *weights, lk_tensor *dy)
     bool train = !weights->frozen;
     const lk_tensor *w = weight_of(b, weights);
     lk_tensor **wanted[3] = {b->first ? NULL : &dx, train ? &dw : NULL, train ? &db : NULL};
+    if (b->is_fused && train) {
+        dw = lk_weights_gradient_place(weights, b->weight);
+        db = lk_weights_gradient_place(weights, b->bias);
+    }
     if (b->is_fused) {
         lk_fused_backward(&b->fused, dy, b->x, b->y, w, weights->version, wanted[0], wanted[1], wanted[2]);
     } else if (b->has_epilogue) {

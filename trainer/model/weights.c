@@ -185,6 +185,8 @@ static void take_gradient(lk_weights *weights, lk_weight *w, const lk_tensor *gr
         if (!weights->accumulate)
             lk_tensor_keep(
                 lk_device_zero(weights->device, at(weights->gradients, weights, w), w->count * lk_dtype_size(weights->dtype)));
+    } else if (lk_tensor_is_same(gradient, w->gradient)) {
+        return; /* by lk_weights_gradient_place() */
     } else if (weights->accumulate) {
         lk_tensor *wide = lk_tensor_cast(gradient, weights->dtype);
         lk_add_(w->gradient, wide);
@@ -192,6 +194,12 @@ static void take_gradient(lk_weights *weights, lk_weight *w, const lk_tensor *gr
     } else {
         lk_tensor_copy_(w->gradient, gradient);
     }
+}
+
+lk_tensor *lk_weights_gradient_place(const lk_weights *weights, int i)
+{
+    const lk_tensor *place = weights->items[i].gradient;
+    return place && !weights->accumulate ? lk_tensor_share(place) : NULL;
 }
 
 void lk_weights_give_gradient(lk_weights *weights, int i, lk_tensor *gradient)

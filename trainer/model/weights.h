@@ -107,6 +107,8 @@ void lk_weights_refresh(lk_weights *weights);
  * accumulate: add to the buffer instead of setting it. ready (NULL: nobody listens) is called once for each gradient, in that
  * order, whatever backward does. */
 void lk_weights_begin(lk_weights *weights, bool accumulate, lk_gradient_ready *ready, void *context);
+/* Where gradient i may be written at once and then be handed in, a new handle; NULL where it will be added to what is there. */
+lk_tensor *lk_weights_gradient_place(const lk_weights *weights, int i);
 /* `gradient` is freed; NULL counts and adds zero. One that comes out of its place is dropped. */
 void lk_weights_give_gradient(lk_weights *weights, int i, lk_tensor *gradient);
 /* Hands in nothing (NULL) for the gradients that a failure kept back. Returns `status`; if that is LK_OK although a gradient was

@@ -123,8 +123,11 @@ void lk_fused_backward(lk_fused *f, const lk_tensor *dy, const lk_tensor *x, con
         *dx = data_gradient(f, &g, w, version);
     if (!dw)
         return;
-    *dw = lk_tensor_empty(LK_DTYPE_F32, 4, s->transposed ? (int64_t[]){s->in, s->out, 4, 4} : (int64_t[]){s->out, s->in, 3, 3});
-    *db = lk_tensor_empty(LK_DTYPE_F32, 1, (int64_t[]){s->out});
+    if (!*dw)
+        *dw =
+            lk_tensor_empty(LK_DTYPE_F32, 4, s->transposed ? (int64_t[]){s->in, s->out, 4, 4} : (int64_t[]){s->out, s->in, 3, 3});
+    if (!*db)
+        *db = lk_tensor_empty(LK_DTYPE_F32, 1, (int64_t[]){s->out});
     if (!*dw || !*db ||
         !good(f->kernel->weight_gradient(&threads, s, lk_tensor_data(x), &g, lk_tensor_data(*dw), lk_tensor_data(*db)))) {
         lk_tensor_free(dw);

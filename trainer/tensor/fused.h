@@ -37,7 +37,8 @@ bool lk_fused_suits(lk_fused *f, const lk_tensor *x, const lk_convolution3 *want
 /* w and b, and dw and db below, are float32 whatever x is; y, dy and dx are as x. `version` must differ from 0 and from that of
  * other values, as in trainer/model/weights.h. */
 lk_tensor *lk_fused_forward(lk_fused *f, const lk_tensor *x, const lk_tensor *w, const lk_tensor *b, uint64_t version);
-/* y: what forward returned. dx or dw (with db) may be NULL and are then not computed; dx must be of a first layer. */
+/* y: what forward returned. dx or dw (with db) may be NULL and are then not computed; of a first layer dx must be. *dw and *db
+ * are written into if they hold tensors, and made if they are NULL. */
 void lk_fused_backward(lk_fused *f, const lk_tensor *dy, const lk_tensor *x, const lk_tensor *y, const lk_tensor *w,
                        uint64_t version, lk_tensor **dx, lk_tensor **dw, lk_tensor **db);
 

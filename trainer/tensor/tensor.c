@@ -117,6 +117,11 @@ lk_tensor *lk_tensor_share(const lk_tensor *t)
     return (lk_tensor *)out;
 }
 
+bool lk_tensor_is_same(const lk_tensor *a, const lk_tensor *b)
+{
+    return a && b && lk_tensor_data(a) == lk_tensor_data(b);
+}
+
 void lk_tensor_copy_(lk_tensor *target, const lk_tensor *source)
 {
     if (target && source)

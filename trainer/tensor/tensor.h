@@ -98,6 +98,8 @@ lk_tensor *lk_tensor_number(float value);
 void lk_tensor_free(lk_tensor **t);
 /* Another handle on the same memory. */
 lk_tensor *lk_tensor_share(const lk_tensor *t);
+/* Whether both are handles on the same memory. */
+bool lk_tensor_is_same(const lk_tensor *a, const lk_tensor *b);
 /* The same of so many samples (of the first dimension), from the first one or behind the first ones. */
 lk_tensor *lk_tensor_first(const lk_tensor *t, int64_t samples);
 lk_tensor *lk_tensor_behind(const lk_tensor *t, int64_t samples);
