@@ -403,12 +403,12 @@ static void test_odd_shapes(void **state)
     }
     for (int bf16 = 0; bf16 < 2; bf16++) {
         /* Less than a tile, and one more than some. */
-        check_shape((lk_convolution3){3, 1, 1, 5, 7, bf16, .relu = true});
-        check_shape((lk_convolution3){2, 3, 9, 31, 33, bf16, .relu = true});
-        check_shape((lk_convolution3){5, 6, 10, 17, 16, bf16, .relu = true, .pool = true});
-        check_shape((lk_convolution3){1, 13, 5, 520, 3, bf16, .relu = false});
+        check_shape((lk_convolution3){3, 1, 1, 5, 7, .bf16 = bf16, .relu = true});
+        check_shape((lk_convolution3){2, 3, 9, 31, 33, .bf16 = bf16, .relu = true});
+        check_shape((lk_convolution3){5, 6, 10, 17, 16, .bf16 = bf16, .relu = true, .pool = true});
+        check_shape((lk_convolution3){1, 13, 5, 520, 3, .bf16 = bf16, .relu = false});
         for (int in = 1; in < 8; in++)
-            check_shape((lk_convolution3){2, 5 * in, 37 - 6 * (in % 4), in, 9 * in, bf16, .first = true, .relu = in % 2});
+            check_shape((lk_convolution3){2, 5 * in, 37 - 6 * (in % 4), in, 9 * in, .bf16 = bf16, .first = true, .relu = in % 2});
     }
 }
 
@@ -443,7 +443,7 @@ static void test_a_number_that_is_not_finite_stays_one(void **state)
     (void)state;
     for (int i = 0; i < 4; i++) {
         bool pool = i % 2, bf16 = i / 2;
-        layer l = make_layer((lk_convolution3){1, 16, 16, 16, 16, bf16, .relu = true, .pool = pool});
+        layer l = make_layer((lk_convolution3){1, 16, 16, 16, 16, .bf16 = bf16, .relu = true, .pool = pool});
         l.x[5 * 16 * 16 + 6 * 16 + 3] = NAN; /* pixel 5, 6 */
         free(l.stored_x);
         l.stored_x = stored(l.x, l.inputs, bf16);
