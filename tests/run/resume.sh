@@ -102,7 +102,8 @@ mv away elastic/checkpoints
 cp -r elastic/checkpoints away
 for checkpoint in $(saved); do flip "elastic/checkpoints/$checkpoint/state.json" 100; done
 likeness_on 1 "$@" --set run.dir=elastic
-[ $? = 65 ] && grep -q "none of its $(saved | wc -l) checkpoints can be used" err.log || fail "a run is begun anew where no checkpoint holds"
+[ $? = 65 ] && grep -q "none of its $(saved | wc -l) checkpoints can be used" err.log ||
+  fail "a run is begun anew where no checkpoint holds"
 [ "$(ls elastic/checkpoints)" = "$(ls away)" ] || fail "checkpoints are gone after a refused start"
 rm -r elastic/checkpoints
 mv away elastic/checkpoints
