@@ -83,7 +83,7 @@ offers "--help plan halving status" sweep ""
 offers "--help --set --dry-run" sweep plan -
 offers "loss.lambda=" train demo.yaml --set loss
 offers "validate.every_epochs validate.samples" config demo.yaml --get val
-offers "step" bench s
+offers "step scale" bench s
 offers "bash" completion ""
 [ "$(complete -p likeness)" = "complete -o default -F _likeness likeness" ] || fail "not bound to the program's name"
 echo "ok: $options options of ${#commands[@]} commands"
