@@ -141,7 +141,9 @@ edit extreme.safetensors 1.running_mean=-3e38 1.running_var=0
 decoder_from extreme.safetensors extreme-stop
 [ $? = 65 ] && grep -q 'error: step 12: not finite: validation L1 is -\?nan' err.log ||
   fail "a validation that is not finite does not stop"
-decoder_from extreme.safetensors extreme-skip --set train.nonfinite=skip || fail "a validation that is not finite is not skipped"
+# The statistics have come down by the second one, though to numbers that would overflow in our own kernels' sums.
+decoder_from extreme.safetensors extreme-skip --set train.nonfinite=skip --set train.kernels=torch ||
+  fail "a validation that is not finite is not skipped"
 grep -q 'warning: step 12: not finite: validation L1 is -\?nan; skipped' err.log || fail "a skipped validation is not told"
 [ "$(metric extreme-skip val L1 | head -n 1)" = nan ] || fail "it is not in the metrics"
 # Neither a gain nor a validation without gain, which patience 1 would have ended the run for.
