@@ -5,9 +5,9 @@ set -u
 . "$LIKENESS_ROOT/tests/run/lib.bash"
 export OMP_NUM_THREADS=1
 tiny_world 96
-works 1 render --random 4501 --start 200000 --size 32 --view varied --threads 2 -o tiny/long # validations of seconds
+works 1 render --random 9001 --start 200000 --size 32 --view varied --threads 2 -o tiny/long # validations of seconds
 
-# 8 steps an epoch, 1126 batches a validation: 375, 375 and 376 of them on three ranks.
+# 8 steps an epoch, 2251 batches a validation: 750, 750 and 751 of them on three ranks.
 set -- train tiny.yaml --set data.val=tiny/long --set train.global_batch=12 --set train.micro_batch=4 --set train.epochs=2 \
   --set train.steps=0 --set train.converge.min_delta=1 --set train.converge.patience=3
 val_lines() { metric "$1" val step | tr '\n' ' '; }
