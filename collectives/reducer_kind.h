@@ -8,6 +8,8 @@
 
 #include "collectives/reducer.h"
 
+typedef struct lk_reducer_thread lk_reducer_thread;
+
 typedef struct lk_reducer_kind {
     lk_status (*open)(lk_reducer *reducer); /* what it fails with is this rank's own; close is called all the same */
     void (*close)(lk_reducer *reducer);
@@ -26,7 +28,8 @@ struct lk_reducer {
     lk_device *device;
     lk_reducer_options options;
     lk_flight_recorder *flight;
-    void *state; /* of the kind */
+    lk_reducer_thread *thread; /* NULL where the host does no sums (reducer_thread.h) */
+    void *state;               /* of the kind */
 };
 
 /* A rank's own part of what it holds, and its partner's, in a tree of halves: the lower rank has the lower half. */

@@ -63,9 +63,8 @@ static void free_thread(lk_reducer_thread *t)
     free(t);
 }
 
-lk_status lk_reducer_thread_start(lk_reducer *reducer, lk_reducer_work *work, lk_reducer_thread **out)
+lk_status lk_reducer_thread_start(lk_reducer *reducer, lk_reducer_work *work)
 {
-    *out = NULL;
     lk_reducer_thread *t = calloc(1, sizeof *t);
     if (!t)
         return lk_fail(LK_INTERNAL, "out of memory");
@@ -79,14 +78,15 @@ lk_status lk_reducer_thread_start(lk_reducer *reducer, lk_reducer_work *work, lk
     if (status == LK_OK)
         status = lk_thread_start(&t->thread, "communication", communicate, t);
     if (status == LK_OK)
-        *out = t;
+        reducer->thread = t;
     else
         free_thread(t);
     return status;
 }
 
-void lk_reducer_thread_stop(lk_reducer_thread *t)
+void lk_reducer_thread_stop(lk_reducer *reducer)
 {
+    lk_reducer_thread *t = reducer->thread;
     if (!t)
         return;
     pthread_mutex_lock(&t->lock);
@@ -97,16 +97,20 @@ void lk_reducer_thread_stop(lk_reducer_thread *t)
     free_thread(t);
 }
 
-void lk_reducer_thread_ask(lk_reducer_thread *t, int64_t number, float *buffer, size_t count)
+lk_status lk_reducer_thread_sum(lk_reducer *reducer, int64_t number, float *buffer, size_t count, lk_mark *after)
 {
+    lk_reducer_thread *t = reducer->thread;
+    (void)after; /* the CPU has passed it */
     pthread_mutex_lock(&t->lock);
     t->line[(t->first + t->jobs++) % t->reducer->options.most] = (job){number, buffer, count};
     pthread_cond_broadcast(&t->changed);
     pthread_mutex_unlock(&t->lock);
+    return LK_OK;
 }
 
-lk_status lk_reducer_thread_wait(lk_reducer_thread *t)
+lk_status lk_reducer_thread_wait(lk_reducer *reducer)
 {
+    lk_reducer_thread *t = reducer->thread;
     double start = lk_clock();
     pthread_mutex_lock(&t->lock);
     while (t->jobs > 0)
@@ -119,10 +123,12 @@ lk_status lk_reducer_thread_wait(lk_reducer_thread *t)
     return error.status == LK_OK ? LK_OK : lk_error_put(&error);
 }
 
-void lk_reducer_thread_times(lk_reducer_thread *t, double *exposed, double *busy)
+lk_status lk_reducer_thread_finish(lk_reducer *reducer, double *exposed, double *busy)
 {
+    lk_reducer_thread *t = reducer->thread;
     pthread_mutex_lock(&t->lock);
     *exposed = t->exposed_last;
     *busy = t->busy_last;
     pthread_mutex_unlock(&t->lock);
+    return LK_OK;
 }

@@ -6,19 +6,17 @@
 
 #include "collectives/reducer.h"
 
-typedef struct lk_reducer_thread lk_reducer_thread;
-
 /* Sums `count` floats over the ranks, in place; returns when that is done. */
 typedef lk_status lk_reducer_work(lk_reducer *reducer, float *buffer, size_t count);
 
-lk_status lk_reducer_thread_start(lk_reducer *reducer, lk_reducer_work *work, lk_reducer_thread **out);
-/* What is still in line is dropped. NULL is fine. */
-void lk_reducer_thread_stop(lk_reducer_thread *thread);
+/* Sets reducer->thread. */
+lk_status lk_reducer_thread_start(lk_reducer *reducer, lk_reducer_work *work);
+/* What is still in line is dropped. Also where the start failed. */
+void lk_reducer_thread_stop(lk_reducer *reducer);
 
-void lk_reducer_thread_ask(lk_reducer_thread *thread, int64_t number, float *buffer, size_t count);
-/* Waits until nothing is in line; the first failure since the start is told here. */
-lk_status lk_reducer_thread_wait(lk_reducer_thread *thread);
-/* lk_reducer_finish. */
-void lk_reducer_thread_times(lk_reducer_thread *thread, double *exposed, double *busy);
+/* The kind's own (reducer_kind.h). */
+lk_status lk_reducer_thread_sum(lk_reducer *reducer, int64_t number, float *buffer, size_t count, lk_mark *after);
+lk_status lk_reducer_thread_wait(lk_reducer *reducer);
+lk_status lk_reducer_thread_finish(lk_reducer *reducer, double *exposed, double *busy);
 
 #endif

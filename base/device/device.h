@@ -65,6 +65,10 @@ lk_status lk_device_enter(lk_device *device);
 /* LK_DEVICE_LOST if a call of whatever library heard that the GPU failed. Does not wait. */
 lk_status lk_device_state(lk_device *device);
 
+/* Whether a code of CUDA's runtime or driver, which number alike, says that a process can do nothing on its GPU any more: the
+ * card, its memory or its links failed, or a kernel ran wild. */
+bool lk_cuda_is_lost(int code);
+
 /* ---- memory ---- */
 
 /* NULL: there is not enough, and the sentence says how much was wanted (LK_INTERNAL). */

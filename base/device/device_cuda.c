@@ -74,8 +74,7 @@ static void load(void)
     lk_error_take(&not_loaded, status);
 }
 
-/* After these a process can do nothing on the GPU any more: the card, its memory or its links failed, or a kernel ran wild. */
-static bool is_lost(int code)
+bool lk_cuda_is_lost(int code)
 {
     static const int codes[] = {46,  201, 214, 219, 220, 221, 226, 700, 702, 709, 710,
                                 714, 715, 716, 717, 718, 719, 720, 721, 802, 999};
@@ -90,7 +89,7 @@ static lk_status check(const lk_device *device, int code, const char *what)
     if (code == SUCCESS)
         return LK_OK;
     cuda.cudaGetLastError(); /* what is told here is not told again */
-    if (is_lost(code))
+    if (lk_cuda_is_lost(code))
         return lk_fail(LK_DEVICE_LOST, "%s failed: %s: %s (%d); run again, on another GPU if it comes again", device->name, what,
                        cuda.cudaGetErrorString(code), code);
     return lk_fail(LK_INTERNAL, "%s: %s: %s (%d)", device->name, what, cuda.cudaGetErrorString(code), code);
@@ -127,7 +126,7 @@ lk_status lk_cuda_count(int *count)
     if (code == SUCCESS || code == NO_DEVICE)
         return lk_fail(LK_BAD_CONFIG, "there is no GPU for this process%s%s%s", visible ? ": CUDA_VISIBLE_DEVICES is '" : "",
                        visible ? visible : "", visible ? "'" : "");
-    return lk_fail(is_lost(code) ? LK_DEVICE_LOST : LK_BAD_CONFIG, "the GPUs cannot be counted: %s (%d)",
+    return lk_fail(lk_cuda_is_lost(code) ? LK_DEVICE_LOST : LK_BAD_CONFIG, "the GPUs cannot be counted: %s (%d)",
                    cuda.cudaGetErrorString(code), code);
 }
 
@@ -253,7 +252,7 @@ static lk_status state(lk_device *device)
 {
     LK_TRY(enter(device));
     int code = cuda.cudaGetLastError();
-    return is_lost(code) ? check(device, code, "an earlier call") : LK_OK;
+    return lk_cuda_is_lost(code) ? check(device, code, "an earlier call") : LK_OK;
 }
 
 /* ---- streams and marks ---- */

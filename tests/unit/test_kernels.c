@@ -3,7 +3,6 @@
 #include "trainer/kernels/kernels.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,29 +11,14 @@
 
 #include <cmocka.h>
 
-enum { SAMPLES = 600, MOST_THREADS = 4 };
+#include "tests/unit/kernel_parts.h"
+
+enum { SAMPLES = 600 };
 
 /* What is computed; what is rounded to bfloat16 once loses 0.0017 of its norm. */
 static const double tolerance = 2e-5, bf16_tolerance = 2e-3;
 
 /* ---- numbers ---- */
-
-static uint64_t mixed(uint64_t i)
-{
-    uint64_t bits = (i + 1) * 0x9e3779b97f4a7c15u;
-    bits = (bits ^ bits >> 31) * 0xbf58476d1ce4e5b9u;
-    return bits ^ bits >> 29;
-}
-
-/* In -1 ... 1, of some shape of their own for each array. */
-static float *random_numbers(size_t count, uint64_t array)
-{
-    float *out = malloc(count * sizeof *out);
-    assert_non_null(out);
-    for (size_t i = 0; i < count; i++)
-        out[i] = (float)((double)(mixed(array << 40 | i) >> 11) / (double)(1ull << 52) - 1);
-    return out;
-}
 
 /* As a kernel reads them; rounds the numbers themselves to what is stored. */
 static void *stored(float *values, size_t count, bool bf16)
@@ -62,34 +46,6 @@ static float *taken(void *written, size_t count, bool bf16)
         memcpy((char *)&out[i] + 2, (const char *)written + 2 * i, 2);
     free(written);
     return out;
-}
-
-/* ---- threads ---- */
-
-typedef struct part {
-    lk_team_range *range;
-    void *context;
-    int begin;
-} part;
-
-static void *run_part(void *argument)
-{
-    const part *p = argument;
-    p->range(p->begin, p->begin + 1, p->context);
-    return NULL;
-}
-
-static void run_on_threads(int count, lk_team_range *range, void *context)
-{
-    pthread_t threads[MOST_THREADS];
-    part parts[MOST_THREADS];
-    assert_true(count <= MOST_THREADS);
-    for (int i = 0; i < count; i++) {
-        parts[i] = (part){range, context, i};
-        assert_int_equal(pthread_create(&threads[i], NULL, run_part, &parts[i]), 0);
-    }
-    for (int i = 0; i < count; i++)
-        pthread_join(threads[i], NULL);
 }
 
 /* ---- one shape ---- */

@@ -3,7 +3,6 @@
 #include "trainer/kernels/kernels.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,53 +11,11 @@
 
 #include <cmocka.h>
 
-enum { MOST_THREADS = 4, TAPS = 16 };
+#include "tests/unit/kernel_parts.h"
+
+enum { TAPS = 16 };
 
 static const double tolerance = 2e-5;
-
-/* ---- numbers and threads ---- */
-
-static uint64_t mixed(uint64_t i)
-{
-    uint64_t bits = (i + 1) * 0x9e3779b97f4a7c15u;
-    bits = (bits ^ bits >> 31) * 0xbf58476d1ce4e5b9u;
-    return bits ^ bits >> 29;
-}
-
-static float *random_numbers(size_t count, uint64_t array)
-{
-    float *out = malloc(count * sizeof *out);
-    assert_non_null(out);
-    for (size_t i = 0; i < count; i++)
-        out[i] = (float)((double)(mixed(array << 40 | i) >> 11) / (double)(1ull << 52) - 1);
-    return out;
-}
-
-typedef struct part {
-    lk_team_range *range;
-    void *context;
-    int begin;
-} part;
-
-static void *run_part(void *argument)
-{
-    const part *p = argument;
-    p->range(p->begin, p->begin + 1, p->context);
-    return NULL;
-}
-
-static void run_on_threads(int count, lk_team_range *range, void *context)
-{
-    pthread_t threads[MOST_THREADS];
-    part parts[MOST_THREADS];
-    assert_true(count <= MOST_THREADS);
-    for (int i = 0; i < count; i++) {
-        parts[i] = (part){range, context, i};
-        assert_int_equal(pthread_create(&threads[i], NULL, run_part, &parts[i]), 0);
-    }
-    for (int i = 0; i < count; i++)
-        pthread_join(threads[i], NULL);
-}
 
 /* ---- one shape ---- */
 

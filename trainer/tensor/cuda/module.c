@@ -1,6 +1,7 @@
 #include "trainer/tensor/cuda/module.h"
 
 #include "base/clock.h"
+#include "base/device/device.h"
 #include "base/log.h"
 #include "trainer/tensor/cuda/cache.h"
 #include "trainer/tensor/cuda/compile.h"
@@ -9,8 +10,6 @@
 
 /* CUdevice_attribute and CUresult, of the CUDA Driver API. */
 enum { CAPABILITY_MAJOR = 75, CAPABILITY_MINOR = 76 };
-enum { FIRST_LOST = 700, LAST_LOST = 721, UNKNOWN = 999 };
-enum { ECC_UNCORRECTABLE = 214, NVLINK_UNCORRECTABLE = 220, CONTAINED_ERROR = 226 };
 
 struct lk_cuda_module {
     lk_cuda_driver driver;
@@ -18,19 +17,12 @@ struct lk_cuda_module {
     void *functions[LK_CUDA_KERNEL_COUNT];
 };
 
-/* Launch failures, illegal addresses, memory errors: the context is dead, and what was asked is not done. */
-static bool is_lost(int code)
-{
-    return code == ECC_UNCORRECTABLE || code == NVLINK_UNCORRECTABLE || code == CONTAINED_ERROR ||
-           (code >= FIRST_LOST && code <= LAST_LOST) || code == UNKNOWN;
-}
-
 static lk_status fail(const lk_cuda_driver *driver, int code, const char *what)
 {
     const char *name = NULL, *text = NULL;
     driver->error_name(code, &name);
     driver->error_text(code, &text);
-    return lk_fail(is_lost(code) ? LK_DEVICE_LOST : LK_INTERNAL, "CUDA: %s: %s (%s, code %d)", what,
+    return lk_fail(lk_cuda_is_lost(code) ? LK_DEVICE_LOST : LK_INTERNAL, "CUDA: %s: %s (%s, code %d)", what,
                    text ? text : "unknown error", name ? name : "?", code);
 }
 
