@@ -1,18 +1,19 @@
 #!/bin/bash
-# Memory does not grow with steps, and the demo's shape stays small.
+# Memory does not grow with steps (by then the allocator has grown its heap, in the first hundreds by 2 to 4 MB: a leak of 2.2 KB
+# a step fails), and the demo's shape stays small.
 set -u
 . "$LIKENESS_ROOT/tests/run/lib.bash"
 sanitized && { echo "sanitizers keep freed memory"; exit 77; }
 make_faces
 write_configs
 works 1 train decoder.yaml --set train.epochs=1
-works 1 train encoder.yaml --set train.steps=500 --set model.encoder.width=0.0625 --set train.micro_batch=8 \
+works 1 train encoder.yaml --set train.steps=2000 --set model.encoder.width=0.0625 --set train.micro_batch=8 \
   --set checkpoint.every_steps=100
 python3 - $(metric encoder train rss_mb) <<'EOF' || fail "memory grows"
 import sys
 values = [float(v) for v in sys.argv[1:]]
-print(f"resident memory: {values[49]:.1f} MB at step 50, {values[499]:.1f} MB at step 500")
-assert len(values) == 500 and values[499] < 1.02 * values[49]
+print(f"resident memory: {values[499]:.1f} MB at step 500, {values[1999]:.1f} MB at step 2000")
+assert len(values) == 2000 and values[1999] < 1.02 * values[499]
 EOF
 
 for view in canonical varied; do
