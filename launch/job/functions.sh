@@ -210,7 +210,7 @@ wait_for_ranks() { # sets `code`; traps set `signalled`, since a trapped signal 
 # The caller defines start_ranks RUN (puts them into the background, sets ranks_pid; or fails with `code`) and look_outside RUN
 # (sets `outside` and `unstarted`, both empty where the program ended by itself).
 attempt() { # RUN WHERE...
-  local folder=$1 before text
+  local folder=$1 before text watcher
   shift
   code=0 verdict='done' outside='' unstarted=''
   [ ! -e "$folder/DONE" ] || return 0
@@ -223,8 +223,10 @@ attempt() { # RUN WHERE...
   before=$(generation "$folder")
   record "$folder" "start step=$(newest_step "$folder") $*"
   if start_ranks "$folder"; then
-    [ -z "$halving" ] || watch_halving "$folder" 9>&- & # the lock of launch/local is not the watcher's
+    watch_ranks "$folder" 3>&- 4>&- 9>&- & # launch/local's own output and lock are not the watcher's
+    watcher=$!
     wait_for_ranks
+    kill "$watcher" 2>/dev/null
   fi
   look_outside "$folder"
   decide "$folder" "$before"
@@ -269,15 +271,26 @@ started_at() { # RUN: the newest checkpoint when its ranks were last started
   awk '$2 == "start" { step = substr($3, 6) } END { print step + 0 }' "$1/job/attempts"
 }
 
-# Of a sweep with `halving` (first epoch and share): saves and ends the ranks of a point that falls behind, which leaves
-# STOPPED.
-watch_halving() { # RUN
+# Beside the ranks until they have ended. What starts them may never hear of that (srun of slurm 22.05, where a cable was out as
+# the last rank ended): a minute after DONE it is ended. Of a sweep with `halving` (first epoch and share): saves and ends the
+# ranks of a point that falls behind, which leaves STOPPED.
+watch_ranks() { # RUN
   trap - INT TERM USR1 HUP EXIT
-  local first share
+  local first share patience=60
   read -r first share <<<"$halving"
-  while sleep 5 && kill -0 "$ranks_pid" 2>/dev/null; do
-    "$program" sweep halving "$sweep" "$1" "$first" "$share"
-    [ ! -e "$1/STOPPED" ] || { forward USR1; return; }
+  while sleep 5 >/dev/null 2>&1 && kill -0 "$ranks_pid" 2>/dev/null; do
+    if [ -e "$1/DONE" ]; then
+      patience=$((patience - 5))
+      if [ $patience = 0 ]; then
+        say "warning: $1 is finished and what started its ranks has not ended: it is ended"
+        forward TERM
+      elif [ $patience -lt 0 ]; then
+        forward KILL
+      fi
+    elif [ -n "$halving" ] && [ ! -e "$1/STOPPED" ]; then
+      "$program" sweep halving "$sweep" "$1" "$first" "$share"
+      [ ! -e "$1/STOPPED" ] || forward USR1
+    fi
   done
 }
 

@@ -101,4 +101,22 @@ on_node n1 umount "$here/cluster/tmp/n1"
 touch go
 poll 120 "$run ends" is_gone "$job"
 [ -e "$run/DONE" ] && tail -n 2 "$run/job/attempts" | grep -q 'nodes=n\[1-2\]' || fail "waits: $(cat "$run/job/attempts")"
+
+# ---- srun that does not hear that the ranks have ended ----
+on_login scontrol update nodename=n3 state=resume
+cat >lingering <<END
+#!/bin/bash
+$LIKENESS "\$@"
+code=\$?
+[ "\$1" != train ] || sleep 600
+exit \$code
+END
+chmod +x lingering
+LIKENESS=$here/lingering submit encoder.yaml lingers
+poll 120 "$run is done" test -e "$run/DONE"
+poll 120 "$run ends" is_gone "$job"
+[ "$(job_field "$job" JobState)" = COMPLETED ] && [ -s "$run/report.html" ] && [ "$(starts)" = 1 ] &&
+  grep -q 'what started its ranks has not ended' "$run/job/$job.log" || fail "lingers: $(cat "$run/job/attempts")"
+no_ranks_left "$run"
+say "lingers"
 echo "ok: names, locks, preemptions, nodes that start nothing"
