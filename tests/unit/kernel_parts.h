@@ -4,9 +4,12 @@
 
 #include "trainer/kernels/team.h"
 
+#include <math.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { MOST_THREADS = 4 };
 
@@ -24,6 +27,34 @@ static float *random_numbers(size_t count, uint64_t array)
     assert_non_null(out);
     for (size_t i = 0; i < count; i++)
         out[i] = (float)((double)(mixed(array << 40 | i) >> 11) / (double)(1ull << 52) - 1);
+    return out;
+}
+
+/* As a kernel reads them; rounds the numbers themselves to what is stored. */
+static void *stored(float *values, size_t count, bool bf16)
+{
+    unsigned char *out = malloc(count * sizeof *values);
+    assert_non_null(out);
+    for (size_t i = 0; bf16 && i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        bits = isnan(values[i]) ? 0x7fc00000 : (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
+        memcpy(&values[i], &bits, sizeof bits);
+        memcpy(out + 2 * i, (const char *)&bits + 2, 2);
+    }
+    return bf16 ? out : memcpy(out, values, count * sizeof *values);
+}
+
+/* What a kernel wrote; frees `written`. */
+static float *taken(void *written, size_t count, bool bf16)
+{
+    if (!bf16)
+        return written;
+    float *out = calloc(count, sizeof *out);
+    assert_non_null(out);
+    for (size_t i = 0; i < count; i++)
+        memcpy((char *)&out[i] + 2, (const char *)written + 2 * i, 2);
+    free(written);
     return out;
 }
 

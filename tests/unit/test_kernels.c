@@ -18,36 +18,6 @@ enum { SAMPLES = 600 };
 /* What is computed; what is rounded to bfloat16 once loses 0.0017 of its norm. */
 static const double tolerance = 2e-5, bf16_tolerance = 2e-3;
 
-/* ---- numbers ---- */
-
-/* As a kernel reads them; rounds the numbers themselves to what is stored. */
-static void *stored(float *values, size_t count, bool bf16)
-{
-    unsigned char *out = malloc(count * sizeof *values);
-    assert_non_null(out);
-    for (size_t i = 0; bf16 && i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, &values[i], sizeof bits);
-        bits = isnan(values[i]) ? 0x7fc00000 : (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
-        memcpy(&values[i], &bits, sizeof bits);
-        memcpy(out + 2 * i, (const char *)&bits + 2, 2);
-    }
-    return bf16 ? out : memcpy(out, values, count * sizeof *values);
-}
-
-/* What a kernel wrote; frees `written`. */
-static float *taken(void *written, size_t count, bool bf16)
-{
-    if (!bf16)
-        return written;
-    float *out = calloc(count, sizeof *out);
-    assert_non_null(out);
-    for (size_t i = 0; i < count; i++)
-        memcpy((char *)&out[i] + 2, (const char *)written + 2 * i, 2);
-    free(written);
-    return out;
-}
-
 /* ---- one shape ---- */
 
 typedef struct layer {

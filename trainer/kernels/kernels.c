@@ -10,8 +10,9 @@
 #include <string.h>
 
 static const lk_kernel *const table[] = {
-    &lk_winograd_avx512, &lk_winograd_avx2,      &lk_winograd_bf16_avx512, &lk_winograd_bf16_avx2, &lk_narrow_avx512,
-    &lk_narrow_avx2,     &lk_narrow_bf16_avx512, &lk_narrow_bf16_avx2,     &lk_transposed_avx512,  &lk_transposed_avx2,
+    &lk_winograd_avx512,   &lk_winograd_avx2,   &lk_winograd_bf16_avx512,   &lk_winograd_bf16_avx2,
+    &lk_narrow_avx512,     &lk_narrow_avx2,     &lk_narrow_bf16_avx512,     &lk_narrow_bf16_avx2,
+    &lk_transposed_avx512, &lk_transposed_avx2, &lk_transposed_bf16_avx512, &lk_transposed_bf16_avx2,
 };
 
 enum { COUNT = sizeof table / sizeof *table };

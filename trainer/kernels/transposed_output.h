@@ -23,7 +23,7 @@ typedef struct output_work {
     int from, to;         /* channels that are summed over, that come out */
     const float *bias;
     bool relu;
-    float *out;
+    number *out;
 
     int first, count; /* the chunk under way */
     int share;        /* tiles of it that an item computes: with few panels, threads share a chunk */
@@ -95,9 +95,9 @@ INLINE void write_pixels(const output_work *w, phase p, place at, int c, vec y[T
     for (int i = 0; i < down; i++) {
         size_t line = (size_t)(at.picture * t->height + at.y + i) * (size_t)step + (size_t)p.row;
         size_t pixel = line * (size_t)(t->width * step) + (size_t)(at.x * step + p.column);
-        float *row = w->out + pixel * (size_t)w->to;
+        number *row = w->out + pixel * (size_t)w->to;
         for (int j = 0; j < across; j++)
-            vec_store_at(row + (size_t)(j * step) * (size_t)w->to, c, w->to, y[i][j]);
+            number_store_at(row + (size_t)(j * step) * (size_t)w->to, c, w->to, y[i][j]);
     }
 }
 

@@ -10,6 +10,7 @@
 #ifndef LK_TRAINER_KERNELS_TRANSPOSED_TRANSFORMS_H
 #define LK_TRAINER_KERNELS_TRANSPOSED_TRANSFORMS_H
 
+#include "trainer/kernels/number.h"
 #include "trainer/kernels/tiles.h"
 
 enum { WINDOW = 5, TAPS = 2, POINTS = WINDOW * WINDOW, PHASES = 4, FILTER = 4 };
@@ -99,16 +100,16 @@ INLINE int tap_of(phase p, lk_direction direction, int i, int j)
 
 /* Pictures as a phase sees them: x, or those pixels of dy that are the phase's. */
 typedef struct view {
-    const float *values;
-    const float *gate; /* of a gradient: the output of the ReLU behind; NULL: there is none */
-    int height, width; /* of the input, and so of the phase */
+    const number *values;
+    const number *gate; /* of a gradient: the output of the ReLU behind; NULL: there is none */
+    int height, width;  /* of the input, and so of the phase */
     int channels;
     int step;     /* of a pixel, in those of the array; 1 or 2 */
     phase at;     /* where the first pixel stands in the array */
     int up, left; /* the window of a tile begins so much before it */
 } view;
 
-static inline view input_view(const lk_convolution3 *s, const float *x, int i)
+static inline view input_view(const lk_convolution3 *s, const number *x, int i)
 {
     phase p = phase_of(i);
     return (view){x, NULL, s->height, s->width, s->in, 1, {0, 0}, 1 - p.row, 1 - p.column};
@@ -124,8 +125,8 @@ INLINE vec read_pixel(const view *v, bool gated, int picture, int y, int x, int 
 {
     size_t line = (size_t)(picture * v->height + y) * (size_t)v->step + (size_t)v->at.row;
     size_t at = (line * (size_t)(v->width * v->step) + (size_t)(x * v->step + v->at.column)) * (size_t)v->channels;
-    vec values = vec_load_at(v->values + at, c, v->channels);
-    return gated ? vec_gated(values, vec_load_at(v->gate + at, c, v->channels)) : values;
+    vec values = number_load_at(v->values + at, c, v->channels);
+    return gated ? vec_gated(values, number_load_at(v->gate + at, c, v->channels)) : values;
 }
 
 /* The size x size pixels from (y, x); 0 outside of the picture. */
