@@ -200,7 +200,7 @@ static lk_status finish(lk_training *t)
 
 static void introduce(const lk_training *t)
 {
-    int threads = lk_training_threads(t->config, t->group);
+    int threads = t->placement.threads;
     if (t->config->train.micro_batch == 0)
         lk_info("train.micro_batch auto: %d", t->order.micro_batch);
     lk_info("%s: %" PRId64 " steps of %d samples on %d rank%s x %d thread%s, %s, %zu weights, %" PRId64 " training and %" PRId64

@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/thread.h"
 #include "collectives/same.h"
 #include "dataset/labels.h"
 #include "dataset/stage.h"
@@ -15,21 +14,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-int lk_training_threads(const lk_config *config, const lk_process_group *group)
-{
-    if (config->train.threads > 0)
-        return config->train.threads;
-    /* Sums inside of operators depend on the number of threads: the same digits everywhere need one number everywhere. */
-    if (config->train.reproducible)
-        return 1;
-    int cores = lk_core_count();
-    /* A launcher that binds ranks has done the division already. */
-    bool bound = cores < (int)sysconf(_SC_NPROCESSORS_ONLN);
-    int share = bound ? cores : cores / group->local_size;
-    return share > 0 ? share : 1;
-}
 
 /* ---- data ---- */
 
@@ -141,7 +125,7 @@ static lk_status start_libtorch(lk_training *t)
     const lk_cuda_settings settings = {
         .tf32 = c->train.tf32, .benchmark = c->train.cudnn_benchmark, .deterministic = !c->train.cudnn_benchmark};
     LK_TRY(lk_choose_device(c->train.device, t->group, &settings, t->device));
-    return lk_tensor_start(lk_training_threads(t->config, t->group));
+    return lk_tensor_start(t->placement.threads);
 }
 
 static lk_status open_task(lk_training *t)
@@ -314,6 +298,7 @@ lk_status lk_training_open(lk_training *t, const lk_config *config, lk_process_g
     lk_group_broadcast(group, finished, sizeof *finished, 0);
     if (*finished)
         return LK_OK;
+    t->placement = lk_place(config, group);
     LK_TRY(agree(t, start_libtorch(t)));
     LK_TRY(agree(t, open_data(t)));
     remove_stage(t);

@@ -14,6 +14,7 @@
 #include "trainer/device.h"
 #include "trainer/optimizer.h"
 #include "trainer/order.h"
+#include "trainer/placement.h"
 #include "trainer/record/run.h"
 #include "trainer/record/saver.h"
 #include "trainer/task.h"
@@ -46,9 +47,10 @@ typedef struct lk_training {
     lk_checkpoint_texts texts;
     int64_t total_steps;
     lk_train_state state;
-    bool resumed;      /* rank 0: from a checkpoint */
-    double saved_at;   /* clock of the last snapshot */
-    lk_error deferred; /* lk_training_defer */
+    bool resumed;           /* rank 0: from a checkpoint */
+    double saved_at;        /* clock of the last snapshot */
+    lk_error deferred;      /* lk_training_defer */
+    lk_placement placement; /* cores and threads */
 } lk_training;
 
 /* Opens data, task, run folder, buckets, optimizer; resumes as `resume` says (train.h); starts loader and watchdog. Every rank
@@ -65,7 +67,5 @@ bool lk_training_validation_due(const lk_training *t);
 
 /* The buffers that a checkpoint holds, where training works on them. */
 lk_training_buffers lk_training_live(lk_training *t);
-/* Threads that a rank computes on. */
-int lk_training_threads(const lk_config *config, const lk_process_group *group);
 
 #endif

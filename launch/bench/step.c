@@ -207,7 +207,6 @@ static lk_status bench(lk_process_group *group, const lk_config *config, lk_step
     double making = lk_clock() - start;
     *out = (lk_step_speed){.size = config->model.size,
                            .ranks = group->size,
-                           .threads = lk_training_threads(config, group),
                            .global_batch = config->train.global_batch,
                            .width = config->model.encoder.width,
                            .decoder_width = config->model.decoder.width,
@@ -216,6 +215,7 @@ static lk_status bench(lk_process_group *group, const lk_config *config, lk_step
     lk_training training;
     bool finished;
     lk_status status = lk_training_open(&training, config, group, "never", &finished);
+    out->threads = training.placement.threads;
     if (status == LK_OK)
         status = time_steps(&training, making, out);
     lk_error error;
