@@ -211,6 +211,8 @@ static lk_status check_training(const loader *l)
                    "'%d' is not a multiple of train.micro_batch '%d'", c->train.global_batch, c->train.micro_batch));
     LK_TRY(require(l, !c->train.cudnn_benchmark || !c->train.reproducible, "train.cudnn_benchmark",
                    "picks convolutions that differ from run to run; set it or train.reproducible to false"));
+    LK_TRY(require(l, !c->train.cudnn_fuse || !c->train.reproducible, "train.cudnn_fuse",
+                   "takes convolutions that need not repeat themselves; set it or train.reproducible to false"));
     LK_TRY(require(l, c->train.converge.patience == 0 || c->validate.every_epochs > 0, "train.converge.patience",
                    "'%d' needs validations, and validate.every_epochs is 0; set one of them", c->train.converge.patience));
     LK_TRY(require(l, !c->train.reproducible || c->collectives.dtype == LK_F32, "collectives.dtype",

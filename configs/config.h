@@ -93,8 +93,8 @@ typedef struct lk_config {
         double max_minutes; /* then save and exit 75; 0: no limit */
         lk_precision precision;
         lk_device_choice device;
-        bool tf32, cudnn_benchmark; /* cuda */
-        int threads;                /* 0: auto, the rank's share of the cores */
+        bool tf32, cudnn_benchmark, cudnn_fuse; /* cuda */
+        int threads;                            /* 0: auto, the rank's share of the cores */
         lk_kernel_source kernels;
         bool shuffle;
         bool reproducible;

@@ -64,6 +64,7 @@
     X(train.tf32, BOOL, "true", 0, 0, "", DIGITS, "cuda, f32: products with 10 bits behind the point, as PyTorch's")             \
     X(train.cudnn_benchmark, BOOL, "false", 0, 0, "", DIGITS,                                                                    \
       "cuda: the fastest convolutions by trial; digits vary from run to run")                                                    \
+    X(train.cudnn_fuse, BOOL, "false", 0, 0, "", DIGITS, "cuda: bias and ReLU within cuDNN's convolutions; digits may vary")     \
     X(train.threads, INT, "auto", 1, 4096, "auto", DIGITS, "computing threads of a rank; auto: its share of the cores")          \
     X(train.kernels, CHOICE, "auto", 0, 0, "auto|ours|torch", DIGITS, "convolutions; auto: ours, or what a run began with")      \
     X(train.shuffle, BOOL, "true", 0, 0, "", SAME, "false: samples in the order of the shards")                                  \

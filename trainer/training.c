@@ -122,8 +122,10 @@ static lk_status plan_steps(lk_training *t)
 static lk_status start_libtorch(lk_training *t)
 {
     const lk_config *c = t->config;
-    const lk_cuda_settings settings = {
-        .tf32 = c->train.tf32, .benchmark = c->train.cudnn_benchmark, .deterministic = !c->train.cudnn_benchmark};
+    const lk_cuda_settings settings = {.tf32 = c->train.tf32,
+                                       .benchmark = c->train.cudnn_benchmark,
+                                       .deterministic = !c->train.cudnn_benchmark,
+                                       .fuse = c->train.cudnn_fuse};
     LK_TRY(lk_choose_device(c->train.device, t->group, &settings, t->device));
     return lk_tensor_start(t->placement.threads);
 }

@@ -13,6 +13,9 @@ says '1 rank x 1 thread, cpu, '
 fails 78 "train.cudnn_benchmark=true: picks convolutions that differ from run to run" \
   "$LIKENESS" train decoder.yaml --set train.cudnn_benchmark=true --set train.reproducible=true
 
+fails 78 "train.cudnn_fuse=true: takes convolutions that need not repeat themselves" \
+  "$LIKENESS" train decoder.yaml --set train.cudnn_fuse=true --set train.reproducible=true
+
 # A driver that is not there, as seen by this process.
 if [ -e /dev/nvidiactl ] || [ -e /dev/nvidia0 ]; then
   echo "SKIPPED: this machine has a GPU; without one train.device cuda must be refused"

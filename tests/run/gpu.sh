@@ -12,7 +12,8 @@ code=$?
 # The script itself, rehearsed on the CPU: the part about NCCL gets as far as the program's refusal, and tells it.
 code=0
 REHEARSE=1 ONLY=NCCL MINUTES=60 "$LIKENESS_ROOT/tests/gpu/run" "$LIKENESS" >out.log 2>err.log || code=$?
-[ $code = 77 ] && [ "$(grep -c NCCL out.log)" = 2 ] && grep -q '^NCCL on one rank .*collectives.reducer: nccl sums on GPUs' out.log ||
+[ $code = 77 ] && [ "$(grep -c NCCL out.log)" = 2 ] &&
+  grep -q '^NCCL on one rank .*collectives.reducer: nccl sums on GPUs' out.log ||
   fail "a rehearsal of tests/gpu/run: exit $code: $(cat out.log)"
 
 works 1 config "$LIKENESS_ROOT/configs/gpu-128.yaml" --get train.device

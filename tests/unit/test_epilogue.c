@@ -1,16 +1,22 @@
 /* What follows a convolution in one pass, behind the blocks of whole models: gradients are those of libtorch's operators but for
- * rounding. The kernels are a GPU's, run on the CPU (cuda_standin.h); all else is the CPU's. */
+ * rounding. The kernels are a GPU's, run on the CPU (cuda_standin.h); all else is the CPU's. cuDNN's fused convolution is
+ * a stand-in, which libtorch's dispatcher calls under its name, as its schema has it. */
 #include "base/random.h"
 #include "trainer/model/decoder.h"
 #include "trainer/model/encoder.h"
 #include "trainer/tensor/device_kernels_cuda.h"
 
+#include <dlfcn.h>
+#include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -60,6 +66,19 @@ static void shake_biases(lk_weights *weights)
     lk_weights_refresh(weights);
 }
 
+/* How many blocks of the last pass_encoder have a ReLU right behind a convolution, and no pool. */
+static int bare_relus;
+
+static void count_bare_relus(const lk_encoder *e)
+{
+    bare_relus = 0;
+    for (int i = 0; i < LK_VGG_BLOCKS; i++)
+        bare_relus += e->features[i].norm == LK_NORM_NONE && e->features[i].relu && !e->features[i].pool;
+    for (int i = 0; i < LK_RESIDUAL_BLOCKS; i++)
+        for (int k = 0; k < 2; k++)
+            bare_relus += e->residual[i][k].norm == LK_NORM_NONE && e->residual[i][k].relu;
+}
+
 /* One pass of an encoder, in a number format; returns how many blocks had an epilogue. */
 static int pass_encoder(lk_norm norm, lk_dtype compute, const lk_device_kernels *kernels, float **gradients, size_t *total)
 {
@@ -82,6 +101,7 @@ static int pass_encoder(lk_norm norm, lk_dtype compute, const lk_device_kernels 
         if (b->has_epilogue && b->pool && norm == LK_NORM_NONE)
             assert_true(!b->y && !b->indices && b->epilogue.choice && !b->epilogue.y); /* one byte a number is all that is kept */
     }
+    count_bare_relus(&e);
     lk_weights_begin(&e.weights, false, NULL, NULL);
     lk_encoder_backward(&e, random_tensor(2, (int64_t[]){BATCH, CONTINUOUS}, 2),
                         random_tensor(2, (int64_t[]){BATCH, CHOICES}, 3));
@@ -181,6 +201,119 @@ static void a_decoder_trained_and_folded(void **state)
     }
 }
 
+/* ---- cuDNN's fused convolution ---- */
+
+/* The prototypes of libtorch's header, which tests do not see: an operator of C takes its arguments as words on a stack, and
+ * leaves its result there. */
+int aoti_torch_library_init_impl(const char *space, const char *device, const char *file, uint32_t line, void **library);
+int aoti_torch_library_impl(void *library, const char *name, void (*run)(uint64_t *stack, uint64_t arguments, uint64_t results));
+int torch_list_size(void *list, size_t *size);
+int torch_list_get_item(void *list, size_t index, uint64_t *item);
+int torch_delete_list(void *list);
+
+/* libtorch keeps the schemas of its operators as text, and reads them when it is loaded. */
+static void its_arguments_are_those_of_the_schema(void **state)
+{
+    (void)state;
+    static const char schema[] = "cudnn_convolution_relu(Tensor self, Tensor weight, Tensor? bias, SymInt[] stride, "
+                                 "SymInt[] padding, SymInt[] dilation, SymInt groups) -> Tensor";
+    Dl_info library;
+    struct stat about;
+    assert_true(dladdr(dlsym(RTLD_DEFAULT, "torch_call_dispatcher"), &library) != 0);
+    int fd = open(library.dli_fname, O_RDONLY);
+    assert_true(fd >= 0 && fstat(fd, &about) == 0);
+    void *bytes = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    assert_true(bytes != MAP_FAILED);
+    assert_non_null(memmem(bytes, (size_t)about.st_size, schema, sizeof schema));
+    munmap(bytes, (size_t)about.st_size);
+    close(fd);
+}
+
+/* Before the stand-in is there. */
+static void without_cudnn_it_fails_in_one_line(void **state)
+{
+    (void)state;
+    const lk_convolution_shape shape = {.stride = 1, .padding = 1};
+    lk_tensor *x = random_tensor(4, (int64_t[]){1, 8, 4, 4}, 1), *w = random_tensor(4, (int64_t[]){8, 8, 3, 3}, 2);
+    assert_null(lk_cudnn_convolution_relu(x, w, NULL, &shape));
+    assert_fails(lk_tensor_check(), LK_INTERNAL,
+                 "train.cudnn_fuse: libtorch: aten::cudnn_convolution_relu failed: Could not run");
+    assert_null(strchr(lk_error_text(), '?')); /* what a line feed would have become */
+    assert_ok(lk_tensor_check());
+    lk_tensor_free(&x);
+    lk_tensor_free(&w);
+}
+
+static struct {
+    int calls, others; /* calls with another shape than 3x3 blocks have */
+} fused;
+
+static void take_pair(uint64_t word, uint64_t wanted)
+{
+    void *list = (void *)(uintptr_t)word;
+    size_t size = 0;
+    uint64_t items[2] = {0};
+    bool good = torch_list_size(list, &size) == 0 && size == 2;
+    for (size_t i = 0; good && i < 2; i++)
+        good = torch_list_get_item(list, i, &items[i]) == 0 && items[i] == wanted;
+    fused.others += !good;
+    torch_delete_list(list);
+}
+
+/* The arguments are ours to free. */
+static void convolution_relu(uint64_t *stack, uint64_t arguments, uint64_t results)
+{
+    lk_tensor *x = (lk_tensor *)(uintptr_t)stack[0], *w = (lk_tensor *)(uintptr_t)stack[1];
+    uint64_t *optional = (uint64_t *)(uintptr_t)stack[2];
+    lk_tensor *b = optional ? (lk_tensor *)(uintptr_t)*optional : NULL;
+    fused.calls++;
+    fused.others += arguments != 7 || results != 1 || !b || stack[6] != 1;
+    take_pair(stack[3], 1);
+    take_pair(stack[4], 1);
+    take_pair(stack[5], 1);
+    lk_tensor *y = lk_convolution(x, w, b, &(lk_convolution_shape){.stride = 1, .padding = 1});
+    lk_relu_(y);
+    stack[0] = (uint64_t)(uintptr_t)y;
+    lk_tensor_free(&x);
+    lk_tensor_free(&w);
+    lk_tensor_free(&b);
+    void (*delete_value)(uint64_t *) = (void (*)(uint64_t *))dlsym(RTLD_DEFAULT, "torch_delete_stable_ivalue");
+    if (delete_value)
+        delete_value(optional);
+    else
+        free(optional);
+}
+
+static void cudnn_takes_the_blocks_that_it_suits(void **state)
+{
+    (void)state;
+    void *library;
+    float *ours, *whole;
+    size_t total;
+    assert_int_equal(aoti_torch_library_init_impl("aten", "CPU", __FILE__, __LINE__, &library), 0);
+    assert_int_equal(aoti_torch_library_impl(library, "cudnn_convolution_relu", convolution_relu), 0);
+    pass_encoder(LK_NORM_NONE, LK_DTYPE_F32, &with_epilogue, &ours, &total);
+    assert_int_equal(fused.calls, 0);
+    lk_epilogue_use_cudnn(true);
+    assert_int_equal(pass_encoder(LK_NORM_NONE, LK_DTYPE_F32, &with_epilogue, &whole, &total), LK_VGG_BLOCKS);
+    double error = relative(whole, ours, total);
+    print_message("bias and ReLU within the convolution: %.1e apart\n", error);
+    assert_true(error < 1e-4);
+    assert_true(bare_relus > LK_VGG_BLOCKS / 2);
+    assert_int_equal(fused.calls, bare_relus);
+    free(ours);
+    free(whole);
+    pass_encoder(LK_NORM_NONE, LK_DTYPE_BF16, &with_epilogue, &whole, &total);
+    assert_true(fused.calls > bare_relus); /* the bias comes in bfloat16, too, or libtorch's convolution had refused it */
+    free(whole);
+    fused.calls = 0;
+    pass_encoder(LK_NORM_GROUP, LK_DTYPE_F32, &with_epilogue, &whole, &total); /* no ReLU before a norm */
+    assert_int_equal(fused.calls, 0);
+    assert_int_equal(fused.others, 0);
+    lk_epilogue_use_cudnn(false);
+    free(whole);
+}
+
 static int open_all(void **state)
 {
     (void)state;
@@ -205,7 +338,11 @@ static int close_all(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(an_encoder_without_norm), cmocka_unit_test(an_encoder_with_group_norm),
-                                       cmocka_unit_test(a_decoder_trained_and_folded)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(an_encoder_without_norm),
+                                       cmocka_unit_test(an_encoder_with_group_norm),
+                                       cmocka_unit_test(a_decoder_trained_and_folded),
+                                       cmocka_unit_test(its_arguments_are_those_of_the_schema),
+                                       cmocka_unit_test(without_cudnn_it_fails_in_one_line),
+                                       cmocka_unit_test(cudnn_takes_the_blocks_that_it_suits)};
     return cmocka_run_group_tests(tests, open_all, close_all);
 }

@@ -94,7 +94,7 @@ static lk_tensor *convolve(lk_block *b, const lk_weights *weights, const lk_tens
     if (b->is_fused)
         return lk_fused_forward(&b->fused, x, w, bias, weights->version);
     if (b->has_epilogue)
-        return lk_epilogue_forward(&b->epilogue, lk_convolution(x, w, NULL, &b->convolution), bias);
+        return lk_epilogue_forward(&b->epilogue, x, w, &b->convolution, bias, weights->items[b->bias].compute);
     return lk_convolution(x, w, bias, &b->convolution);
 }
 

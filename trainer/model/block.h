@@ -26,7 +26,7 @@ typedef struct lk_block {
     int weight, bias, scale, shift, mean, variance;
 
     lk_fused fused;       /* our kernel and its filters */
-    lk_epilogue epilogue; /* or libtorch's convolution and what follows it */
+    lk_epilogue epilogue; /* or libtorch's convolution and what follows it in one pass */
 
     /* Kept from forward to backward. */
     bool is_fused;       /* forward was our kernel's */

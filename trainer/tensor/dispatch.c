@@ -39,7 +39,7 @@ lk_status lk_torch_status(AOTITorchError code, const char *what)
         return lk_fail_in(LK_DEVICE_LOST, "libtorch: %s", what);
     if (strstr(why, "CUDA out of memory"))
         return lk_fail(LK_INTERNAL, "libtorch: %s failed: %.*s; lower train.micro_batch", what, (int)strcspn(why, "\n"), why);
-    return lk_fail(LK_INTERNAL, "libtorch: %s failed: %s", what, why);
+    return lk_fail(LK_INTERNAL, "libtorch: %s failed: %.*s", what, (int)strcspn(why, "\n"), why);
 }
 
 bool lk_tensor_keep(lk_status status)

@@ -3,6 +3,13 @@
 #include "trainer/tensor/device_kernels.h"
 #include "trainer/tensor/memory.h"
 
+static bool by_cudnn;
+
+void lk_epilogue_use_cudnn(bool use)
+{
+    by_cudnn = use;
+}
+
 bool lk_epilogue_suits(lk_epilogue *e, const lk_tensor *x, int64_t channels, bool relu, bool pool)
 {
     const lk_device_kernels *kernels = lk_tensor_kernels();
@@ -30,9 +37,20 @@ static lk_tensor *pooled(lk_epilogue *e, const lk_tensor *z, const lk_tensor *bi
     return y;
 }
 
-lk_tensor *lk_epilogue_forward(lk_epilogue *e, lk_tensor *z, const lk_tensor *bias)
+/* In place. */
+static bool add_bias(const lk_epilogue *e, lk_tensor *z, const lk_tensor *bias)
 {
+    int64_t channels = lk_tensor_dim(z, 1), pixels = lk_tensor_dim(z, 0) * e->rows * e->columns;
+    return lk_tensor_keep(lk_tensor_kernels()->bias_relu(lk_tensor_device(), lk_tensor_dtype(z), lk_tensor_data(z),
+                                                         lk_tensor_data(bias), pixels, channels, e->relu));
+}
+
+lk_tensor *lk_epilogue_forward(lk_epilogue *e, const lk_tensor *x, const lk_tensor *w, const lk_convolution_shape *shape,
+                               const lk_tensor *bias, const lk_tensor *narrow_bias)
+{
+    bool whole = by_cudnn && e->relu && !e->pool && !shape->transposed;
     lk_epilogue_forget(e);
+    lk_tensor *z = whole ? lk_cudnn_convolution_relu(x, w, narrow_bias, shape) : lk_convolution(x, w, NULL, shape);
     if (!z || !bias || !lk_tensor_require_channels_last(z)) {
         lk_tensor_free(&z);
         return NULL;
@@ -44,9 +62,7 @@ lk_tensor *lk_epilogue_forward(lk_epilogue *e, lk_tensor *z, const lk_tensor *bi
         lk_tensor_free(&z);
         return y;
     }
-    int64_t channels = lk_tensor_dim(z, 1), pixels = lk_tensor_dim(z, 0) * e->rows * e->columns;
-    if (!lk_tensor_keep(lk_tensor_kernels()->bias_relu(lk_tensor_device(), lk_tensor_dtype(z), lk_tensor_data(z),
-                                                       lk_tensor_data(bias), pixels, channels, e->relu)))
+    if (!whole && !add_bias(e, z, bias))
         lk_tensor_free(&z);
     if (e->relu)
         e->y = lk_tensor_share(z);

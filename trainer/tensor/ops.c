@@ -75,6 +75,24 @@ lk_tensor *lk_convolution(const lk_tensor *x, const lk_tensor *w, const lk_tenso
     return lk_call_end(&call, 1) ? lk_result_tensor(&call, 0) : NULL;
 }
 
+lk_tensor *lk_cudnn_convolution_relu(const lk_tensor *x, const lk_tensor *w, const lk_tensor *b,
+                                     const lk_convolution_shape *shape)
+{
+    lk_call call = lk_call_begin("aten::cudnn_convolution_relu", "");
+    lk_push_tensor(&call, x);
+    lk_push_tensor(&call, w);
+    lk_push_optional_tensor(&call, b);
+    lk_push_pair(&call, shape->stride);
+    lk_push_pair(&call, shape->padding);
+    lk_push_pair(&call, 1); /* dilation */
+    lk_push_int(&call, 1);  /* groups */
+    if (lk_call_end(&call, 1))
+        return lk_result_tensor(&call, 0);
+    if (!call.skipped) /* this libtorch may be without cuDNN, or cuDNN without such a convolution */
+        lk_tensor_keep(lk_fail_in(lk_tensor_check(), "train.cudnn_fuse"));
+    return NULL;
+}
+
 static void push_mask(lk_call *call, bool a, bool b, bool c)
 {
     lk_push_ints(call, 3, (int64_t[]){a, b, c});

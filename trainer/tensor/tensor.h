@@ -44,6 +44,7 @@ typedef struct lk_cuda_settings {
     bool tf32;          /* products of float32 with 10 bits behind the point */
     bool benchmark;     /* convolutions by what is measured to be fastest, which may differ from run to run */
     bool deterministic; /* only convolutions that repeat themselves digit for digit */
+    bool fuse;          /* bias and ReLU within cuDNN's convolutions, which then need not repeat themselves */
 } lk_cuda_settings;
 
 /* Whether tensors could lie on a GPU. LK_BAD_CONFIG with what is missing: what lk_device_count misses, or libtorch's own part. */
@@ -124,6 +125,9 @@ typedef struct lk_convolution_shape {
 
 /* x [N,Ci,H,W]; w [Co,Ci,k,k], transposed [Ci,Co,k,k]; b [Co] or NULL. */
 lk_tensor *lk_convolution(const lk_tensor *x, const lk_tensor *w, const lk_tensor *b, const lk_convolution_shape *shape);
+/* max(0, that), of a convolution that is not transposed, by cuDNN in one pass: on a GPU alone. b has x's type. */
+lk_tensor *lk_cudnn_convolution_relu(const lk_tensor *x, const lk_tensor *w, const lk_tensor *b,
+                                     const lk_convolution_shape *shape);
 /* From dy: *dx, *dw, *db; each may be NULL and is then not computed. */
 void lk_convolution_backward(const lk_tensor *dy, const lk_tensor *x, const lk_tensor *w, const lk_convolution_shape *shape,
                              lk_tensor **dx, lk_tensor **dw, lk_tensor **db);

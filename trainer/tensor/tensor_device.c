@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "trainer/tensor/device_kernels_cuda.h"
 #include "trainer/tensor/dispatch.h"
+#include "trainer/tensor/epilogue.h"
 #include "trainer/tensor/memory.h"
 
 #include <dlfcn.h>
@@ -146,6 +147,7 @@ lk_status lk_tensor_use_cuda(lk_device *gpu, const lk_cuda_settings *settings)
     set_switch("_ZN2at7Context18setAllowTF32CuBLASEb", settings->tf32, "TF32 in cuBLAS");
     set_switch("_ZN2at7Context17setBenchmarkCuDNNEb", settings->benchmark, "measuring convolutions (train.cudnn_benchmark)");
     set_switch("_ZN2at7Context21setDeterministicCuDNNEb", settings->deterministic, "deterministic convolutions");
+    lk_epilogue_use_cudnn(settings->fuse);
     device = gpu;
     lk_status status = lk_device_enter(gpu);
     if (status == LK_OK)
@@ -170,6 +172,7 @@ void lk_tensor_leave_cuda(void)
     guard = NULL;
     lk_mark_free(lent);
     lent = NULL;
+    lk_epilogue_use_cudnn(false);
     kernels = &lk_device_kernels_cpu;
     lk_device_kernels_cuda_close();
     lk_device_close(device);
