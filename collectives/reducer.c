@@ -22,12 +22,6 @@ static const lk_reducer_kind *choose(lk_device *device, const lk_reducer_options
     return options->reproducible ? &lk_reducer_tree : &lk_reducer_mpi;
 }
 
-static bool has_kernels(const lk_reducer_options *options)
-{
-    const lk_reducer_kernels *k = options->kernels;
-    return (!options->reproducible || (k && k->add)) && (!options->bf16 || (k && k->narrow && k->widen));
-}
-
 lk_status lk_reducer_open(lk_process_group *group, lk_device *device, lk_reducer_options options, lk_reducer **out)
 {
     *out = NULL;
@@ -38,10 +32,6 @@ lk_status lk_reducer_open(lk_process_group *group, lk_device *device, lk_reducer
                        group->size);
     if (options.reproducible && options.bf16)
         return lk_fail(LK_BAD_CONFIG, "a reproducible sum travels as float32, not as bfloat16; set collectives.dtype to f32");
-    if (lk_device_kind_of(device) == LK_DEVICE_CUDA && !has_kernels(&options))
-        return lk_fail(LK_BAD_CONFIG, "this build has no kernels for sums over GPUs %s; set %s",
-                       options.bf16 ? "as bfloat16" : "in a tree",
-                       options.bf16 ? "collectives.dtype to f32" : "train.reproducible to false");
     lk_reducer *r = calloc(1, sizeof *r);
     lk_status status = r ? LK_OK : lk_fail(LK_INTERNAL, "out of memory");
     LK_TRY_OR(fail, lk_group_agree(group, status));

@@ -139,7 +139,8 @@ static lk_status open_task(lk_training *t)
     return status;
 }
 
-static const lk_reducer_kernels reducer_kernels = {.add = lk_tensor_add_floats};
+static const lk_reducer_kernels reducer_kernels = {
+    .add = lk_tensor_add_floats, .narrow = lk_tensor_narrow_floats, .widen = lk_tensor_widen_floats};
 
 /* Buckets in backward order over the weights' layout. Every rank must call. */
 static lk_status open_buckets(lk_training *t)

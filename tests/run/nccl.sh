@@ -15,6 +15,19 @@ for n in 1 2 4; do
   says "NCCL 2\.28\.9 sums gradients over $n GPU"
 done
 
+# bfloat16: narrowed, summed and widened on NCCL's stream, between the marks of begin and end
+python3 - <<'PYTHON' || fail "the order of calls of sums in bfloat16"
+import re
+calls = open("record/calls-0").read().splitlines()
+sums = [i for i, call in enumerate(calls) if re.match(r"ncclAllReduce \d+ type 9 ", call)]
+assert len(sums) > 5, len(sums)
+for i in sums:
+    own = re.search(r"stream (\d+)$", calls[i])[1]
+    assert calls[i - 1] == calls[i + 1] == f"launch stream {own}", calls[i - 1:i + 2]
+    for call in calls[i - 2], calls[i + 2]:
+        assert re.fullmatch(rf"record event \d+ stream {own}", call), call
+PYTHON
+
 # ---- the order of calls ----
 rm -f record/*
 runs on 2 "$program" --stand-in stall 0 none

@@ -326,6 +326,29 @@ static void check_watch_ends(void)
     }
 }
 
+/* Of two ranks the order of the sum does not matter: NCCL's bits are then MPI's. */
+static void check_bf16_is_mpis(void)
+{
+    enum { COUNT = 100003 };
+    const carrier by = {.bf16 = true};
+    if (!stand_in || group.size != 2)
+        return;
+    float *wanted = buffer_of(COUNT), *got = lk_device_alloc(device, COUNT * sizeof *got);
+    CHECK(got);
+    fill(wanted, COUNT, group.rank, 9);
+    memcpy(got, wanted, COUNT * sizeof *got);
+    lk_reducer *nccl = open_reducer(&by, COUNT), *mpi;
+    sum(nccl, got, COUNT);
+    lk_reducer_close(nccl);
+    CHECK(lk_reducer_open(&group, lk_device_host(), (lk_reducer_options){.bf16 = true, .largest = COUNT, .most = 1}, &mpi) ==
+          LK_OK);
+    CHECK(lk_reducer_sum(mpi, 0, wanted, COUNT, NULL) == LK_OK && lk_reducer_wait(mpi) == LK_OK);
+    lk_reducer_close(mpi);
+    CHECK(memcmp(got, wanted, COUNT * sizeof *got) == 0);
+    lk_device_free(device, got);
+    free(wanted);
+}
+
 static void check_tree_of_bf16_is_refused(void)
 {
     lk_reducer_options options = {.reproducible = true, .bf16 = true, .largest = 1, .most = 1};
@@ -347,6 +370,7 @@ static lk_status check_all(void)
         check_tree();
     else
         check_tree_is_refused();
+    check_bf16_is_mpis();
     check_tree_of_bf16_is_refused();
     check_agreement();
     check_watch_ends();

@@ -80,6 +80,16 @@ static char *kernel_text(const char *ptx, const char *name)
     return strndup(begin, end ? (size_t)(end - begin) : strlen(begin));
 }
 
+static void check_moves(const char *ptx, const char *kernel)
+{
+    char *text = kernel_text(ptx, kernel);
+    if (!strstr(text, "ld.global.v4.") && !strstr(text, "ld.global.v2.b64") && !strstr(text, "ld.global.v2.u64"))
+        fail_msg("%s loads no 16 bytes at once", kernel);
+    if (strstr(text, ".local"))
+        fail_msg("%s keeps numbers in memory instead of registers", kernel);
+    free(text);
+}
+
 static void jobs_are_the_hosts_and_packs_move_16_bytes_at_once(void **state)
 {
     (void)state;
@@ -98,13 +108,10 @@ static void jobs_are_the_hosts_and_packs_move_16_bytes_at_once(void **state)
     for (size_t i = 0; i < 2 * sizeof loads / sizeof *loads; i++) {
         char name[64];
         snprintf(name, sizeof name, "%s_%s", loads[i / 2], i % 2 ? "bf16" : "f32");
-        char *text = kernel_text(ptx, name);
-        if (!strstr(text, "ld.global.v4.") && !strstr(text, "ld.global.v2.b64") && !strstr(text, "ld.global.v2.u64"))
-            fail_msg("%s loads no 16 bytes at once", name);
-        if (strstr(text, ".local"))
-            fail_msg("%s keeps numbers in memory instead of registers", name);
-        free(text);
+        check_moves(ptx, name);
     }
+    check_moves(ptx, "narrow");
+    check_moves(ptx, "widen");
     free(ptx);
 }
 

@@ -146,6 +146,34 @@ static void relu_backward_is_the_cpus(void **state)
     }
 }
 
+/* NaNs and infinities, too; of a NaN a GPU makes one of its own. */
+static void narrow_and_wide_as_the_cpu_has_them(void **state)
+{
+    (void)state;
+    for (int shifted = 0; shifted < 4; shifted++) {
+        array wide = numbers((way){LK_DTYPE_F32, shifted & 1}, COUNT, 1), back = copy_of(&wide), back_cpu = copy_of(&wide);
+        array narrow = make((way){LK_DTYPE_BF16, shifted & 2}, COUNT), narrow_cpu = copy_of(&narrow);
+        float *values = wide.at;
+        values[3] = -INFINITY;
+        values[4] = 3.4e38f; /* rounds up to infinity */
+        values[COUNT - 1] = NAN;
+        assert_ok(cpu->narrow_on(device, NULL, narrow_cpu.at, wide.at, COUNT));
+        assert_ok(gpu->narrow_on(device, NULL, narrow.at, wide.at, COUNT));
+        assert_true(isnan(get(&narrow, COUNT - 1)) && isnan(get(&narrow_cpu, COUNT - 1)));
+        set(&narrow_cpu, COUNT - 1, get(&narrow, COUNT - 1));
+        assert_memory_equal(narrow.at, narrow_cpu.at, COUNT * sizeof(uint16_t));
+        assert_ok(cpu->widen_on(device, NULL, back_cpu.at, narrow.at, COUNT));
+        assert_ok(gpu->widen_on(device, NULL, back.at, narrow.at, COUNT));
+        assert_memory_equal(back.at, back_cpu.at, COUNT * sizeof(float));
+        for (int64_t i = 0; i < COUNT; i++)
+            assert_true(get(&back, i) == lk_bfloat_to_float(lk_float_to_bfloat(values[i])) || isnan(values[i]));
+        assert_true(isinf(get(&back, 4)) && isnan(get(&back, COUNT - 1)));
+        array *all[] = {&wide, &back, &back_cpu, &narrow, &narrow_cpu};
+        for (int i = 0; i < 5; i++)
+            release(all[i]);
+    }
+}
+
 static void sums_and_products_element_by_element(void **state)
 {
     (void)state;
@@ -614,6 +642,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(relu_backward_is_the_cpus),
+        cmocka_unit_test(narrow_and_wide_as_the_cpu_has_them),
         cmocka_unit_test(sums_and_products_element_by_element),
         cmocka_unit_test(a_kernel_covers_its_range_from_any_grid),
         cmocka_unit_test(squares_are_summed_over_ranges_and_tell_of_every_number_that_is_not_finite),

@@ -38,8 +38,11 @@ typedef struct lk_device_kernels {
     lk_status (*relu_backward)(lk_device *d, lk_dtype dtype, void *dy, const void *y, int64_t count);
     /* a += b. F32, F64. */
     lk_status (*add)(lk_device *d, lk_dtype dtype, void *a, const void *b, int64_t count);
-    /* The same of F32, asked for on another stream than the device's. */
+    /* What sums over ranks need, asked for on another stream than the device's: the same of F32; F32 rounded to BF16
+     * (base/bfloat.h), and back. */
     lk_status (*add_on)(lk_device *d, void *stream, float *a, const float *b, int64_t count);
+    lk_status (*narrow_on)(lk_device *d, void *stream, uint16_t *out, const float *in, int64_t count);
+    lk_status (*widen_on)(lk_device *d, void *stream, float *out, const uint16_t *in, int64_t count);
     /* a *= (T)factor. F32, F64. */
     lk_status (*scale)(lk_device *d, lk_dtype dtype, void *a, double factor, int64_t count);
     /* uint8 [count, 3] -> T (v / 255 - mean[c]) / deviation[c], in float32, then rounded. F32, BF16. */

@@ -58,6 +58,38 @@ static lk_status add_on(lk_device *d, void *stream, float *a, const float *b, in
     return add(d, LK_DTYPE_F32, a, b, count);
 }
 
+static void narrow(int64_t begin, int64_t end, void *context)
+{
+    const pair_job *job = context;
+    uint16_t *restrict out = job->a;
+    const float *restrict in = job->b;
+    for (int64_t i = begin; i < end; i++)
+        out[i] = lk_float_to_bfloat(in[i]);
+}
+
+static void widen(int64_t begin, int64_t end, void *context)
+{
+    const pair_job *job = context;
+    float *restrict out = job->a;
+    const uint16_t *restrict in = job->b;
+    for (int64_t i = begin; i < end; i++)
+        out[i] = lk_bfloat_to_float(in[i]);
+}
+
+static lk_status narrow_on(lk_device *d, void *stream, uint16_t *out, const float *in, int64_t count)
+{
+    (void)d;
+    (void)stream;
+    return lk_torch_status(torch_parallel_for(0, count, GRAIN, narrow, &(pair_job){.a = out, .b = in}), "narrow");
+}
+
+static lk_status widen_on(lk_device *d, void *stream, float *out, const uint16_t *in, int64_t count)
+{
+    (void)d;
+    (void)stream;
+    return lk_torch_status(torch_parallel_for(0, count, GRAIN, widen, &(pair_job){.a = out, .b = in}), "widen");
+}
+
 static void scale_f32(int64_t begin, int64_t end, void *context)
 {
     const pair_job *job = context;
@@ -323,6 +355,8 @@ const lk_device_kernels lk_device_kernels_cpu = {
     .relu_backward = relu_backward,
     .add = add,
     .add_on = add_on,
+    .narrow_on = narrow_on,
+    .widen_on = widen_on,
     .scale = scale,
     .pictures = pictures,
     .pixels = pixels,

@@ -172,6 +172,25 @@ static lk_status add_on(lk_device *d, void *stream, float *a, const float *b, in
     return LAUNCH_ON(stream, LK_CUDA_add + form, flat_grid(count / lanes_of(form)), job);
 }
 
+static lk_status convert(void *stream, lk_cuda_kernel kernel, void *out, const void *in, int64_t count)
+{
+    int64_t packs = is_aligned(out) && is_aligned(in) ? count / LK_CUDA_CONVERTED : 0;
+    lk_convert_job job = {.out = out, .in = in, .count = count, .packs = packs};
+    return LAUNCH_ON(stream, kernel, flat_grid(packs > 0 ? packs : count), job);
+}
+
+static lk_status narrow_on(lk_device *d, void *stream, uint16_t *out, const float *in, int64_t count)
+{
+    (void)d;
+    return convert(stream, LK_CUDA_narrow, out, in, count);
+}
+
+static lk_status widen_on(lk_device *d, void *stream, float *out, const uint16_t *in, int64_t count)
+{
+    (void)d;
+    return convert(stream, LK_CUDA_widen, out, in, count);
+}
+
 static lk_status scale(lk_device *d, lk_dtype dtype, void *a, double factor, int64_t count)
 {
     (void)d;
@@ -522,6 +541,8 @@ const lk_device_kernels lk_device_kernels_cuda = {
     .relu_backward = relu_backward,
     .add = add,
     .add_on = add_on,
+    .narrow_on = narrow_on,
+    .widen_on = widen_on,
     .scale = scale,
     .pictures = pictures,
     .pixels = pixels,

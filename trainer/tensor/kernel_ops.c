@@ -248,3 +248,13 @@ lk_status lk_tensor_add_floats(lk_device *device, void *stream, float *sum, cons
 {
     return lk_tensor_kernels()->add_on(device, stream, sum, term, (int64_t)count);
 }
+
+lk_status lk_tensor_narrow_floats(lk_device *device, void *stream, uint16_t *out, const float *in, size_t count)
+{
+    return lk_tensor_kernels()->narrow_on(device, stream, out, in, (int64_t)count);
+}
+
+lk_status lk_tensor_widen_floats(lk_device *device, void *stream, float *out, const uint16_t *in, size_t count)
+{
+    return lk_tensor_kernels()->widen_on(device, stream, out, in, (int64_t)count);
+}

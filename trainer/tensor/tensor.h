@@ -58,8 +58,10 @@ void lk_tensor_leave_cuda(void);
 
 /* Where tensors are, and what else lies beside them: flat buffers of weights, gradients. The CPU at first. */
 lk_device *lk_tensor_device(void);
-/* sum += term in memory of that device, asked for on that stream of it: for sums over ranks. */
+/* For sums over ranks, in memory of that device, asked for on that stream of it: sum += term; to bfloat16, and back. */
 lk_status lk_tensor_add_floats(lk_device *device, void *stream, float *sum, const float *term, size_t count);
+lk_status lk_tensor_narrow_floats(lk_device *device, void *stream, uint16_t *out, const float *in, size_t count);
+lk_status lk_tensor_widen_floats(lk_device *device, void *stream, float *out, const uint16_t *in, size_t count);
 /* Whether the host may work on their memory, as the kernels of trainer/kernels/ do. */
 bool lk_tensor_on_host(void);
 /* Bytes of a device that has memory of its own; 0: they lie in the host's. */

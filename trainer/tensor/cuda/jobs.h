@@ -21,6 +21,15 @@ typedef struct lk_flat_job {
     float factor; /* of scale */
 } lk_flat_job;
 
+/* narrow: float32 to bfloat16, widen: back. */
+enum { LK_CUDA_CONVERTED = 8 }; /* numbers of a pack */
+typedef struct lk_convert_job {
+    void *out;
+    const void *in;
+    long long count;
+    long long packs; /* whole ones, from the first number on; 0: memory does not begin at a multiple of 16 bytes */
+} lk_convert_job;
+
 /* z [rows][channels]: bias and ReLU, and the way back. */
 typedef struct lk_bias_job {
     void *z;           /* forward: in and out; backward: dy, in and out */

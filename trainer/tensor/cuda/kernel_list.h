@@ -8,6 +8,8 @@
 
 /* One form each. */
 #define LK_CUDA_PLAIN_KERNELS(X)                                                                                                 \
+    X(narrow, lk_convert_job)                                                                                                    \
+    X(widen, lk_convert_job)                                                                                                     \
     X(sum_columns, lk_columns_job)                                                                                               \
     X(range_squares, lk_squares_job)                                                                                             \
     X(row_sums, lk_row_sums_job)                                                                                                 \

@@ -2,6 +2,7 @@
 #include "trainer/tensor/cuda/cuda_c.h"
 #include "trainer/tensor/cuda/jobs.h"
 
+#include "trainer/tensor/cuda/convert.cu"
 #include "trainer/tensor/cuda/sums.cu"
 #include "trainer/tensor/cuda/pixel_loss.cu"
 #include "trainer/tensor/cuda/faces.cu"

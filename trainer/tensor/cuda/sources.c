@@ -13,6 +13,7 @@
     X(kernels, ROOM "kernels.cu")                                                                                                \
     X(cuda_c, ROOM "cuda_c.h")                                                                                                   \
     X(jobs, ROOM "jobs.h")                                                                                                       \
+    X(convert, ROOM "convert.cu")                                                                                                \
     X(sums, ROOM "sums.cu")                                                                                                      \
     X(faces, ROOM "faces.cu")                                                                                                    \
     X(group_norm_statistics, ROOM "group_norm_statistics.cu")                                                                    \
