@@ -66,7 +66,8 @@
       "cuda: the fastest convolutions by trial; digits vary from run to run")                                                    \
     X(train.cudnn_fuse, BOOL, "false", 0, 0, "", DIGITS, "cuda: bias and ReLU within cuDNN's convolutions; digits may vary")     \
     X(train.threads, INT, "auto", 1, 4096, "auto", DIGITS, "computing threads of a rank; auto: its share of the cores")          \
-    X(train.kernels, CHOICE, "auto", 0, 0, "auto|ours|torch", DIGITS, "convolutions; auto: ours, or what a run began with")      \
+    X(train.kernels, CHOICE, "auto", 0, 0, "auto|ours|torch", DIGITS,                                                            \
+      "convolutions, norms; auto: ours, or what a run began with")                                                               \
     X(train.shuffle, BOOL, "true", 0, 0, "", SAME, "false: samples in the order of the shards")                                  \
     X(train.reproducible, BOOL, "false", 0, 0, "", SAME, "the same digits on 1, 2, 4 ... ranks")                                 \
     X(train.converge.patience, INT, "5", 0, 1e6, "", ANY, "validations without a better F before the end; 0: never")             \

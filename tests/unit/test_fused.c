@@ -45,10 +45,13 @@ static void pass_adding(lk_encoder *e, bool own, bool accumulate, float *gradien
     lk_tensor *x = random_tensor(dtype, 4, (int64_t[]){BATCH, 3, SIZE, SIZE}, 1), *continuous = NULL, *logits = NULL;
     lk_encoder_forward(e, x, true, &continuous, &logits);
     lk_tensor_to_floats(continuous, outputs);
-    int fused = 0;
-    for (int i = 0; i < LK_VGG_BLOCKS; i++)
+    int fused = 0, norms = 0;
+    for (int i = 0; i < LK_VGG_BLOCKS; i++) {
         fused += e->features[i].is_fused;
+        norms += e->features[i].has_fused_norm;
+    }
     assert_int_equal(fused, own ? LK_VGG_BLOCKS : 0);
+    assert_int_equal(norms, own && e->shape.norm == LK_NORM_GROUP ? LK_VGG_BLOCKS : 0);
     lk_weights_begin(&e->weights, accumulate, NULL, NULL);
     lk_encoder_backward(e, random_tensor(dtype, 2, (int64_t[]){BATCH, CONTINUOUS}, 2),
                         random_tensor(dtype, 2, (int64_t[]){BATCH, CHOICES}, 3));

@@ -37,7 +37,8 @@ void lk_block_forget(lk_block *b)
     lk_tensor_free(&b->indices);
     lk_fused_forget(&b->fused);
     lk_epilogue_forget(&b->epilogue);
-    b->is_fused = b->has_epilogue = false;
+    lk_fused_norm_forget(&b->fused_norm);
+    b->is_fused = b->has_epilogue = b->has_fused_norm = false;
 }
 
 void lk_block_free(lk_block *b)
@@ -51,15 +52,19 @@ static lk_tensor *normalize(lk_block *b, const lk_weights *weights, const lk_ten
 {
     const lk_tensor *scale = weights->items[b->scale].value;
     const lk_tensor *shift = weights->items[b->shift].value;
+    b->has_fused_norm = weights->own_kernels && b->norm == LK_NORM_GROUP &&
+                        lk_fused_norm_suits(&b->fused_norm, x, lk_norm_groups(b->out), b->relu, b->pool);
+    if (b->has_fused_norm)
+        return lk_fused_norm_forward(&b->fused_norm, x, scale, shift, LK_NORM_EPS);
     if (b->norm == LK_NORM_GROUP)
         return lk_group_norm(x, scale, shift, lk_norm_groups(b->out), LK_NORM_EPS, b->saved);
     return lk_batch_norm(x, scale, shift, LK_NORM_EPS, b->saved);
 }
 
-/* ReLU and pool are the kernel's too, unless a norm comes first. */
+/* Whether ReLU and pool are part of a kernel: the norm's, or the convolution's where no norm follows it. */
 static bool kernel_has_all(const lk_block *b)
 {
-    return (b->is_fused || b->has_epilogue) && b->norm == LK_NORM_NONE;
+    return b->has_fused_norm || ((b->is_fused || b->has_epilogue) && b->norm == LK_NORM_NONE);
 }
 
 /* Convolutions of ours take the float32 values, and round none of them. */
@@ -144,12 +149,19 @@ static void give_statistics(const lk_block *b, lk_weights *weights)
 
 static lk_tensor *normalize_backward(lk_block *b, lk_weights *weights, lk_tensor *dy)
 {
+    lk_tensor *dx = NULL;
     lk_tensor *dscale = NULL;
     lk_tensor *dshift = NULL;
     const lk_tensor *scale = weights->items[b->scale].value;
-    lk_tensor *dx = b->norm == LK_NORM_GROUP
-                        ? lk_group_norm_backward(dy, b->linear, scale, lk_norm_groups(b->out), b->saved, &dscale, &dshift)
-                        : lk_batch_norm_backward(dy, b->linear, scale, LK_NORM_EPS, b->saved, &dscale, &dshift);
+    if (b->has_fused_norm) {
+        dscale = lk_weights_gradient_place(weights, b->scale);
+        dshift = lk_weights_gradient_place(weights, b->shift);
+        dx = lk_fused_norm_backward(&b->fused_norm, dy, b->linear, b->y, scale, &dscale, &dshift);
+    } else if (b->norm == LK_NORM_GROUP) {
+        dx = lk_group_norm_backward(dy, b->linear, scale, lk_norm_groups(b->out), b->saved, &dscale, &dshift);
+    } else {
+        dx = lk_batch_norm_backward(dy, b->linear, scale, LK_NORM_EPS, b->saved, &dscale, &dshift);
+    }
     lk_tensor_free(&dy);
     if (b->norm == LK_NORM_BATCH)
         give_statistics(b, weights);

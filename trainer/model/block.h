@@ -1,7 +1,7 @@
 /* A block: convolution + bias, norm, ReLU, and the 2x2 pool that follows; forward and backward side by side.
  *
  * Models are chains of blocks, and nothing else knows how a block computes: by libtorch's operators, or, where the weights ask
- * for it (lk_weights.own_kernels) and one suits, by a kernel of ours, with ReLU and pool in it where no norm stands between.
+ * for it (lk_weights.own_kernels) and they suit, by kernels of ours, with ReLU and pool in the convolution's or in group norm's.
  * Where the device has kernels for what follows a convolution (epilogue.h), that is one pass.
  * lk_block_forward keeps what lk_block_backward needs until that call (or lk_block_forget).
  */
@@ -12,6 +12,7 @@
 #include "trainer/model/weights.h"
 #include "trainer/tensor/epilogue.h"
 #include "trainer/tensor/fused.h"
+#include "trainer/tensor/fused_norm.h"
 #include "trainer/tensor/tensor.h"
 
 typedef struct lk_block {
@@ -27,14 +28,16 @@ typedef struct lk_block {
 
     lk_fused fused;       /* our kernel and its filters */
     lk_epilogue epilogue; /* or libtorch's convolution and what follows it in one pass */
+    lk_fused_norm fused_norm;
 
     /* Kept from forward to backward. */
-    bool is_fused;       /* forward was our kernel's */
+    bool is_fused;       /* the convolution was our kernel's */
     bool has_epilogue;   /* what follows was one pass */
+    bool has_fused_norm; /* the norm and what follows were our kernel's */
     lk_tensor *x;        /* input */
     lk_tensor *linear;   /* output of the convolution, where a norm needs it */
     lk_tensor *saved[2]; /* statistics of the norm */
-    lk_tensor *y;        /* after the ReLU, where ReLU or pool need it; the output, where that is our kernel's */
+    lk_tensor *y;        /* after the ReLU, where ReLU or pool need it; the output, where that is a kernel's of ours */
     lk_tensor *indices;  /* of the pool's maxima */
 } lk_block;
 

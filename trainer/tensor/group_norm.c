@@ -1,5 +1,5 @@
-/* Group norm (Wu and He 2018) on the CPU. libtorch's took half of a narrow encoder's step; a sample's channels_last map is read
- * twice forward and twice backward, in vector loops over its channels.
+/* Group norm (Wu and He 2018) on the CPU, for float64 and as the reference of trainer/kernels/norm.h. libtorch's took half of a
+ * narrow encoder's step; a sample's channels_last map is read twice forward and twice backward, in loops over its channels.
  *
  *     y = scale (x - mean) rstd + shift, mean and rstd over a group's pixels and channels
  *     dx = scale rstd dy + s x - s mean - rstd/m sum(scale dy),  s = (mean sum(scale dy) - sum(scale dy x)) rstd^3 / m
@@ -7,16 +7,42 @@
 #include "trainer/tensor/group_norm.h"
 
 #include "trainer/tensor/dispatch.h"
-#include "trainer/tensor/group_norm_loops.h"
+#include "trainer/tensor/memory.h"
 
+#include <math.h>
 #include <stdlib.h>
 
-const lk_norm_loops *lk_norm_loops_choose(void)
-{
-    bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    return wide ? &lk_norm_loops_avx512 : &lk_norm_loops_plain;
-}
+typedef struct norm_job {
+    const void *x, *dy;
+    void *out; /* y, or dx */
+    int64_t pixels, channels, groups;
+    double eps;
+    double *scale, *shift;     /* [channels] */
+    double *mean, *rstd;       /* [samples, groups] */
+    double *products, *totals; /* backward: [samples, channels], sums over pixels of dy x and of dy */
+    bool *out_of_memory;
+} norm_job;
+
+#define NAME(f) f##_f32
+#define ELEMENT float
+#define NUMBER float
+#define LOAD(v) (v)
+#define STORE(v) (v)
+#include "trainer/tensor/group_norm_kernel.h"
+
+#define NAME(f) f##_f64
+#define ELEMENT double
+#define NUMBER double
+#define LOAD(v) (v)
+#define STORE(v) (v)
+#include "trainer/tensor/group_norm_kernel.h"
+
+#define NAME(f) f##_bf16
+#define ELEMENT uint16_t
+#define NUMBER float
+#define LOAD(v) lk_bfloat_to_float(v)
+#define STORE(v) lk_float_to_bfloat(v)
+#include "trainer/tensor/group_norm_kernel.h"
 
 static double weight_at(const lk_group_norm_shape *shape, const void *weights, int64_t c)
 {
@@ -32,7 +58,7 @@ static void set_weight(const lk_group_norm_shape *shape, void *weights, int64_t 
 }
 
 /* In double, and room for a sample's sums: job->scale owns the memory. */
-static lk_status prepare(lk_norm_job *job, const lk_group_norm_shape *shape, const void *scale, const void *shift)
+static lk_status prepare(norm_job *job, const lk_group_norm_shape *shape, const void *scale, const void *shift)
 {
     size_t channels = (size_t)shape->map.channels, sums = (size_t)shape->map.samples * channels;
     job->pixels = shape->map.rows * shape->map.columns;
@@ -52,8 +78,7 @@ static lk_status prepare(lk_norm_job *job, const lk_group_norm_shape *shape, con
     return LK_OK;
 }
 
-static lk_status run(const lk_norm_job *job, const lk_group_norm_shape *shape, lk_norm_loop *f32, lk_norm_loop *f64,
-                     lk_norm_loop *bf16)
+static lk_status run(const norm_job *job, const lk_group_norm_shape *shape, ParallelFunc f32, ParallelFunc f64, ParallelFunc bf16)
 {
     ParallelFunc loop = f32;
     if (shape->dtype != LK_DTYPE_F32)
@@ -67,10 +92,9 @@ lk_status lk_group_norm_cpu(lk_device *d, const lk_group_norm_shape *shape, cons
 {
     (void)d;
     bool failed = false;
-    lk_norm_job job = {.x = x, .out = y, .mean = mean, .rstd = rstd, .out_of_memory = &failed};
-    const lk_norm_loops *loops = lk_norm_loops_choose();
+    norm_job job = {.x = x, .out = y, .mean = mean, .rstd = rstd, .out_of_memory = &failed};
     LK_TRY(prepare(&job, shape, scale, shift));
-    lk_status status = run(&job, shape, loops->forward_f32, loops->forward_f64, loops->forward_bf16);
+    lk_status status = run(&job, shape, forward_samples_f32, forward_samples_f64, forward_samples_bf16);
     free(job.scale);
     return status;
 }
@@ -81,15 +105,14 @@ lk_status lk_group_norm_backward_cpu(lk_device *d, const lk_group_norm_shape *sh
 {
     (void)d;
     bool failed = false;
-    lk_norm_job job = {.x = x,
-                       .dy = dy,
-                       .out = dx,
-                       .mean = (double *)(uintptr_t)mean, /* only read */
-                       .rstd = (double *)(uintptr_t)rstd,
-                       .out_of_memory = &failed};
-    const lk_norm_loops *loops = lk_norm_loops_choose();
+    norm_job job = {.x = x,
+                    .dy = dy,
+                    .out = dx,
+                    .mean = (double *)(uintptr_t)mean, /* only read */
+                    .rstd = (double *)(uintptr_t)rstd,
+                    .out_of_memory = &failed};
     LK_TRY(prepare(&job, shape, scale, NULL));
-    lk_status status = run(&job, shape, loops->backward_f32, loops->backward_f64, loops->backward_bf16);
+    lk_status status = run(&job, shape, backward_samples_f32, backward_samples_f64, backward_samples_bf16);
 
     /* Over the samples in their order: the same digits for any number of threads. */
     int64_t width = job.channels / job.groups;

@@ -1,4 +1,4 @@
-/* Internal to trainer/tensor/group_norm_formats.h, which includes it once for each number format with
+/* Internal to trainer/tensor/group_norm.c, which includes it once for each number format with
  *
  *     NAME(f)    the function's name for this format        ELEMENT   what memory holds
  *     NUMBER     what is computed in                        LOAD(v), STORE(v)   between the two
@@ -49,7 +49,7 @@ static void NAME(scale)(const ELEMENT *restrict u, int64_t pixels, int64_t chann
 
 static void NAME(forward_samples)(int64_t begin, int64_t end, void *context)
 {
-    const lk_norm_job *job = context;
+    const norm_job *job = context;
     int64_t channels = job->channels, size = job->pixels * channels, width = channels / job->groups;
     NUMBER *scratch = malloc(2 * (size_t)channels * sizeof *scratch);
     double *sums = malloc(2 * (size_t)channels * sizeof *sums);
@@ -85,7 +85,7 @@ static void NAME(forward_samples)(int64_t begin, int64_t end, void *context)
 
 static void NAME(backward_samples)(int64_t begin, int64_t end, void *context)
 {
-    const lk_norm_job *job = context;
+    const norm_job *job = context;
     int64_t channels = job->channels, size = job->pixels * channels, width = channels / job->groups;
     NUMBER *scratch = malloc(3 * (size_t)channels * sizeof *scratch);
     for (int64_t n = begin; scratch && n < end; n++) {

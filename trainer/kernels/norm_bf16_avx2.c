@@ -1,0 +1,5 @@
+/* Group norm with ReLU and pool, of bfloat16, with AVX2. Declared in norm_rows.h. */
+#define LK_LANES 8
+#define LK_BF16 1
+#define LK_NORM lk_norm_bf16_avx2
+#include "trainer/kernels/norm_kernel.h"
