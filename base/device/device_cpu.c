@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static void close_device(lk_device *device)
@@ -18,21 +19,54 @@ static lk_status nothing(lk_device *device)
     return LK_OK;
 }
 
-/* From calloc, which leaves fresh pages to be cleared at their first use; the block's own begin stands before the memory. */
+/* Stands before the memory. */
+typedef struct block {
+    void *begin;
+    size_t mapped; /* bytes of a mapping of its own; 0: from calloc */
+} block;
+
+enum { HUGE_PAGE = 2 << 20, LARGE = 4 << 20 };
+
+static uintptr_t round_up(uintptr_t n, uintptr_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+static unsigned char *behind_header(block b, uintptr_t first)
+{
+    unsigned char *memory = (unsigned char *)b.begin + (first - (uintptr_t)b.begin);
+    memcpy(memory - sizeof b, &b, sizeof b);
+    return memory;
+}
+
+/* A mapping of its own, so that its pages can be given back whatever lies beside it on the heap; in huge pages, as far as it
+ * fills them. */
+static unsigned char *map_large(size_t bytes)
+{
+    block b = {.mapped = bytes + 2 * (size_t)HUGE_PAGE};
+    b.begin = mmap(NULL, b.mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (b.begin == MAP_FAILED)
+        return NULL;
+    unsigned char *memory = behind_header(b, round_up((uintptr_t)b.begin + sizeof b, HUGE_PAGE));
+    madvise(memory, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    return memory;
+}
+
+/* Fresh pages are cleared at their first use, here as in calloc. */
 static void *alloc(lk_device *device, size_t bytes, bool host)
 {
     (void)device;
     (void)host;
-    size_t room = LK_DEVICE_ALIGNMENT + sizeof(void *);
-    unsigned char *block = bytes <= SIZE_MAX - room ? calloc(1, bytes + room) : NULL;
-    if (!block) {
-        lk_fail(LK_INTERNAL, "out of memory for %zu bytes", bytes);
-        return NULL;
+    size_t room = LK_DEVICE_ALIGNMENT + sizeof(block);
+    unsigned char *memory = NULL;
+    if (bytes >= LARGE && bytes <= SIZE_MAX / 2) {
+        memory = map_large(bytes);
+    } else if (bytes < LARGE) {
+        block b = {.begin = calloc(1, bytes + room)};
+        memory = b.begin ? behind_header(b, round_up((uintptr_t)b.begin + sizeof b, LK_DEVICE_ALIGNMENT)) : NULL;
     }
-    uintptr_t first = (uintptr_t)block + sizeof(void *);
-    size_t ahead = (LK_DEVICE_ALIGNMENT - first % LK_DEVICE_ALIGNMENT) % LK_DEVICE_ALIGNMENT;
-    unsigned char *memory = block + sizeof(void *) + ahead;
-    memcpy(memory - sizeof block, &block, sizeof block);
+    if (!memory)
+        lk_fail(LK_INTERNAL, "out of memory for %zu bytes", bytes);
     return memory;
 }
 
@@ -40,9 +74,21 @@ static void free_memory(lk_device *device, void *memory, bool host)
 {
     (void)device;
     (void)host;
-    void *block;
-    memcpy(&block, (unsigned char *)memory - sizeof block, sizeof block);
-    free(block);
+    block b;
+    memcpy(&b, (unsigned char *)memory - sizeof b, sizeof b);
+    if (b.mapped)
+        munmap(b.begin, b.mapped);
+    else
+        free(b.begin);
+}
+
+static void give_back_host(lk_device *device, void *memory, size_t bytes)
+{
+    (void)device;
+    block b;
+    memcpy(&b, (unsigned char *)memory - sizeof b, sizeof b);
+    if (b.mapped)
+        madvise(memory, bytes, MADV_DONTNEED);
 }
 
 static lk_status memory_of_machine(lk_device *device, size_t *available, size_t *total)
@@ -142,6 +188,7 @@ const lk_device_backend lk_device_cpu = {
     .state = nothing,
     .alloc = alloc,
     .free = free_memory,
+    .give_back_host = give_back_host,
     .memory = memory_of_machine,
     .copy = copy,
     .zero = zero,

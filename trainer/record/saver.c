@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-typedef enum phase { PREPARING, IDLE, WRITING, WRITTEN, FAILED } phase;
+typedef enum phase { IDLE, WRITING, WRITTEN, FAILED } phase;
 
 struct lk_saver {
     const lk_config *config;
@@ -70,20 +70,19 @@ static void set_phase(lk_saver *s, phase next)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* The kernel hands out memory page by page at the first touch: here, not in the first snapshot, which training waits for. */
-static void touch_copies(lk_saver *s)
+/* Between checkpoints the snapshot takes no memory. */
+static void give_back_copies(lk_saver *s)
 {
+    lk_device *device = s->live.layout->device;
     size_t bytes = s->live.layout->total * sizeof(float);
-    memset(s->copy.values, 0, bytes);
+    lk_device_give_back_host(device, s->copy.values, bytes);
     for (int b = 0; b < s->copy.buffer_count; b++)
-        memset(s->copy.buffers[b], 0, bytes);
-    set_phase(s, IDLE);
+        lk_device_give_back_host(device, s->copy.buffers[b], bytes);
 }
 
 static void *work(void *argument)
 {
     lk_saver *s = argument;
-    touch_copies(s);
     pthread_mutex_lock(&s->lock);
     for (;;) {
         while (!s->quit && s->phase != WRITING)
@@ -92,6 +91,7 @@ static void *work(void *argument)
             break;
         pthread_mutex_unlock(&s->lock);
         lk_status status = write_copy(s);
+        give_back_copies(s);
         pthread_mutex_lock(&s->lock);
         lk_error_take(&s->error, status);
         s->phase = status == LK_OK ? WRITTEN : FAILED;
@@ -217,7 +217,7 @@ lk_status lk_saver_order_update(lk_saver *s)
 void lk_saver_wait(lk_saver *s)
 {
     pthread_mutex_lock(&s->lock);
-    while (s->phase == PREPARING || s->phase == WRITING)
+    while (s->phase == WRITING)
         pthread_cond_wait(&s->changed, &s->lock);
     pthread_mutex_unlock(&s->lock);
 }

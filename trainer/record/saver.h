@@ -19,14 +19,14 @@
 typedef struct lk_saver lk_saver;
 
 /* `live` says where the training's buffers are, `last` the step of the checkpoint of this run that was resumed from (-1: none).
- * Texts, buffers and config must outlive the saver. The folder of checkpoints is tidied (retention.h). Takes the memory of a
- * snapshot at once. */
+ * Texts, buffers and config must outlive the saver. The folder of checkpoints is tidied (retention.h). The memory of
+ * a snapshot is set aside at once, and used from take until it is written. */
 lk_status lk_saver_start(const lk_config *config, const lk_training_buffers *live, const lk_checkpoint_texts *texts, int64_t last,
                          lk_saver **out);
 /* Waits for the thread. NULL is fine. A checkpoint that was not committed is gone. */
 void lk_saver_stop(lk_saver *saver);
 
-/* Whether the thread is at work or not ready yet, or a written checkpoint waits for its commit. */
+/* Whether the thread is at work, or a written checkpoint waits for its commit. */
 bool lk_saver_busy(lk_saver *saver);
 /* Snapshot and begin to write; only when not busy. Fails where the device does. */
 lk_status lk_saver_take(lk_saver *saver, const lk_train_state *state);
