@@ -169,6 +169,7 @@ static lk_status open_optimizer(lk_training *t)
 {
     lk_weights *w = t->task->weights;
     t->gradients = lk_buckets_data(t->buckets);
+    w->single_pass = t->order.accumulation == 1;
     LK_TRY(lk_weights_bind_gradients(w, t->gradients, t->order.accumulation * t->group->size));
     if (sums_in_tree(t))
         LK_TRY(lk_tree_accumulator_create(lk_tensor_device(), &reducer_kernels, w->total, t->order.accumulation, &t->tree));

@@ -133,6 +133,40 @@ static void gradients_of_micro_batches_are_added(void **state)
     lk_encoder_free(&e);
 }
 
+static int layers_with_filters(const lk_encoder *e)
+{
+    int count = 0;
+    for (int i = 0; i < LK_VGG_BLOCKS; i++)
+        count += e->features[i].fused.filters[LK_FORWARD].values || e->features[i].fused.filters[LK_DATA_GRADIENT].values;
+    return count;
+}
+
+/* Filters of weights that change after each pass are made anew, refreshed or not, and not kept; those of others are. */
+static void filters_of_a_single_pass_are_not_kept(void **state)
+{
+    (void)state;
+    lk_encoder e = make_encoder(LK_NORM_NONE, LK_DTYPE_F32), other = make_encoder(LK_NORM_NONE, LK_DTYPE_F32);
+    size_t total = e.weights.total;
+    float *kept = calloc(total, sizeof *kept), *single = calloc(total, sizeof *single), outputs[2][BATCH * CONTINUOUS];
+    pass(&e, true, kept, outputs[0]);
+    assert_true(layers_with_filters(&e) > 0);
+    e.weights.single_pass = true;
+    pass(&e, true, single, outputs[1]);
+    assert_int_equal(layers_with_filters(&e), 0);
+    assert_memory_equal(single, kept, total * sizeof *kept);
+    assert_memory_equal(outputs[1], outputs[0], sizeof outputs[0]);
+
+    assert_ok(lk_encoder_initialize(&other, 12));
+    pass(&other, true, kept, outputs[0]);
+    memcpy(e.weights.values, other.weights.values, total * sizeof *kept);
+    pass(&e, true, single, outputs[1]);
+    assert_memory_equal(single, kept, total * sizeof *kept);
+    free(kept);
+    free(single);
+    lk_encoder_free(&e);
+    lk_encoder_free(&other);
+}
+
 static void an_encoder_without_norm(void **state)
 {
     (void)state;
@@ -282,6 +316,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_encoder_without_norm),
         cmocka_unit_test(an_encoder_with_group_norm),
+        cmocka_unit_test(filters_of_a_single_pass_are_not_kept),
         cmocka_unit_test(gradients_of_micro_batches_are_added),
         cmocka_unit_test(the_whole_gradient_in_bfloat16_is_as_exact_as_libtorch_s),
         cmocka_unit_test(bfloat16_is_as_exact_as_libtorch_s_in_every_layer),

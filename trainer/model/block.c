@@ -85,7 +85,13 @@ bool lk_block_has_kernels(const lk_block *b)
                          : b->kernel == 3 && c->stride == 1 && c->padding == 1;
 }
 
-static lk_tensor *convolve(lk_block *b, const lk_weights *weights, const lk_tensor *x)
+/* Of the filters that a kernel makes, four times the weights of its layer. */
+static uint64_t version_of(const lk_weights *weights, bool training)
+{
+    return training && weights->single_pass ? 0 : weights->version;
+}
+
+static lk_tensor *convolve(lk_block *b, const lk_weights *weights, const lk_tensor *x, bool keep)
 {
     bool bare = b->norm != LK_NORM_NONE;
     lk_convolution3 wanted = {.out = b->out,
@@ -97,7 +103,7 @@ static lk_tensor *convolve(lk_block *b, const lk_weights *weights, const lk_tens
     b->has_epilogue = !b->is_fused && lk_epilogue_suits(&b->epilogue, x, b->out, wanted.relu, wanted.pool);
     const lk_tensor *w = weight_of(b, weights), *bias = bias_of(b, weights);
     if (b->is_fused)
-        return lk_fused_forward(&b->fused, x, w, bias, weights->version);
+        return lk_fused_forward(&b->fused, x, w, bias, version_of(weights, keep));
     if (b->has_epilogue)
         return lk_epilogue_forward(&b->epilogue, x, w, &b->convolution, bias, weights->items[b->bias].compute);
     return lk_convolution(x, w, bias, &b->convolution);
@@ -107,7 +113,7 @@ lk_tensor *lk_block_forward(lk_block *b, const lk_weights *weights, const lk_ten
 {
     lk_block_forget(b);
     b->x = lk_tensor_share(x);
-    lk_tensor *y = convolve(b, weights, x);
+    lk_tensor *y = convolve(b, weights, x, keep);
     if (b->norm != LK_NORM_NONE) {
         b->linear = y;
         y = normalize(b, weights, b->linear);
@@ -193,7 +199,7 @@ lk_tensor *lk_block_backward(lk_block *b, lk_weights *weights, lk_tensor *dy)
         db = lk_weights_gradient_place(weights, b->bias);
     }
     if (b->is_fused) {
-        lk_fused_backward(&b->fused, dy, b->x, b->y, w, weights->version, wanted[0], wanted[1], wanted[2]);
+        lk_fused_backward(&b->fused, dy, b->x, b->y, w, version_of(weights, true), wanted[0], wanted[1], wanted[2]);
     } else if (b->has_epilogue) {
         dy = lk_epilogue_backward(&b->epilogue, dy, wanted[2]);
         lk_convolution_backward(dy, b->x, w, &b->convolution, wanted[0], wanted[1], NULL);

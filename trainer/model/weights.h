@@ -58,6 +58,7 @@ typedef struct lk_weights {
     bool frozen;            /* backward computes no gradients for them */
     bool own_kernels;       /* blocks take our kernels where they suit; false, as at first: libtorch's operators alone */
     uint64_t version;       /* of the values, raised by lk_weights_refresh: for what is made of them and kept */
+    bool single_pass;       /* they change after each forward and backward: nothing that is made of them there is kept */
     double statistic_share; /* what one micro-batch adds to the statistics: 1 / micro-batches of a global batch */
 
     /* The micro-batch under way, of weights.c alone. */

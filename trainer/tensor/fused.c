@@ -52,13 +52,19 @@ static bool make_filters(lk_fused *f, lk_direction direction, const float *w, ui
             return false;
         }
     }
-    if (made->version != version) {
+    if (version == 0 || made->version != version) {
         lk_team threads = team();
         f->kernel->transform(&threads, &f->shape, direction, w, made->values);
         made->version = version;
     }
     out->transformed = made->values;
     return true;
+}
+
+static void free_filters(lk_fused *f, lk_direction direction)
+{
+    free(f->filters[direction].values);
+    f->filters[direction] = (lk_made_filters){0};
 }
 
 static bool good(lk_status status)
@@ -95,6 +101,8 @@ lk_tensor *lk_fused_forward(lk_fused *f, const lk_tensor *x, const lk_tensor *w,
     }
     if (y && !good(f->kernel->forward(&threads, s, lk_tensor_data(x), &filters, lk_tensor_data(b), lk_tensor_data(y), f->choice)))
         lk_tensor_free(&y);
+    if (version == 0)
+        free_filters(f, LK_FORWARD);
     return y;
 }
 
@@ -108,6 +116,8 @@ static lk_tensor *data_gradient(lk_fused *f, const lk_output_gradient *g, const 
     lk_tensor *dx = lk_tensor_empty(dtype_of(s), 4, (int64_t[]){s->batch, s->in, s->height, s->width});
     if (dx && !good(f->kernel->data_gradient(&threads, s, g, &filters, lk_tensor_data(dx))))
         lk_tensor_free(&dx);
+    if (version == 0)
+        free_filters(f, LK_DATA_GRADIENT);
     return dx;
 }
 
@@ -149,8 +159,6 @@ void lk_fused_forget(lk_fused *f)
 void lk_fused_free(lk_fused *f)
 {
     lk_fused_forget(f);
-    for (int i = 0; i < 2; i++) {
-        free(f->filters[i].values);
-        f->filters[i] = (lk_made_filters){0};
-    }
+    free_filters(f, LK_FORWARD);
+    free_filters(f, LK_DATA_GRADIENT);
 }

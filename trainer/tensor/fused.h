@@ -34,8 +34,8 @@ lk_team lk_fused_team(void);
  * the rest is x's. False for anything but float32 and bfloat16, and on a GPU. */
 bool lk_fused_suits(lk_fused *f, const lk_tensor *x, const lk_convolution3 *wanted);
 
-/* w and b, and dw and db below, are float32 whatever x is; y, dy and dx are as x. `version` must differ from 0 and from that of
- * other values, as in trainer/model/weights.h. */
+/* w and b, and dw and db below, are float32 whatever x is; y, dy and dx are as x. `version` must differ from that of
+ * other values, as in trainer/model/weights.h; 0: the next call will have others, and what is made of these is not kept. */
 lk_tensor *lk_fused_forward(lk_fused *f, const lk_tensor *x, const lk_tensor *w, const lk_tensor *b, uint64_t version);
 /* y: what forward returned. dx or dw (with db) may be NULL and are then not computed; of a first layer dx must be. *dw and *db
  * are written into if they hold tensors, and made if they are NULL. */
