@@ -240,8 +240,8 @@ static void apart(void **state)
     for (int i = 0; i < 3; i++) {
         float one[54], other[54];
         assert_int_equal(wide.items[i].offset % LK_TENSOR_ALIGNMENT, 0);
-        lk_tensor_to_floats(close.items[i].compute, one);
-        lk_tensor_to_floats(wide.items[i].compute, other);
+        lk_tensor_to_floats(lk_weights_compute(&close, i), one);
+        lk_tensor_to_floats(lk_weights_compute(&wide, i), other);
         assert_memory_equal(one, other, wide.items[i].count * sizeof *one);
         extents += lk_weights_extent(&wide, i);
     }
@@ -316,11 +316,35 @@ static void many(void **state)
     check_many("adamw");
 }
 
+/* The copy is that of the values at the last refresh, of weights alone that somebody asks for. */
+static void copies_are_made_for_those_who_ask(void **state)
+{
+    (void)state;
+    lk_weights w;
+    float values[54];
+    make_apart(&w, 1);
+    assert_false(w.items[0].is_computed);
+    lk_tensor_to_floats(lk_weights_compute(&w, 0), values);
+    assert_true(fabsf(values[0] - 1.0f / 3) < 1e-2f);
+    float *numbers = w.values;
+    numbers[w.items[0].offset] = 2;
+    numbers[w.items[1].offset] = 3;
+    lk_weights_refresh(&w);
+    assert_true(w.items[0].is_computed);
+    assert_false(w.items[1].is_computed || w.items[2].is_computed);
+    for (int i = 0; i < 2; i++) {
+        lk_tensor_to_floats(lk_weights_compute(&w, i), values);
+        assert_true(values[0] == (float)(2 + i));
+    }
+    lk_weights_free(&w);
+}
+
 int main(void)
 {
     if (lk_tensor_start(1) != LK_OK)
         return 1;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(encoder), cmocka_unit_test(decoder), cmocka_unit_test(misplaced),
-                                       cmocka_unit_test(apart), cmocka_unit_test(many)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(encoder),   cmocka_unit_test(decoder),
+                                       cmocka_unit_test(misplaced), cmocka_unit_test(apart),
+                                       cmocka_unit_test(many),      cmocka_unit_test(copies_are_made_for_those_who_ask)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,12 +70,12 @@ static bool kernel_has_all(const lk_block *b)
 /* Convolutions of ours take the float32 values, and round none of them. */
 static const lk_tensor *weight_of(const lk_block *b, const lk_weights *weights)
 {
-    return b->is_fused ? weights->items[b->weight].value : weights->items[b->weight].compute;
+    return b->is_fused ? weights->items[b->weight].value : lk_weights_compute(weights, b->weight);
 }
 
 static const lk_tensor *bias_of(const lk_block *b, const lk_weights *weights)
 {
-    return b->is_fused || b->has_epilogue ? weights->items[b->bias].value : weights->items[b->bias].compute;
+    return b->is_fused || b->has_epilogue ? weights->items[b->bias].value : lk_weights_compute(weights, b->bias);
 }
 
 bool lk_block_has_kernels(const lk_block *b)

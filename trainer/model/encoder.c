@@ -178,8 +178,8 @@ static lk_tensor *residual_backward(lk_encoder *e, int i, lk_tensor *dy)
 
 static lk_tensor *head_forward(lk_encoder *e, int head)
 {
-    lk_tensor *narrow =
-        lk_linear(e->flat, e->weights.items[e->heads[head][0]].compute, e->weights.items[e->heads[head][1]].compute);
+    lk_tensor *narrow = lk_linear(e->flat, lk_weights_compute(&e->weights, e->heads[head][0]),
+                                  lk_weights_compute(&e->weights, e->heads[head][1]));
     lk_tensor *y = lk_tensor_cast(narrow, e->weights.dtype);
     lk_tensor_free(&narrow);
     return y;
@@ -191,7 +191,7 @@ static lk_tensor *head_backward(lk_encoder *e, int head, lk_tensor *dy)
     lk_tensor *dx = NULL;
     lk_tensor *dw = NULL;
     lk_tensor *db = NULL;
-    lk_linear_backward(narrow, e->flat, e->weights.items[e->heads[head][0]].compute, &dx, &dw, &db);
+    lk_linear_backward(narrow, e->flat, lk_weights_compute(&e->weights, e->heads[head][0]), &dx, &dw, &db);
     lk_tensor_free(&narrow);
     lk_tensor_free(&dy);
     lk_weights_give_gradient(&e->weights, e->heads[head][1], db);

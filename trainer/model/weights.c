@@ -107,6 +107,12 @@ static lk_status list_ranges(lk_weights *weights)
     return LK_OK;
 }
 
+/* Both lie alike: one copy for all. */
+static bool renewed_at_once(const lk_weights *weights)
+{
+    return weights->alignment == LK_TENSOR_ALIGNMENT;
+}
+
 lk_status lk_weights_finish(lk_weights *weights)
 {
     if (weights->total == SIZE_MAX)
@@ -125,6 +131,7 @@ lk_status lk_weights_finish(lk_weights *weights)
         w->compute = copied ? lk_tensor_view((unsigned char *)weights->computed + w->compute_offset * narrow,
                                              weights->compute_dtype, w->dims, w->sizes)
                             : lk_tensor_share(w->value);
+        w->is_computed = !copied || renewed_at_once(weights);
     }
     return lk_tensor_check();
 }
@@ -157,7 +164,7 @@ void lk_weights_refresh(lk_weights *weights)
     weights->version++;
     if (weights->compute_dtype == weights->dtype)
         return;
-    if (weights->alignment == LK_TENSOR_ALIGNMENT) { /* both lie alike: one copy for all */
+    if (renewed_at_once(weights)) {
         int64_t total = (int64_t)weights->total;
         lk_tensor *values = lk_tensor_view(weights->values, weights->dtype, 1, &total);
         lk_tensor *computed = lk_tensor_view(weights->computed, weights->compute_dtype, 1, &total);
@@ -167,7 +174,17 @@ void lk_weights_refresh(lk_weights *weights)
         return;
     }
     for (int i = 0; i < weights->count; i++)
-        lk_tensor_copy_(weights->items[i].compute, weights->items[i].value);
+        if (weights->items[i].is_computed)
+            lk_tensor_copy_(weights->items[i].compute, weights->items[i].value);
+}
+
+const lk_tensor *lk_weights_compute(const lk_weights *weights, int i)
+{
+    lk_weight *w = &weights->items[i];
+    if (!w->is_computed)
+        lk_tensor_copy_(w->compute, w->value);
+    w->is_computed = true;
+    return w->compute;
 }
 
 void lk_weights_begin(lk_weights *weights, bool accumulate, lk_gradient_ready *ready, void *context)

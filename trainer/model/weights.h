@@ -2,7 +2,8 @@
  *
  * A model adds its weights in forward order; lk_weights_finish() lays them out in one buffer in the opposite order, in which
  * backward finishes their gradients, so that gradient buckets are contiguous. Values are kept in float32 (float64 in gradient
- * checks); layers compute with `compute`, which is the value itself or its bfloat16 copy, renewed by lk_weights_refresh().
+ * checks); layers compute with lk_weights_compute(), which is the value itself or its bfloat16 copy, renewed by
+ * lk_weights_refresh().
  *
  * Flat buffers lie on the device of the tensors (lk_tensor_device), where each weight begins at a multiple of
  * lk_weights.alignment numbers; what is between two is zero and belongs to neither hash nor file.
@@ -36,7 +37,8 @@ typedef struct lk_weight {
     double lr_factor;      /* on the learning rate; 1 for most */
     lk_tensor *value;
     lk_tensor *gradient; /* NULL until bound */
-    lk_tensor *compute;
+    lk_tensor *compute;  /* lk_weights_compute */
+    bool is_computed;    /* it has been asked for, or all are renewed at once */
 } lk_weight;
 
 /* Gradient i of this micro-batch is in the buffer. */
@@ -94,6 +96,10 @@ lk_status lk_weights_bind_gradients(lk_weights *weights, void *gradients, int mi
 /* What computes blocks of these weights, as files of a run say it: the name of our kernels (LK_KERNELS_NAME), or "torch". Another
  * name, other digits. */
 const char *lk_weights_kernels(const lk_weights *weights);
+
+/* Weight i in compute_dtype. A copy is made when it is first asked for, and renewed from then on: weights of which our kernels
+ * take the values have none. */
+const lk_tensor *lk_weights_compute(const lk_weights *weights, int i);
 
 /* After the values changed, also where compute is the value itself: compute = value, and a new version. */
 void lk_weights_refresh(lk_weights *weights);
