@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+enum { TO_HOST = 2 };                                                               /* cudaMemcpyKind */
 enum { SUCCESS = 0, MEMORY_ALLOCATION = 2, INVALID_HANDLE = 400, NOT_READY = 600 }; /* cudaError_t */
 
 typedef struct task {
@@ -372,12 +374,16 @@ typedef struct copy {
     void *target;
     const void *source; /* NULL: fill */
     int value;
+    bool to_host;
     size_t bytes;
 } copy;
 
 static void run_copy(void *argument)
 {
     copy *c = argument;
+    const char *slow = getenv("STAND_IN_SLOW_COPY_MS");
+    if (slow && c->to_host)
+        usleep(1000 * (unsigned)atoi(slow));
     if (c->source)
         memmove(c->target, c->source, c->bytes);
     else
@@ -387,10 +393,9 @@ static void run_copy(void *argument)
 
 int cudaMemcpyAsync(void *target, const void *source, size_t bytes, int kind, void *on)
 {
-    (void)kind;
     FAULT("cudaMemcpyAsync");
     copy *c = malloc(sizeof *c);
-    *c = (copy){.target = target, .source = source, .bytes = bytes};
+    *c = (copy){.target = target, .source = source, .to_host = kind == TO_HOST, .bytes = bytes};
     stand_in_ask(on, run_copy, c);
     return SUCCESS;
 }

@@ -3,6 +3,7 @@
  *
  *     LD_LIBRARY_PATH=BUILD/tests/stand_in    puts them in place
  *     STAND_IN_RECORD=FOLDER                  each rank writes its calls to FOLDER/calls-RANK, one a line
+ *     STAND_IN_SLOW_COPY_MS=N                 a copy to the host takes so long
  *     STAND_IN_FAIL="RANK CALL N CODE"        the Nth call of that function on that rank answers CODE and does nothing
  */
 #ifndef LK_TESTS_STAND_IN_H
