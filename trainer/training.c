@@ -118,16 +118,14 @@ static lk_status plan_steps(lk_training *t)
 
 /* ---- model, gradients, optimizer ---- */
 
-/* Every rank must call. */
-static lk_status start_libtorch(lk_training *t)
+lk_status lk_training_start_device(const lk_config *c, lk_process_group *group, int threads, char told[LK_DEVICE_TOLD])
 {
-    const lk_config *c = t->config;
     const lk_cuda_settings settings = {.tf32 = c->train.tf32,
                                        .benchmark = c->train.cudnn_benchmark,
                                        .deterministic = !c->train.cudnn_benchmark,
                                        .fuse = c->train.cudnn_fuse};
-    LK_TRY(lk_choose_device(c->train.device, t->group, &settings, t->device));
-    return lk_tensor_start(t->placement.threads);
+    LK_TRY(lk_choose_device(c->train.device, group, &settings, told));
+    return lk_tensor_start(threads);
 }
 
 static lk_status open_task(lk_training *t)
@@ -142,24 +140,31 @@ static lk_status open_task(lk_training *t)
 static const lk_reducer_kernels reducer_kernels = {
     .add = lk_tensor_add_floats, .narrow = lk_tensor_narrow_floats, .widen = lk_tensor_widen_floats};
 
+lk_status lk_training_exchange(const lk_config *c, lk_buckets_options *out)
+{
+    bool nccl = c->collectives.reducer == LK_REDUCER_NCCL;
+    if (nccl && lk_device_kind_of(lk_tensor_device()) != LK_DEVICE_CUDA)
+        return lk_fail(LK_BAD_CONFIG,
+                       "collectives.reducer: nccl sums on GPUs, and this training computes on the CPU; set it to auto");
+    *out = (lk_buckets_options){.bucket_bytes = (size_t)(c->collectives.bucket_mb * 1024 * 1024),
+                                .bf16 = c->collectives.dtype == LK_BF16,
+                                .alone = nccl,
+                                .kernels = &reducer_kernels};
+    return LK_OK;
+}
+
 /* Buckets in backward order over the weights' layout. Every rank must call. */
 static lk_status open_buckets(lk_training *t)
 {
     lk_weights *w = t->task->weights;
-    bool nccl = t->config->collectives.reducer == LK_REDUCER_NCCL;
-    if (nccl && lk_device_kind_of(lk_tensor_device()) != LK_DEVICE_CUDA)
-        return lk_fail(LK_BAD_CONFIG,
-                       "collectives.reducer: nccl sums on GPUs, and this training computes on the CPU; set it to auto");
+    lk_buckets_options options;
+    LK_TRY(lk_training_exchange(t->config, &options));
+    options.reproducible = sums_in_tree(t);
     size_t *sizes = calloc((size_t)w->count, sizeof *sizes);
     if (!sizes)
         return lk_fail(LK_INTERNAL, "out of memory");
     for (int i = 0; i < w->count; i++)
         sizes[lk_weights_place(w, i)] = lk_weights_extent(w, i);
-    lk_buckets_options options = {.bucket_bytes = (size_t)(t->config->collectives.bucket_mb * 1024 * 1024),
-                                  .reproducible = sums_in_tree(t),
-                                  .bf16 = t->config->collectives.dtype == LK_BF16,
-                                  .alone = nccl,
-                                  .kernels = &reducer_kernels};
     lk_status status = lk_buckets_create(t->group, lk_tensor_device(), sizes, w->count, options, &t->buckets);
     free(sizes);
     return status;
@@ -303,7 +308,7 @@ lk_status lk_training_open(lk_training *t, const lk_config *config, lk_process_g
     if (*finished)
         return LK_OK;
     t->placement = lk_place(config, group);
-    LK_TRY(agree(t, start_libtorch(t)));
+    LK_TRY(agree(t, lk_training_start_device(config, group, t->placement.threads, t->device)));
     LK_TRY(agree(t, open_data(t)));
     remove_stage(t);
     LK_TRY(agree(t, plan_steps(t)));

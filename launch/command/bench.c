@@ -10,6 +10,7 @@
 #include "launch/bench/step.h"
 #include "launch/command/bench_scale.h"
 #include "launch/command/commands.h"
+#include "trainer/training.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -31,7 +32,8 @@ typedef struct bench_options {
 
 static const lk_option option_table[] = {
     {LK_OPTION_PATH, "config", "FILE",
-     "shape, batch, precision of step and kernels; else, of the step, the demo's\nencoder in float32, 16 faces a rank",
+     "shape, batch, precision of step and kernels, device of step and\n"
+     "collectives; else, of the step, the demo's encoder in float32, 16 faces a\nrank",
      LK_TARGET(bench_options, plan.config)},
     LK_SET_OPTION(bench_options, sets),
     {LK_OPTION_INT, "steps", "N", "timed steps after two that warm up", LK_TARGET(bench_options, plan.steps), .low = 1,
@@ -136,13 +138,16 @@ static void tell_loader(const bench_options *o, const lk_loader_speed *s, json_t
                s->runs, o->block, LK_BENCH_MIXED, 100 * s->met);
 }
 
-static void tell_exchanges(const lk_exchange_speed *exchanges, int count, int megabytes, int ranks, json_t *json)
+static void tell_exchanges(const lk_exchange_plan *plan, const lk_exchange_speed *exchanges, int count, int ranks, json_t *json)
 {
     json_t *all = json ? json_array() : NULL;
-    if (!json && ranks == 1)
+    double megabytes = 1e-6 * (double)plan->bytes;
+    if (!json && count == 0)
         printf("collectives  one rank exchanges nothing; start with mpirun -n 2 or more\n");
     else if (!json)
-        printf("collectives  %d ranks, %d MB of gradients in buckets of 25 MB\n", ranks, megabytes);
+        printf("collectives  %d rank%s, %g MB of gradients in buckets of %g MB%s, %s\n", ranks, ranks == 1 ? "" : "s", megabytes,
+               (double)plan->options.bucket_bytes / (1 << 20), plan->options.bf16 ? " as bfloat16" : "",
+               lk_device_name(plan->device));
     for (int i = 0; i < count; i++) {
         const lk_exchange_speed *e = &exchanges[i];
         if (json)
@@ -213,6 +218,27 @@ static lk_status bench_kernels(const bench_options *o, json_t *json)
 }
 
 /* The step comes first, so that its peak of memory is its own. */
+/* As --config and --set have it, where one of them is given. The steps may have been on a GPU already. */
+static lk_status plan_exchange(lk_process_group *group, const bench_options *o, lk_exchange_plan *plan)
+{
+    char told[LK_DEVICE_TOLD];
+    lk_config *config = NULL;
+    *plan = (lk_exchange_plan){.device = lk_device_host(),
+                               .bytes = (size_t)o->megabytes * 1000000,
+                               .repeats = REPEATS,
+                               .options = {.bucket_bytes = 25u << 20}};
+    if (!o->plan.config && o->plan.set_count == 0)
+        return LK_OK;
+    lk_status status = lk_group_agree(group, lk_bench_config(&o->plan, group->size, &config));
+    if (status == LK_OK && lk_tensor_on_host())
+        status = lk_group_agree(group, lk_training_start_device(config, group, 0, told));
+    if (status == LK_OK)
+        status = lk_training_exchange(config, &plan->options);
+    plan->device = lk_tensor_device();
+    lk_config_free(config);
+    return status;
+}
+
 static lk_status measure(lk_process_group *group, const bench_options *o, json_t *json)
 {
     bool tells = group->rank == 0;
@@ -232,10 +258,11 @@ static lk_status measure(lk_process_group *group, const bench_options *o, json_t
             tell_loader(o, &loader, json);
     }
     if (o->collectives) {
-        LK_TRY(lk_group_agree(
-            group, lk_bench_collectives(group, (size_t)o->megabytes * 1000000, 25u << 20, REPEATS, exchanges, &count)));
+        lk_exchange_plan plan;
+        LK_TRY(plan_exchange(group, o, &plan));
+        LK_TRY(lk_group_agree(group, lk_bench_collectives(group, &plan, exchanges, &count)));
         if (tells)
-            tell_exchanges(exchanges, count, o->megabytes, group->size, json);
+            tell_exchanges(&plan, exchanges, count, group->size, json);
     }
     if (o->peak && !o->kernels) {
         LK_TRY(bench_peak(group, o, &peaks));
@@ -336,7 +363,8 @@ const lk_command lk_command_bench = {
     .about =
         "  step          training steps of the encoder stage on random faces: time, samples/s, memory, time to the first step\n"
         "  loader        samples/s of 3 x 128 x 128 pictures, shuffled, checksums verified, 2 threads, batches of 32\n"
-        "  collectives   exchange of gradients alone and beside arithmetic; under mpirun -n 2 or more\n"
+        "  collectives   exchange of gradients alone and beside arithmetic, where and how --config and --set say (train.device,\n"
+        "                collectives); under mpirun -n 2 or more, or with collectives.reducer=nccl\n"
         "  peak          what the CPU computes at most: products and sums out of registers, to set other figures beside\n"
         "  kernels       every convolution of the models, by libtorch and by each of our kernels that suits it: time, share of\n"
         "                the peak, error against float64; of full size and of the demo, or of --config and --set\n"

@@ -24,6 +24,13 @@ assert [e["reproducible"] for e in exchanges] == [False, True][:2 * (ranks - 1)]
   fail "the numbers on $n ranks: $(tail -n 1 out.log)"
   [ -z "$(ls temporary)" ] || fail "left behind: $(ls temporary)"
 done
+works 2 bench collectives --megabytes 4 --set train.device=cpu --set collectives.dtype=bf16 --set collectives.bucket_mb=1
+says '^collectives  2 ranks, 4 MB of gradients in buckets of 1 MB as bfloat16, cpu$'
+[ "$(grep -c 'ms allreduce' out.log)" = 1 ] && ! grep -q reproducible out.log || fail "bfloat16 is summed in no tree"
+fails 78 'collectives.reducer: nccl sums on GPUs' "$LIKENESS" bench collectives --set train.device=cpu \
+  --set collectives.reducer=nccl
+[ -e /dev/nvidiactl ] ||
+  fails 78 'train.device cuda: there is no NVIDIA driver' "$LIKENESS" bench collectives --set train.device=cuda
 works 1 bench step $small --folder kept
 for line in '32 px, width 0.125, norm none, f32, batch 16' 'samples/s' 'ms a step' 'MB of memory'; do
   grep -q "$line" out.log || fail "the table has no '$line'"
