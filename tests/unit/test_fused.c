@@ -1,6 +1,7 @@
-/* Our kernels behind the blocks of a whole encoder: its outputs and gradients are those of libtorch's operators but for rounding,
- * after the weights changed too. In bfloat16 they are no further from float64's than libtorch's are. */
+/* Our kernels behind the blocks of a whole encoder and decoder: outputs and gradients are those of libtorch's operators but for
+ * rounding, after the weights changed too. In bfloat16 they are no further from float64's than libtorch's are. */
 #include "base/random.h"
+#include "trainer/model/decoder.h"
 #include "trainer/model/encoder.h"
 
 #include <math.h>
@@ -179,6 +180,81 @@ static void an_encoder_with_group_norm(void **state)
     check_encoder(LK_NORM_GROUP);
 }
 
+/* ---- the decoder ---- */
+
+enum { INPUTS = 9, PICTURE = 3 * SIZE * SIZE };
+
+/* What a step sees of a decoder: the picture, and the gradients of the weights, or of the input where it is frozen. */
+static void decoder_pass(lk_decoder *d, bool own, float *picture, float *gradients)
+{
+    d->weights.own_kernels = own;
+    lk_tensor *p = random_tensor(LK_DTYPE_F32, 2, (int64_t[]){BATCH, INPUTS}, 1);
+    lk_tensor *y = lk_decoder_forward(d, p, true);
+    lk_tensor_to_floats(y, picture);
+    bool tiles = d->weights.compute_dtype == LK_DTYPE_BF16 && (lk_cpu_detect() & LK_CPU_AMX); /* libtorch's, then */
+    for (int i = 1; i < d->block_count; i++) /* the first makes 4 x 4 pixels out of one */
+        assert_int_equal(d->blocks[i].is_fused, own && !tiles);
+    lk_tensor *dy = random_tensor(LK_DTYPE_F32, 4, (int64_t[]){BATCH, 3, SIZE, SIZE}, 2);
+    if (d->folded) {
+        lk_tensor *dp = lk_decoder_backward(d, dy);
+        lk_tensor_to_floats(dp, gradients);
+        lk_tensor_free(&dp);
+    } else {
+        assert_ok(lk_weights_bind_gradients(&d->weights, gradients, 1));
+        lk_weights_begin(&d->weights, false, NULL, NULL);
+        assert_null(lk_decoder_backward(d, dy));
+        assert_ok(lk_weights_end(&d->weights, LK_OK));
+    }
+    assert_ok(lk_tensor_check());
+    lk_tensor_free(&p);
+    lk_tensor_free(&y);
+}
+
+/* Of the exact one by libtorch, the other by ours and by libtorch: picture and gradients of both, no further off by ours. */
+static void compare_decoders(lk_decoder *exact, lk_decoder *d, double most_of_torch_s, double most)
+{
+    size_t count = d->folded ? BATCH * INPUTS : d->weights.total;
+    float *pictures[3], *gradients[3];
+    lk_decoder *of[3] = {exact, d, d};
+    for (int i = 0; i < 3; i++) {
+        pictures[i] = calloc(BATCH * PICTURE, sizeof(float));
+        gradients[i] = calloc(count, sizeof(float));
+        decoder_pass(of[i], i == 1, pictures[i], gradients[i]);
+    }
+    double picture = relative(pictures[1], pictures[0], BATCH * PICTURE), gradient = relative(gradients[1], gradients[0], count);
+    double allowed[2] = {most_of_torch_s * relative(pictures[2], pictures[0], BATCH * PICTURE) + most,
+                         most_of_torch_s * relative(gradients[2], gradients[0], count) + most};
+    print_message("decoder: picture %.1e, gradient %.1e\n", picture, gradient);
+    assert_true(picture > 0 && picture <= allowed[0]);
+    assert_true(gradient > 0 && gradient <= allowed[1]);
+    for (int i = 0; i < 3; i++) {
+        free(pictures[i]);
+        free(gradients[i]);
+    }
+}
+
+/* All three directions of its last layer in its own stage; forward and the data gradient where it is frozen. */
+static void a_decoder_in_both_stages(void **state)
+{
+    (void)state;
+    lk_decoder_shape shape = {.size = SIZE, .width = 0.25, .inputs = INPUTS};
+    lk_decoder exact, narrow, folded[2];
+    assert_ok(lk_decoder_create(&shape, LK_DTYPE_F32, LK_DTYPE_F32, &exact));
+    assert_ok(lk_decoder_create(&shape, LK_DTYPE_F32, LK_DTYPE_BF16, &narrow));
+    assert_ok(lk_decoder_initialize(&exact, 15));
+    assert_ok(lk_decoder_initialize(&narrow, 15));
+    compare_decoders(&exact, &exact, 0, 1e-2); /* a ReLU near 0 that lets one through and not the other is 0.005 */
+    compare_decoders(&exact, &narrow, 1.3, 0);
+    for (int i = 0; i < 2; i++)
+        assert_ok(lk_decoder_fold(&exact, i ? LK_DTYPE_BF16 : LK_DTYPE_F32, &folded[i]));
+    compare_decoders(&folded[0], &folded[0], 0, 1e-2);
+    compare_decoders(&folded[0], &folded[1], 1.3, 0);
+    for (int i = 0; i < 2; i++)
+        lk_decoder_free(&folded[i]);
+    lk_decoder_free(&exact);
+    lk_decoder_free(&narrow);
+}
+
 /* ---- bfloat16 ---- */
 
 static void the_whole_gradient_in_bfloat16_is_as_exact_as_libtorch_s(void **state)
@@ -318,6 +394,7 @@ int main(void)
         cmocka_unit_test(an_encoder_with_group_norm),
         cmocka_unit_test(filters_of_a_single_pass_are_not_kept),
         cmocka_unit_test(gradients_of_micro_batches_are_added),
+        cmocka_unit_test(a_decoder_in_both_stages),
         cmocka_unit_test(the_whole_gradient_in_bfloat16_is_as_exact_as_libtorch_s),
         cmocka_unit_test(bfloat16_is_as_exact_as_libtorch_s_in_every_layer),
     };

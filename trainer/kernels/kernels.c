@@ -1,6 +1,7 @@
 #include "trainer/kernels/kernels.h"
 
 #include "trainer/kernels/narrow.h"
+#include "trainer/kernels/narrow_transposed.h"
 #include "trainer/kernels/transposed.h"
 #include "trainer/kernels/winograd.h"
 
@@ -10,9 +11,22 @@
 #include <string.h>
 
 static const lk_kernel *const table[] = {
-    &lk_winograd_avx512,   &lk_winograd_avx2,   &lk_winograd_bf16_avx512,   &lk_winograd_bf16_avx2,
-    &lk_narrow_avx512,     &lk_narrow_avx2,     &lk_narrow_bf16_avx512,     &lk_narrow_bf16_avx2,
-    &lk_transposed_avx512, &lk_transposed_avx2, &lk_transposed_bf16_avx512, &lk_transposed_bf16_avx2,
+    &lk_winograd_avx512,
+    &lk_winograd_avx2,
+    &lk_winograd_bf16_avx512,
+    &lk_winograd_bf16_avx2,
+    &lk_narrow_avx512,
+    &lk_narrow_avx2,
+    &lk_narrow_bf16_avx512,
+    &lk_narrow_bf16_avx2,
+    &lk_transposed_avx512,
+    &lk_transposed_avx2,
+    &lk_transposed_bf16_avx512,
+    &lk_transposed_bf16_avx2,
+    &lk_narrow_transposed_avx512,
+    &lk_narrow_transposed_avx2,
+    &lk_narrow_transposed_bf16_avx512,
+    &lk_narrow_transposed_bf16_avx2,
 };
 
 enum { COUNT = sizeof table / sizeof *table };
