@@ -39,7 +39,8 @@ typedef struct narrow_work {
 
 enum { LAYERS = 2 * TAPS }; /* rows that forward lays over each other: those of even and of odd pixels, for each row of taps */
 
-/* What a lane has: rows of the output or of its gradient, pixels of a row of x, their patches, and products. */
+/* What a lane has: rows of the output or of its gradient, a row's pixels of x or of its gradient, their patches, and forward's
+ * products. */
 typedef struct lane_memory {
     float *rows, *pixels, *patches, *products;
 } lane_memory;
@@ -254,15 +255,13 @@ static void data_gradient_item(void *context, int lane, int item)
     lane_memory m = memory_of(w, lane);
     operand patches = {.values = m.patches, .row = (size_t)w->columns, .line = 1, .span = w->columns};
     make_patches(w, item / s->height, item % s->height, &m);
-    for (int panel = 0; panel < panels_of(s->in); panel++) {
+    for (int panel = 0; panel < panels_of(s->in); panel++)
         multiply(w->lines, s->in - panel * PANEL, patches, w->columns, w->filters + (size_t)(panel * w->columns) * PANEL,
-                 m.products, false);
-        for (int half = 0; half < PANEL && panel * PANEL + half < s->in; half += LANES) {
-            number *out = w->out + input_row(w, 0, item);
-            for (int x = 0; x < s->width; x++, out += s->in)
-                number_store_at(out, panel * PANEL + half, s->in, vec_load(m.products + (size_t)x * PANEL + half));
-        }
-    }
+                 m.pixels + (size_t)(panel * w->lines) * PANEL, false);
+    number *out = w->out + input_row(w, 0, item);
+    for (int x = 0; x < s->width; x++, out += s->in)
+        for (int c = 0; c < s->in; c += LANES)
+            number_store_at(out, c, s->in, vec_load(m.pixels + (size_t)(c / PANEL * w->lines + x) * PANEL + c % PANEL));
 }
 
 /* [in][columns] to panels of inputs. */
