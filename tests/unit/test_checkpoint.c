@@ -10,7 +10,7 @@
 #include "base/random.h"
 #include "base/version.h"
 #include "tests/unit/check.h"
-#include "trainer/record/checkpoint.h"
+#include "trainer/record/saver.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -393,6 +393,59 @@ static void checkpoints_of_older_builds_are_read(void **unused)
     free(text);
 }
 
+/* ---- the snapshot ---- */
+
+static double resident_mb(void)
+{
+    long all = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%ld %ld", &all, &resident), 2);
+    fclose(file);
+    return (double)resident * (double)sysconf(_SC_PAGESIZE) / (1 << 20);
+}
+
+/* Three buffers of 16 MB. */
+static void a_snapshot_takes_memory_only_until_it_is_written(void **unused)
+{
+    (void)unused;
+    enum { NUMBERS = 4 << 20 };
+    lk_config config = {.run.dir = "snapshot", .checkpoint.keep = 2};
+    lk_train_state state = state_at(30);
+    lk_saver *saver;
+    lk_status failure;
+    model m = {.buffers = {.buffer_count = 2}};
+    lk_weights_init(&m.weights, LK_DTYPE_F32, LK_DTYPE_F32);
+    lk_weights_add(&m.weights, 1, (int64_t[]){NUMBERS}, "w");
+    assert_ok(lk_weights_finish(&m.weights));
+    m.buffers.layout = &m.weights;
+    m.buffers.values = m.weights.values;
+    fill(m.buffers.values, NUMBERS, 1);
+    for (int b = 0; b < 2; b++) {
+        m.buffers.buffers[b] = malloc(NUMBERS * sizeof(float));
+        fill(m.buffers.buffers[b], NUMBERS, 2);
+    }
+    double before = resident_mb();
+    assert_ok(lk_saver_start(&config, &m.buffers, &texts, -1, &saver));
+    for (int i = 0; i < 2; i++) {
+        lk_saver_wait(saver);
+        assert_true(resident_mb() < before + 8);
+        assert_ok(lk_saver_take(saver, &state));
+        lk_saver_wait(saver);
+        assert_true(lk_saver_written(saver, &failure));
+        assert_ok(failure);
+        assert_true(resident_mb() < before + 8);
+        lk_saver_report report;
+        assert_ok(lk_saver_commit(saver, 0, &report));
+        state.step++;
+    }
+    lk_saver_stop(saver);
+    lk_checkpoint_info info;
+    assert_ok(lk_checkpoint_verify("snapshot/checkpoints/step-000000031", &info));
+    lk_checkpoint_info_free(&info);
+    free_model(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -407,6 +460,7 @@ int main(void)
         cmocka_unit_test(files_of_another_checkpoint_are_seen),
         cmocka_unit_test(a_folder_that_cannot_be_is_named),
         cmocka_unit_test(checkpoints_of_older_builds_are_read),
+        cmocka_unit_test(a_snapshot_takes_memory_only_until_it_is_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
