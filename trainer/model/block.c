@@ -105,7 +105,7 @@ static lk_tensor *convolve(lk_block *b, const lk_weights *weights, const lk_tens
     if (b->is_fused)
         return lk_fused_forward(&b->fused, x, w, bias, version_of(weights, keep));
     if (b->has_epilogue)
-        return lk_epilogue_forward(&b->epilogue, x, w, &b->convolution, bias, weights->items[b->bias].compute);
+        return lk_epilogue_forward(&b->epilogue, x, w, &b->convolution, bias, lk_weights_compute(weights, b->bias));
     return lk_convolution(x, w, bias, &b->convolution);
 }
 
