@@ -68,8 +68,8 @@ bool lk_training_validation_due(const lk_training *t);
 /* The buffers that a checkpoint holds, where training works on them. */
 lk_training_buffers lk_training_live(lk_training *t);
 /* The parts of it that others measure by themselves: the device of train.device for all tensors, with libtorch at its start
- * (lk_tensor_start; LK_DEVICE_TOLD bytes say which device), and how gradients travel there, but for `reproducible`. Every rank must
- * call the first. */
+ * (lk_tensor_start; LK_DEVICE_TOLD bytes say which device), and how gradients travel there, but for `reproducible`. Every rank
+ * must call the first. */
 lk_status lk_training_start_device(const lk_config *config, lk_process_group *group, int threads, char told[LK_DEVICE_TOLD]);
 lk_status lk_training_exchange(const lk_config *config, lk_buckets_options *out);
 

@@ -45,19 +45,6 @@ static void *stored(float *values, size_t count, bool bf16)
     return bf16 ? out : memcpy(out, values, count * sizeof *values);
 }
 
-/* What a kernel wrote; frees `written`. */
-static float *taken(void *written, size_t count, bool bf16)
-{
-    if (!bf16)
-        return written;
-    float *out = calloc(count, sizeof *out);
-    assert_non_null(out);
-    for (size_t i = 0; i < count; i++)
-        memcpy((char *)&out[i] + 2, (const char *)written + 2 * i, 2);
-    free(written);
-    return out;
-}
-
 typedef struct part {
     lk_team_range *range;
     void *context;

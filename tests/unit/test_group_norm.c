@@ -39,19 +39,6 @@ static size_t size_of(const layer *l)
     return l->shape.bf16 ? sizeof(uint16_t) : sizeof(float);
 }
 
-static void *stored(float *values, size_t count, bool bf16)
-{
-    uint16_t *narrow = malloc(count * sizeof *values);
-    assert_non_null(narrow);
-    if (!bf16)
-        return memcpy(narrow, values, count * sizeof *values);
-    for (size_t i = 0; i < count; i++) {
-        narrow[i] = lk_float_to_bfloat(values[i]);
-        values[i] = lk_bfloat_to_float(narrow[i]);
-    }
-    return narrow;
-}
-
 static double number_at(const layer *l, const void *values, size_t i)
 {
     return (double)(l->shape.bf16 ? lk_bfloat_to_float(((const uint16_t *)values)[i]) : ((const float *)values)[i]);

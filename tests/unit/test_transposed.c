@@ -1,8 +1,6 @@
 /* Our transposed convolutions of float32 and of bfloat16, of many outputs and of few, against sums in float64, for the decoder's
  * layers and for odd shapes, with every instruction set that this CPU has; and the same bits for all of them, for any number of
  * threads. */
-#include "trainer/kernels/kernels.h"
-
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/kernel_parts.h"
+#include "tests/unit/kernel_layer.h"
 
 enum { TAPS = 16, FEW = 7 /* outputs */ };
 
@@ -20,70 +18,6 @@ typedef enum method { MANY_OUTPUTS, FEW_OUTPUTS, METHODS } method;
 
 /* What is computed; what is rounded to bfloat16 once loses 0.0017 of its norm. */
 static const double tolerance = 2e-5, bf16_tolerance = 2e-3;
-
-/* ---- one shape ---- */
-
-typedef struct layer {
-    lk_convolution3 shape;
-    size_t inputs, outputs, weights;
-    float *x, *filters, *bias, *dy;
-    void *stored_x, *stored_dy;
-} layer;
-
-typedef struct results {
-    float *y, *dx, *dfilters, *dbias;
-} results;
-
-static layer make_layer(lk_convolution3 s)
-{
-    size_t pixels = (size_t)s.batch * (size_t)s.height * (size_t)s.width;
-    layer l = {.shape = s,
-               .inputs = pixels * (size_t)s.in,
-               .outputs = 4 * pixels * (size_t)s.out,
-               .weights = TAPS * (size_t)s.in * (size_t)s.out};
-    l.x = random_numbers(l.inputs, 1);
-    l.filters = random_numbers(l.weights, 2);
-    l.bias = random_numbers((size_t)s.out, 3);
-    l.dy = random_numbers(l.outputs, 4);
-    l.stored_x = stored(l.x, l.inputs, s.bf16);
-    l.stored_dy = stored(l.dy, l.outputs, s.bf16);
-    return l;
-}
-
-static void free_layer(layer *l)
-{
-    free(l->x);
-    free(l->filters);
-    free(l->bias);
-    free(l->dy);
-    free(l->stored_x);
-    free(l->stored_dy);
-}
-
-static results compute(const lk_kernel *k, int threads, const layer *l)
-{
-    lk_team team = {threads, run_on_threads};
-    size_t size = l->shape.bf16 ? 2 : 4;
-    void *y = malloc(l->outputs * size), *dx = malloc(l->inputs * size);
-    results r = {.dfilters = malloc(l->weights * sizeof(float)), .dbias = malloc((size_t)l->shape.out * sizeof(float))};
-    lk_output_gradient g = {l->stored_dy, y, NULL};
-    lk_filters filters = {l->filters, NULL};
-    assert_int_equal(k->filter_size(&l->shape, LK_FORWARD) + k->filter_size(&l->shape, LK_DATA_GRADIENT), 0);
-    assert_int_equal(k->forward(&team, &l->shape, l->stored_x, &filters, l->bias, y, NULL), LK_OK);
-    assert_int_equal(k->data_gradient(&team, &l->shape, &g, &filters, dx), LK_OK);
-    assert_int_equal(k->weight_gradient(&team, &l->shape, l->stored_x, &g, r.dfilters, r.dbias), LK_OK);
-    r.y = taken(y, l->outputs, l->shape.bf16);
-    r.dx = taken(dx, l->inputs, l->shape.bf16);
-    return r;
-}
-
-static void free_results(results *r)
-{
-    free(r->y);
-    free(r->dx);
-    free(r->dfilters);
-    free(r->dbias);
-}
 
 /* ---- the reference: the definition, as a scattering of each input pixel ---- */
 
@@ -180,14 +114,6 @@ static bool is_ours(const lk_kernel *k, method m, bool bf16)
 static bool can(method m, const lk_convolution3 *s)
 {
     return m == MANY_OUTPUTS || s->out <= FEW;
-}
-
-static void require_same_bits(const layer *l, const results *a, const results *b)
-{
-    assert_memory_equal(a->y, b->y, l->outputs * sizeof(float));
-    assert_memory_equal(a->dx, b->dx, l->inputs * sizeof(float));
-    assert_memory_equal(a->dfilters, b->dfilters, l->weights * sizeof(float));
-    assert_memory_equal(a->dbias, b->dbias, (size_t)l->shape.out * sizeof(float));
 }
 
 /* The errors of the first instruction set, and the same bits by all, each with some number of threads. */
