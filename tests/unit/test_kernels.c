@@ -272,31 +272,6 @@ static void test_the_same_bits_for_any_number_of_threads(void **state)
     }
 }
 
-/* Whose filters, where few tiles meet them, are transformed where they are used; else once, and kept. */
-static void test_a_picture_has_the_same_bits_in_any_batch(void **state)
-{
-    (void)state;
-    for (int bf16 = 0; bf16 < 2; bf16++) {
-        lk_convolution3 of_few = {8, 8, 8, 24, 40, .bf16 = bf16, .relu = true}, of_more = of_few;
-        of_more.batch++;
-        layer few = make_layer(of_few), more = make_layer(of_more);
-        for (int i = 0; lk_kernel_at(i); i++) {
-            const lk_kernel *k = lk_kernel_at(i);
-            if (!computes(k, &of_few))
-                continue;
-            assert_int_equal(k->filter_size(&of_few, LK_FORWARD), 0);
-            assert_int_not_equal(k->filter_size(&of_more, LK_FORWARD), 0);
-            results a = compute(k, 2, &few), b = compute(k, 2, &more);
-            assert_memory_equal(a.y, b.y, few.outputs * sizeof *a.y);
-            assert_memory_equal(a.dx, b.dx, few.inputs * sizeof *a.dx);
-            free_results(&a);
-            free_results(&b);
-        }
-        free_layer(&few);
-        free_layer(&more);
-    }
-}
-
 static void test_a_number_that_is_not_finite_stays_one(void **state)
 {
     (void)state;
@@ -348,7 +323,6 @@ int main(void)
         cmocka_unit_test(test_every_layer_of_the_demo_s_encoder),
         cmocka_unit_test(test_odd_shapes),
         cmocka_unit_test(test_the_same_bits_for_any_number_of_threads),
-        cmocka_unit_test(test_a_picture_has_the_same_bits_in_any_batch),
         cmocka_unit_test(test_a_number_that_is_not_finite_stays_one),
         cmocka_unit_test(test_the_choice_follows_shape_and_cpu),
     };

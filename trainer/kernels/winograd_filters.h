@@ -108,15 +108,14 @@ static void transform_filters(const lk_team *team, const lk_convolution3 *shape,
 }
 
 /* Four times the filters themselves: those of the largest layers are transformed a panel at a time by whoever uses it (by_panels
- * in winograd_output.h), which costs a hundredth of its products where there are a hundred tiles, and no memory. So are those
- * that meet few tiles: to write and read what is kept of them takes longer than to transform it where it is used. */
-enum { LARGEST_KEPT = 16 << 20 /* bytes */, FEW_TILES = 32 };
+ * in winograd_output.h), which costs a hundredth of its products where there are a hundred tiles, and no memory. */
+enum { LARGEST_KEPT = 16 << 20 }; /* bytes */
 
 static size_t kept_filter_size(const lk_convolution3 *shape, lk_direction direction)
 {
     filters f = filters_of(shape, direction, NULL);
     size_t size = POINTS * point_stride(panels_of(f.to), f.from);
-    return size * sizeof(float) > LARGEST_KEPT || tiles_of(shape).all <= FEW_TILES ? 0 : size;
+    return size * sizeof(float) > LARGEST_KEPT ? 0 : size;
 }
 
 #endif
