@@ -11,6 +11,7 @@
 #include "trainer/stop.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -321,6 +322,7 @@ lk_status lk_training_open(lk_training *t, const lk_config *config, lk_process_g
     LK_TRY(agree(t, lk_resume_take_over(t)));
     LK_TRY(agree(t, watch_collectives(t)));
     LK_TRY(agree(t, lk_save_start(t)));
+    malloc_trim(0); /* what opening freed: double copies of weights, files; a step's blocks would leave much of it unused */
     return agree(t, start_loader(t));
 }
 
