@@ -1,6 +1,6 @@
 #!/bin/bash
-# What `make demo` runs: renders faces, trains the decoder, freezes it, trains the encoder on two ranks, judges both, and shows
-# what the encoder makes of photos: those of the folder or archive PHOTOS, else the ones of tests/photos.
+# What `make demo` runs: renders faces, trains the decoder, freezes it, trains the encoder on two ranks or a GPU, judges both, and
+# shows what the encoder makes of photos: those of the folder or archive PHOTOS, else the ones of tests/photos.
 # Everything lands in data/demo, runs/demo-decoder and runs/demo. A run that was interrupted goes on where it was.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -8,7 +8,9 @@ likeness=build/likeness
 # Many faces seen few times teach more than few seen often, and drawing one costs less than learning from it.
 canonical=16000 photo=40000 validation=1500
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 # containers often run as root
-ranks="mpirun --bind-to none --oversubscribe -n 2"
+# Two ranks on CPUs. One on a GPU, which two would not share: train.device auto would take the CPU for both.
+ranks="mpirun --bind-to none --oversubscribe -n 2" pass=16
+[ ! -e /dev/nvidiactl ] || ranks='' pass=32
 start=$SECONDS
 say() { printf '\n== %s (%d s)\n' "$1" $((SECONDS - start)); }
 
@@ -27,11 +29,11 @@ render photo natural train $photo 0
 render photo natural val $validation 1000000
 
 say "decoder: learns to draw what the client draws"
-$ranks $likeness train configs/demo-decoder.yaml
+$ranks $likeness train configs/demo-decoder.yaml --set train.micro_batch=$pass
 $likeness evaluate runs/demo-decoder
 
 say "encoder: learns the parameters of a picture through the frozen decoder"
-$ranks $likeness train configs/demo.yaml
+$ranks $likeness train configs/demo.yaml --set train.micro_batch=$pass
 $likeness evaluate runs/demo
 
 say "photos: people whom the encoder was never shown"
