@@ -8,9 +8,9 @@ likeness=build/likeness
 # Many faces seen few times teach more than few seen often, and drawing one costs less than learning from it.
 canonical=16000 photo=40000 validation=1500
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 # containers often run as root
-# Two ranks on CPUs. One on a GPU, which two would not share: train.device auto would take the CPU for both.
+# Two ranks on CPUs. One on a GPU (of make deps CUDA=1), which two would not share: train.device auto would have both on CPUs.
 ranks="mpirun --bind-to none --oversubscribe -n 2" pass=16
-[ ! -e /dev/nvidiactl ] || ranks='' pass=32
+[ ! -e /dev/nvidiactl ] || [ ! -e .deps/lib/libtorch_cuda.so ] || ranks='' pass=32
 start=$SECONDS
 say() { printf '\n== %s (%d s)\n' "$1" $((SECONDS - start)); }
 
