@@ -72,6 +72,8 @@ for key, w in ways.items():
     assert w[0]["kernel"] == "torch" and sum(r["chosen"] for r in w) == 1, w
 of_middle = ways["encoder.features.19.weight", "forward"]
 assert {r["instructions"] for r in of_middle} >= {"", "avx2"} and not of_middle[0]["chosen"], of_middle
+for direction in ("forward", "data gradient", "weight gradient"):
+    assert [r["kernel"] for r in ways["decoder.layers.9.weight", direction] if r["chosen"]] == ["narrow-4x4"]
 PYTHON
 works 1 bench kernels --threads 1 --set model.size=32 --set model.encoder.width=0.125 --set model.decoder.width=0.125 \
   --set train.micro_batch=1 --set train.global_batch=1 --set train.precision=bf16
