@@ -183,7 +183,7 @@ static lk_status compute_output(const lk_team *team, output_work *w)
     w->windows_of_phase = POINTS * point_stride(panels_of(w->from), CHUNK);
     w->products_of_lane = POINTS * point_stride(1, CHUNK);
     w->taps_of_lane = POINTS * point_stride(1, w->from);
-    w->windows = zeros(PHASES * w->windows_of_phase);
+    w->windows = numbers(PHASES * w->windows_of_phase);
     w->products = numbers((size_t)team->threads * w->products_of_lane);
     w->taps = numbers((size_t)team->threads * w->taps_of_lane);
     lk_status status = w->windows && w->products && w->taps ? LK_OK : no_memory("the windows of a layer");

@@ -132,8 +132,8 @@ static lk_status weight_gradient(const lk_team *team, const lk_convolution3 *s, 
     w.window_stride = point_stride(inputs, w.lines);
     w.slope_stride = point_stride(outputs, w.lines);
     w.sums_of_item = POINTS * point_stride(1, PANEL);
-    w.windows = zeros(POINTS * w.window_stride);
-    w.slopes = zeros(POINTS * w.slope_stride);
+    w.windows = numbers(POINTS * w.window_stride);
+    w.slopes = numbers(POINTS * w.slope_stride);
     w.sums = numbers((size_t)(inputs * outputs) * w.sums_of_item);
     w.bias_sums = numbers((size_t)(GRADIENT_CHUNK / TILES_OF_ITEM * outputs) * PANEL);
     double *totals = calloc((size_t)s->out, sizeof *totals);
