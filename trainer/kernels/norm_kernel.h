@@ -58,7 +58,9 @@ INLINE vec gradient_at(source_kind kind, const number *dy, const number *y, int 
 /* The bytes of `count` choices, as many as a vector has numbers. */
 INLINE const uint8_t *choices_at(const uint8_t *choice, int count, uint8_t few[LANES])
 {
-    return count == LANES ? choice : memcpy(few, choice, (size_t)count);
+    if (count >= LANES)
+        return choice;
+    return memcpy(few, choice, (size_t)count % LANES); /* as a compiler sees it, count could be anything */
 }
 
 /* ---- sums ---- */
