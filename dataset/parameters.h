@@ -34,7 +34,7 @@ struct json_t;
 lk_status lk_parameters_from_json(const lk_schema *schema, struct json_t *root, const char *origin, float *continuous,
                                   uint8_t *discrete);
 /* The way back, of a face that lk_schema_check_face knows as good; NULL: out of memory. The caller's (json_decref); written with
- * JSON_REAL_PRECISION(9) it reads back as the same floats. */
+ * JSON_REAL_PRECISION(9) it reads back as the same floats in the client's units, and to a rounding here. */
 struct json_t *lk_parameters_to_json(const lk_schema *schema, const float *continuous, const uint8_t *discrete);
 
 /* A file of either kind: .mhm by its name, JSON otherwise. */

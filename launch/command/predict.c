@@ -68,12 +68,16 @@ static lk_status save_picture(const predict_run *run, const char *name, const ch
     return lk_image_save_png(path, image);
 }
 
+/* What the file says, whose decimals are rounded: the built-in client draws the same face of it later. */
 static lk_status draw_by_client(const predict_run *run, const lk_photo_face *face, int worker)
 {
     char params[LK_PATH_SIZE];
+    float continuous[LK_MAX_CONTINUOUS];
+    uint8_t discrete[LK_MAX_GROUPS];
     lk_image image = {0};
     LK_TRY(path_of(run, face->name, ".json", params));
-    LK_TRY(lk_any_client_draw(run->setup->client, worker, face->name, params, face->continuous, face->discrete, &image));
+    LK_TRY(lk_parameters_load(run->setup->schema, params, continuous, discrete));
+    LK_TRY(lk_any_client_draw(run->setup->client, worker, face->name, params, continuous, discrete, &image));
     lk_status status = save_picture(run, face->name, "-client.png", &image);
     if (status == LK_OK && image.width == run->setup->size)
         memcpy(face->drawn, image.pixels, (size_t)image.width * (size_t)image.width * 3);
