@@ -10,11 +10,11 @@ dir: sweep
 set: {train.micro_batch: 2, validate.every_epochs: 10}
 points:
   - {optimizer.lr: 1e-4, train.steps: 160}
-  - {optimizer.lr: 3e-2, train.steps: 1000000}
+  - {optimizer.lr: 1, train.steps: 1000000}
 halving: {first_epoch: 10, keep: 0.5}
 YAML
 sweep() { timeout 300 "$LIKENESS_ROOT/launch/sweep" sweep.yaml --local -n 2 >out.log 2>err.log || fail "launch/sweep: exit $?"; }
-hopeless=sweep/lr-3e-2-steps-1000000
+hopeless=sweep/lr-1-steps-1000000
 sweep
 [ -e sweep/lr-1e-4-steps-160/DONE ] || fail "the good point is not done: $(ls sweep)"
 [ -e $hopeless/STOPPED ] && [ ! -e $hopeless/DONE ] || fail "the hopeless point was not stopped: $(ls sweep/*)"
@@ -23,7 +23,7 @@ grep -q "^$hopeless at epoch 10: stop; .*1 of 2 points are better, 1 go on" swee
 ls $hopeless/checkpoints | grep -q '^step-' || fail "its last state was not saved"
 [ -s sweep/report.html ] || fail "no report"
 works 1 sweep status sweep
-grep -q '^lr-3e-2-steps-1000000 *stopped ' out.log && grep -q '^2 points: 1 done, 1 stopped$' out.log ||
+grep -q '^lr-1-steps-1000000 *stopped ' out.log && grep -q '^2 points: 1 done, 1 stopped$' out.log ||
   { cat out.log; fail "sweep status"; }
 
 # Both count as finished; without STOPPED the point goes on.
