@@ -14,7 +14,6 @@ typedef struct lk_device_backend {
     lk_status (*state)(lk_device *device);
     void *(*alloc)(lk_device *device, size_t bytes, bool host);
     void (*free)(lk_device *device, void *memory, bool host);
-    void (*give_back_host)(lk_device *device, void *memory, size_t bytes); /* NULL: it stays */
     lk_status (*memory)(lk_device *device, size_t *available, size_t *total);
     lk_status (*copy)(lk_device *device, void *stream, void *target, const void *source, size_t bytes, lk_copy_way way);
     lk_status (*zero)(lk_device *device, void *memory, size_t bytes);

@@ -99,12 +99,6 @@ void lk_device_free_host(lk_device *device, void *memory)
         device->backend->free(device, memory, true);
 }
 
-void lk_device_give_back_host(lk_device *device, void *memory, size_t bytes)
-{
-    if (memory && bytes && device->backend->give_back_host)
-        device->backend->give_back_host(device, memory, bytes);
-}
-
 lk_status lk_device_memory(lk_device *device, size_t *available, size_t *total)
 {
     return device->backend->memory(device, available, total);

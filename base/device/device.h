@@ -78,9 +78,6 @@ void lk_device_free(lk_device *device, void *memory);
  * above. Scarce: for what is copied in every step. NULL as above. */
 void *lk_device_alloc_host(lk_device *device, size_t bytes);
 void lk_device_free_host(lk_device *device, void *memory);
-/* `bytes` of such memory, from its begin, hold nothing that is needed: until it is written again the machine may use it
- * otherwise. The CPU's large blocks leave their pages; what is pinned, and small blocks, stay. */
-void lk_device_give_back_host(lk_device *device, void *memory, size_t bytes);
 /* Free and all bytes of a GPU, for whatever process; on the CPU, of the machine. */
 lk_status lk_device_memory(lk_device *device, size_t *available, size_t *total);
 

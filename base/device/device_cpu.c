@@ -82,15 +82,6 @@ static void free_memory(lk_device *device, void *memory, bool host)
         free(b.begin);
 }
 
-static void give_back_host(lk_device *device, void *memory, size_t bytes)
-{
-    (void)device;
-    block b;
-    memcpy(&b, (unsigned char *)memory - sizeof b, sizeof b);
-    if (b.mapped)
-        madvise(memory, bytes, MADV_DONTNEED);
-}
-
 static lk_status memory_of_machine(lk_device *device, size_t *available, size_t *total)
 {
     (void)device;
@@ -188,7 +179,6 @@ const lk_device_backend lk_device_cpu = {
     .state = nothing,
     .alloc = alloc,
     .free = free_memory,
-    .give_back_host = give_back_host,
     .memory = memory_of_machine,
     .copy = copy,
     .zero = zero,

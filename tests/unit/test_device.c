@@ -9,9 +9,7 @@
 #include "base/device/device.h"
 #include "tests/unit/check.h"
 
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 
 static void memory_is_aligned_and_zero(void **state)
 {
@@ -38,41 +36,6 @@ static void memory_is_aligned_and_zero(void **state)
     lk_device_close(cpu);
     lk_device_close(NULL);
     assert_string_equal(lk_device_name(lk_device_host()), "cpu");
-}
-
-static size_t resident_pages(void *memory, size_t bytes)
-{
-    enum { MOST = 4096 };
-    unsigned char there[MOST];
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), count = 0;
-    assert_true(bytes / page <= MOST);
-    assert_int_equal(mincore(memory, bytes, there), 0);
-    for (size_t i = 0; i < bytes / page; i++)
-        count += there[i] & 1;
-    return count;
-}
-
-static void large_memory_is_given_back_and_comes_again_as_zeros(void **state)
-{
-    (void)state;
-    enum { BYTES = 9 << 20 };
-    lk_device *cpu;
-    assert_ok(lk_device_open(LK_DEVICE_CPU, 0, &cpu));
-    unsigned char *large = lk_device_alloc_host(cpu, BYTES + 5), *small = lk_device_alloc_host(cpu, 5);
-    assert_int_equal((uintptr_t)large % LK_DEVICE_ALIGNMENT, 0);
-    memset(large, 255, BYTES + 5);
-    memset(small, 255, 5);
-    size_t all = resident_pages(large, BYTES);
-    assert_int_equal(all, BYTES / (size_t)sysconf(_SC_PAGESIZE));
-    lk_device_give_back_host(cpu, large, BYTES + 5);
-    lk_device_give_back_host(cpu, small, 5);
-    assert_int_equal(resident_pages(large, BYTES), 0);
-    assert_int_equal(small[4], 255); /* what shares its pages with others stays */
-    for (size_t i = 0; i < BYTES + 5; i += 1001)
-        assert_int_equal(large[i], 0);
-    lk_device_free_host(cpu, large);
-    lk_device_free_host(cpu, small);
-    lk_device_close(cpu);
 }
 
 static void too_much_memory_is_one_line(void **state)
@@ -184,7 +147,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_aligned_and_zero),
-        cmocka_unit_test(large_memory_is_given_back_and_comes_again_as_zeros),
         cmocka_unit_test(too_much_memory_is_one_line),
         cmocka_unit_test(copies_go_there_and_back),
         cmocka_unit_test(marks_are_past_and_tell_the_time_between_them),

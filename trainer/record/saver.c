@@ -70,16 +70,6 @@ static void set_phase(lk_saver *s, phase next)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Between checkpoints the snapshot takes no memory. */
-static void give_back_copies(lk_saver *s)
-{
-    lk_device *device = s->live.layout->device;
-    size_t bytes = s->live.layout->total * sizeof(float);
-    lk_device_give_back_host(device, s->copy.values, bytes);
-    for (int b = 0; b < s->copy.buffer_count; b++)
-        lk_device_give_back_host(device, s->copy.buffers[b], bytes);
-}
-
 static void *work(void *argument)
 {
     lk_saver *s = argument;
@@ -91,7 +81,6 @@ static void *work(void *argument)
             break;
         pthread_mutex_unlock(&s->lock);
         lk_status status = write_copy(s);
-        give_back_copies(s);
         pthread_mutex_lock(&s->lock);
         lk_error_take(&s->error, status);
         s->phase = status == LK_OK ? WRITTEN : FAILED;

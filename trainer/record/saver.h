@@ -20,7 +20,7 @@ typedef struct lk_saver lk_saver;
 
 /* `live` says where the training's buffers are, `last` the step of the checkpoint of this run that was resumed from (-1: none).
  * Texts, buffers and config must outlive the saver. The folder of checkpoints is tidied (retention.h). The memory of
- * a snapshot is set aside at once, and used from take until it is written. */
+ * a snapshot is set aside at once, and used from the first one on. */
 lk_status lk_saver_start(const lk_config *config, const lk_training_buffers *live, const lk_checkpoint_texts *texts, int64_t last,
                          lk_saver **out);
 /* Waits for the thread. NULL is fine. A checkpoint that was not committed is gone. */
