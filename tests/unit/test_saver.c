@@ -1,6 +1,6 @@
-/* Snapshots of a training on a GPU (trainer/record/saver.h), on the stand-in for the CUDA runtime, whose streams run beside each
- * other: what is copied is what the update before left, and the update after waits for the copies. The stand-in is a part of this
- * program, so that dlsym finds it before the runtime that libtorch loads. */
+/* Snapshots of a training (trainer/record/saver.h): what is copied is what the update before left, and the update after waits for
+ * the copies. On the CPU, and as on a GPU, on the stand-in for the CUDA runtime, whose streams run beside each other. The stand-in
+ * is a part of this program, so that dlsym finds it before the runtime that libtorch loads. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@
 enum { BUFFERS = 2 };
 #define SLOW_COPY_S 0.2 /* of each copy to the host, where they are slow */
 
-static lk_device *device;
+static lk_device *device, *gpu;
 static const lk_config config = {.run.dir = "run", .checkpoint = {.keep = 3}};
 static const lk_checkpoint_texts texts = {
     .config = "run: {dir: run}\n", .schema = "name: small\n", .seed = 7, .sample_count = 640, .world = 1, .kernels = "cuda"};
@@ -29,11 +29,12 @@ typedef struct training {
     lk_saver *saver;
 } training;
 
-static void open_training(training *t)
+static void open_training(training *t, lk_device *on, int64_t rows)
 {
+    device = on;
     lk_weights_init(&t->weights, LK_DTYPE_F32, LK_DTYPE_F32);
-    lk_weights_add(&t->weights, 2, (int64_t[]){5, 24}, "encoder.continuous.weight");
-    lk_weights_add(&t->weights, 1, (int64_t[]){5}, "encoder.continuous.bias");
+    lk_weights_add(&t->weights, 2, (int64_t[]){rows, 24}, "encoder.continuous.weight");
+    lk_weights_add(&t->weights, 1, (int64_t[]){rows}, "encoder.continuous.bias");
     assert_ok(lk_weights_finish(&t->weights)); /* on the CPU; of its memory this test has no use */
     t->live = (lk_training_buffers){.layout = &t->weights, .buffer_count = BUFFERS};
     size_t bytes = t->weights.total * sizeof(float);
@@ -79,6 +80,15 @@ typedef struct update {
     float value; /* of every number; the buffers have 1 and 2 more */
 } update;
 
+static void apply(const update *u)
+{
+    for (size_t i = 0; i < u->training->weights.total; i++) {
+        u->training->live.values[i] = u->value;
+        for (int b = 0; b < BUFFERS; b++)
+            u->training->live.buffers[b][i] = u->value + (float)(1 + b);
+    }
+}
+
 static void run_update(void *argument)
 {
     update *u = argument;
@@ -86,11 +96,7 @@ static void run_update(void *argument)
     while (!gate.open)
         pthread_cond_wait(&gate.changed, &gate.lock);
     pthread_mutex_unlock(&gate.lock);
-    for (size_t i = 0; i < u->training->weights.total; i++) {
-        u->training->live.values[i] = u->value;
-        for (int b = 0; b < BUFFERS; b++)
-            u->training->live.buffers[b][i] = u->value + (float)(1 + b);
-    }
+    apply(u);
     free(u);
 }
 
@@ -143,7 +149,7 @@ static void copies_wait_for_the_update_before(void **state)
 {
     (void)state;
     training t;
-    open_training(&t);
+    open_training(&t, gpu, 5);
     set_gate(false);
     ask_for_update(&t, 3);
     take(&t, 1);   /* asks, and does not wait: the update is under way until the gate opens */
@@ -159,7 +165,7 @@ static void the_update_after_waits_for_the_copies(void **state)
     (void)state;
     training t;
     setenv("STAND_IN_SLOW_COPY_MS", "200", 1);
-    open_training(&t);
+    open_training(&t, gpu, 5);
     set_gate(true);
     for (int64_t step = 1; step <= 2; step++) {
         ask_for_update(&t, (float)(10 * step));
@@ -173,15 +179,31 @@ static void the_update_after_waits_for_the_copies(void **state)
     close_training(&t);
 }
 
+/* Large enough that its copy takes longer than an update that does not wait takes to get there. */
+static void on_the_cpu_too(void **state)
+{
+    (void)state;
+    training t;
+    open_training(&t, lk_device_host(), 200000);
+    for (int64_t step = 1; step <= 2; step++) {
+        apply(&(update){&t, (float)(10 * step)});
+        take(&t, step);
+        assert_ok(lk_saver_order_update(t.saver));
+        apply(&(update){&t, (float)(10 * step + 5)});
+        assert_saved(&t, step, (float)(10 * step));
+    }
+    close_training(&t);
+}
+
 int main(void)
 {
-    if (lk_device_open(LK_DEVICE_CUDA, 0, &device) != LK_OK) {
+    if (lk_device_open(LK_DEVICE_CUDA, 0, &gpu) != LK_OK) {
         fprintf(stderr, "%s\n", lk_error_text());
         return 1;
     }
     const struct CMUnitTest tests[] = {cmocka_unit_test(copies_wait_for_the_update_before),
-                                       cmocka_unit_test(the_update_after_waits_for_the_copies)};
+                                       cmocka_unit_test(the_update_after_waits_for_the_copies), cmocka_unit_test(on_the_cpu_too)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    lk_device_close(device);
+    lk_device_close(gpu);
     return failed;
 }

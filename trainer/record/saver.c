@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-typedef enum phase { IDLE, WRITING, WRITTEN, FAILED } phase;
+typedef enum phase { IDLE, COPYING, WRITING, WRITTEN, FAILED } phase;
 
 struct lk_saver {
     const lk_config *config;
@@ -48,6 +48,16 @@ static lk_status sync_metrics(const lk_saver *s)
     return failed ? lk_fail_io("sync", path, reason, 0) : LK_OK;
 }
 
+static lk_status copy_live(lk_saver *s)
+{
+    lk_device *device = s->live.layout->device;
+    size_t bytes = s->live.layout->total * sizeof(float);
+    LK_TRY(lk_device_send_to_host(device, s->side, s->copy.values, s->live.values, bytes));
+    for (int b = 0; b < s->live.buffer_count; b++)
+        LK_TRY(lk_device_send_to_host(device, s->side, s->copy.buffers[b], s->live.buffers[b], bytes));
+    return lk_mark_record(s->copied, s->side);
+}
+
 static lk_status write_copy(lk_saver *s)
 {
     char path[LK_PATH_SIZE];
@@ -75,12 +85,15 @@ static void *work(void *argument)
     lk_saver *s = argument;
     pthread_mutex_lock(&s->lock);
     for (;;) {
-        while (!s->quit && s->phase != WRITING)
+        while (!s->quit && s->phase != COPYING)
             pthread_cond_wait(&s->changed, &s->lock);
-        if (s->phase != WRITING)
+        if (s->phase != COPYING)
             break;
         pthread_mutex_unlock(&s->lock);
-        lk_status status = write_copy(s);
+        lk_status status = copy_live(s);
+        set_phase(s, WRITING);
+        if (status == LK_OK)
+            status = write_copy(s);
         pthread_mutex_lock(&s->lock);
         lk_error_take(&s->error, status);
         s->phase = status == LK_OK ? WRITTEN : FAILED;
@@ -183,32 +196,34 @@ bool lk_saver_busy(lk_saver *s)
 
 lk_status lk_saver_take(lk_saver *s, const lk_train_state *state)
 {
-    double start = lk_clock();
-    lk_device *device = s->live.layout->device;
-    size_t bytes = s->live.layout->total * sizeof(float);
-    LK_TRY(lk_mark_record(s->ready, lk_device_stream(device)));
+    LK_TRY(lk_mark_record(s->ready, lk_device_stream(s->live.layout->device)));
     LK_TRY(lk_mark_follow(s->ready, s->side));
-    LK_TRY(lk_device_send_to_host(device, s->side, s->copy.values, s->live.values, bytes));
-    for (int b = 0; b < s->live.buffer_count; b++)
-        LK_TRY(lk_device_send_to_host(device, s->side, s->copy.buffers[b], s->live.buffers[b], bytes));
-    LK_TRY(lk_mark_record(s->copied, s->side));
     s->state = *state;
-    s->report.stall_s = lk_clock() - start;
-    set_phase(s, WRITING);
+    s->report.stall_s = 0;
+    set_phase(s, COPYING);
     return LK_OK;
+}
+
+/* Until the thread is past that phase. */
+static void wait_for(lk_saver *s, phase past)
+{
+    pthread_mutex_lock(&s->lock);
+    while (s->phase == COPYING || s->phase == past)
+        pthread_cond_wait(&s->changed, &s->lock);
+    pthread_mutex_unlock(&s->lock);
 }
 
 lk_status lk_saver_order_update(lk_saver *s)
 {
+    double start = lk_clock();
+    wait_for(s, COPYING);
+    s->report.stall_s += lk_clock() - start;
     return lk_mark_follow(s->copied, lk_device_stream(s->live.layout->device));
 }
 
 void lk_saver_wait(lk_saver *s)
 {
-    pthread_mutex_lock(&s->lock);
-    while (s->phase == WRITING)
-        pthread_cond_wait(&s->changed, &s->lock);
-    pthread_mutex_unlock(&s->lock);
+    wait_for(s, WRITING);
 }
 
 bool lk_saver_written(lk_saver *s, lk_status *failure)

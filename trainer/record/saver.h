@@ -1,9 +1,10 @@
-/* The saver: writes checkpoints from a snapshot on a thread of its own, so that training stalls only for the copy.
+/* The saver: writes checkpoints from a snapshot on a thread of its own, beside training.
  *
- * On rank 0 alone; trainer/save.c decides when. Three moments of a checkpoint:
- *     take     copies weights, optimizer and state (the stall). On a GPU the copies are only asked for, on a stream beside the
- *              training's, and run beside its next forward and backward
- *     write    the thread waits for the copies, writes and fsyncs them beside their place
+ * On rank 0 alone; trainer/save.c decides when. Four moments of a checkpoint:
+ *     take     says that the numbers as they are now are to be saved, and does not wait
+ *     copy     the thread copies weights and optimizer, beside the training's next forward and backward; on a GPU it asks for the
+ *              copies, on a stream of its own. The training's next update waits for them (the stall, if there is one)
+ *     write    the thread writes and fsyncs them beside their place
  *     commit   one rename, by the caller's thread, after an exchange of all ranks that began when the write had ended: an
  *              isolated rank 0 never gets there, and run.h's generation is checked besides
  */
@@ -28,10 +29,11 @@ void lk_saver_stop(lk_saver *saver);
 
 /* Whether the thread is at work, or a written checkpoint waits for its commit. */
 bool lk_saver_busy(lk_saver *saver);
-/* Snapshot and begin to write; only when not busy. Fails where the device does. */
+/* The numbers of the training, as the device's stream leaves them, and this state become a checkpoint; only when not busy. They may
+ * be read, and change only behind lk_saver_order_update. */
 lk_status lk_saver_take(lk_saver *saver, const lk_train_state *state);
 /* Before the numbers of the training change: what the device's stream is asked for from here on comes after the last snapshot's
- * copies. The host does not wait. */
+ * copies. On a GPU the host does not wait for them. */
 lk_status lk_saver_order_update(lk_saver *saver);
 /* Blocks until the thread has nothing to do. */
 void lk_saver_wait(lk_saver *saver);
@@ -41,7 +43,7 @@ bool lk_saver_written(lk_saver *saver, lk_status *failure);
 
 typedef struct lk_saver_report {
     int64_t step, bytes;
-    double stall_s; /* training waited: snapshot and commit */
+    double stall_s; /* training waited: for the copies, and the commit */
     double write_s; /* the thread was at work */
 } lk_saver_report;
 /* Renames the written checkpoint into place, points checkpoints/best to best_step (0: none) where that was saved, and removes
