@@ -52,7 +52,7 @@ typedef struct lk_config {
         int prefetch;
         int block; /* dataset/sampler.h */
         struct {
-            double flip, colour, blur, noise, jpeg, occlude, crop; /* dataset/augment.h */
+            double flip, colour, blur, noise, jpeg, occlude, crop, warp; /* dataset/augment.h */
         } augment;
     } data;
     struct {

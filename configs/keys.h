@@ -32,6 +32,7 @@
     X(data.augment.jpeg, DOUBLE, "0", 0, 1, "", SAME, "share of the faces that are compressed")                                  \
     X(data.augment.occlude, DOUBLE, "0", 0, 1, "", SAME, "share of the faces that a patch covers in part")                       \
     X(data.augment.crop, DOUBLE, "0", 0, 1, "", SAME, "strength: shift, scale and roll of the crop")                             \
+    X(data.augment.warp, DOUBLE, "0", 0, 1, "", SAME, "strength: places of the face move by themselves")                         \
     X(model.size, INT, "64", 32, 512, "", SAME, "side of the pictures in pixels, a power of two")                                \
     X(model.init, TEXT, "none", 0, 0, "", SAME, "first weights: none, a .safetensors file or a checkpoint")                      \
     X(model.encoder.width, DOUBLE, "0.25", 0.015625, 4, "", SAME, "factor on VGG19's channels, in 64ths")                        \

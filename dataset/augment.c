@@ -8,10 +8,10 @@
 #include <string.h>
 #include <turbojpeg.h>
 
-enum { MOST_TAPS = 16, WEIGHT_ONE = 1 << 14 };
+enum { MOST_TAPS = 16, WEIGHT_ONE = 1 << 14, CELLS = 5 };
 
 /* One generator a purpose: a strength that changes leaves the other draws alone. */
-enum { STREAM_FLIP, STREAM_CROP, STREAM_OCCLUDE, STREAM_COLOUR, STREAM_BLUR, STREAM_NOISE, STREAM_JPEG };
+enum { STREAM_FLIP, STREAM_CROP, STREAM_OCCLUDE, STREAM_COLOUR, STREAM_BLUR, STREAM_NOISE, STREAM_JPEG, STREAM_WARP };
 
 struct lk_augmenter {
     int size;
@@ -23,7 +23,8 @@ struct lk_augmenter {
 
 bool lk_augment_any(const lk_augment *a)
 {
-    return a->flip > 0 || a->colour > 0 || a->blur > 0 || a->noise > 0 || a->jpeg > 0 || a->occlude > 0 || a->crop > 0;
+    return a->flip > 0 || a->colour > 0 || a->blur > 0 || a->noise > 0 || a->jpeg > 0 || a->occlude > 0 || a->crop > 0 ||
+           a->warp > 0;
 }
 
 uint64_t lk_augment_key(uint64_t seed, int64_t epoch, int64_t sample)
@@ -105,18 +106,56 @@ static void sample(const lk_augmenter *a, float x, float y, uint8_t *out)
         out[k] = to_byte(((float)p[k] * (1 - s) + (float)q[k] * s) * (1 - t) + ((float)r[k] * (1 - s) + (float)u[k] * s) * t);
 }
 
-static void misplace(lk_augmenter *a, float strength, lk_random *random, uint8_t *image)
+/* Where the pixels of a picture are taken from: its crop is off, and places of the face have moved. */
+typedef struct motion {
+    float dx, dy, cosine, sine; /* of the crop */
+    bool bent;
+    float bend[CELLS + 1][CELLS + 1][2]; /* at the corners of CELLS x CELLS cells: pixels to the right, down */
+} motion;
+
+static void draw_crop(const lk_augmenter *a, float strength, lk_random *random, motion *m)
 {
-    float edge = (float)a->size, middle = 0.5f * edge - 0.5f;
-    float dx = 0.014f * strength * lk_random_normal(random) * edge, dy = 0.014f * strength * lk_random_normal(random) * edge;
+    float edge = (float)a->size;
+    m->dx = 0.014f * strength * lk_random_normal(random) * edge;
+    m->dy = 0.014f * strength * lk_random_normal(random) * edge;
     float scale = 1 / (1 + 0.028f * strength * lk_random_normal(random)), roll = 0.0367f * strength * lk_random_normal(random);
-    float c = scale * cosf(roll), s = scale * sinf(roll);
+    m->cosine = scale * cosf(roll);
+    m->sine = scale * sinf(roll);
+}
+
+static void draw_warp(const lk_augmenter *a, float strength, lk_random *random, motion *m)
+{
+    m->bent = true;
+    for (int i = 0; i < (CELLS + 1) * (CELLS + 1) * 2; i++)
+        (&m->bend[0][0][0])[i] = 0.035f * strength * lk_random_normal(random) * (float)a->size;
+}
+
+/* Between corners bends change smoothly. */
+static float between(float from, float to, float share)
+{
+    return from + (to - from) * share * share * (3 - 2 * share);
+}
+
+static void move(lk_augmenter *a, const motion *m, uint8_t *image)
+{
+    float edge = (float)a->size, middle = 0.5f * edge - 0.5f, cells = CELLS / edge;
     memcpy(a->scratch, image, (size_t)a->size * (size_t)a->size * 3);
-    for (int y = 0; y < a->size; y++)
+    for (int y = 0; y < a->size; y++) {
+        float bend[CELLS + 1][2] = {{0}}, down = (float)y * cells;
+        int i = (int)down;
+        for (int j = 0; j < 2 * (CELLS + 1) && m->bent; j++)
+            bend[j / 2][j % 2] = between(m->bend[i][j / 2][j % 2], m->bend[i + 1][j / 2][j % 2], down - (float)i);
         for (int x = 0; x < a->size; x++) {
-            float u = (float)x - middle - dx, v = (float)y - middle - dy;
-            sample(a, middle + c * u + s * v, middle - s * u + c * v, image + ((size_t)y * (size_t)a->size + (size_t)x) * 3);
+            float u = (float)x - middle - m->dx, v = (float)y - middle - m->dy, across = (float)x * cells;
+            int j = (int)across;
+            if (m->bent) {
+                u += between(bend[j][0], bend[j + 1][0], across - (float)j);
+                v += between(bend[j][1], bend[j + 1][1], across - (float)j);
+            }
+            sample(a, middle + m->cosine * u + m->sine * v, middle - m->sine * u + m->cosine * v,
+                   image + ((size_t)y * (size_t)a->size + (size_t)x) * 3);
         }
+    }
 }
 
 /* A patch, round or square, of one colour. */
@@ -218,9 +257,15 @@ lk_status lk_augmenter_apply(lk_augmenter *a, const lk_augment *how, const lk_sc
         flip(a, image);
         lk_schema_mirror_face(schema, continuous, discrete);
     }
+    motion moved = {.cosine = 1};
     random = lk_random_make(key, STREAM_CROP);
     if (how->crop > 0)
-        misplace(a, (float)how->crop, &random, image);
+        draw_crop(a, (float)how->crop, &random, &moved);
+    random = lk_random_make(key, STREAM_WARP);
+    if (how->warp > 0)
+        draw_warp(a, (float)how->warp, &random, &moved);
+    if (how->crop > 0 || how->warp > 0)
+        move(a, &moved, image);
     random = lk_random_make(key, STREAM_OCCLUDE);
     if (happens(&random, how->occlude))
         occlude(a, &random, image);

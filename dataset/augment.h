@@ -19,8 +19,8 @@ typedef struct lk_augment {
     double noise;   /* half of the faces: at 1 a standard deviation of up to 9 % */
     double jpeg;    /* share of the faces that are compressed at a quality of 25 to 95 */
     double occlude; /* share of the faces with a patch of another colour over 3 to 15 % of the picture */
-    double
-        crop; /* how far a crop is off, as dlib's landmarks scatter: at 1 standard deviations of 1.4 %, 2.8 % and 2.1 degrees */
+    double crop; /* how far a crop is off, as dlib's landmarks scatter: at 1 standard deviations of 1.4 %, 2.8 %, 2.1 degrees */
+    double warp; /* how far places a fifth of the edge apart move by themselves: at 1 a standard deviation of 3.5 % */
 } lk_augment;
 
 bool lk_augment_any(const lk_augment *augment);

@@ -12,8 +12,8 @@ lk_status lk_save_start(lk_training *t);
 
 /* By checkpoint.every_steps or every_minutes. */
 bool lk_save_is_due(const lk_training *t);
-/* The numbers of this step are to be saved: copied until the next update, then written. On rank 0, where the saver is not busy. LK_BAD_DATA if a weight is not finite, which
- * is named: nobody could go on from it. */
+/* The numbers of this step are to be saved: copied until the next update, then written. On rank 0, where the saver is not busy.
+ * LK_BAD_DATA if a weight is not finite, which is named: nobody could go on from it. */
 lk_status lk_save_take(lk_training *t);
 /* Whether a written checkpoint waits for its commit; one whose write failed is a warning. Never on ranks other than 0. */
 bool lk_save_is_written(lk_training *t);

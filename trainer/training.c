@@ -223,7 +223,8 @@ static lk_augment augmentation(const lk_config *config)
                         .noise = config->data.augment.noise,
                         .jpeg = config->data.augment.jpeg,
                         .occlude = config->data.augment.occlude,
-                        .crop = config->data.augment.crop};
+                        .crop = config->data.augment.crop,
+                        .warp = config->data.augment.warp};
 }
 
 static lk_status start_loader(lk_training *t)

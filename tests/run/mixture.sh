@@ -13,7 +13,7 @@ faces varied val 6 100000
 works 1 train decoder.yaml --set train.epochs=1
 mixture='data.train=[{path: faces/varied/train, share: 1}, {path: faces/varied/second, share: 3}]'
 augment=()
-for kind in flip colour blur noise jpeg occlude crop; do augment+=(--set "data.augment.$kind=0.7"); done
+for kind in flip colour blur noise jpeg occlude crop warp; do augment+=(--set "data.augment.$kind=0.7"); done
 set -- train encoder.yaml --set "$mixture" "${augment[@]}" --set train.reproducible=true --set train.micro_batch=1 \
   --set train.epochs=0 --set train.steps=16 --set checkpoint.every_steps=3 --set data.threads=2
 for ranks in 1 2 4; do works $ranks "$@" --set run.dir=ranks-$ranks; done

@@ -45,10 +45,9 @@ static lk_status print_all(const lk_schema *schema, lk_augmenter *augmenter)
     static const struct {
         const char *name;
         lk_augment augment;
-    } ROWS[] = {{"flip 0.5", {.flip = 0.5}}, {"colour 0.5", {.colour = 0.5}},
-                {"blur 0.5", {.blur = 0.5}}, {"noise 0.5", {.noise = 0.5}},
-                {"jpeg 0.3", {.jpeg = 0.3}}, {"occlude 0.2", {.occlude = 0.2}},
-                {"crop 1", {.crop = 1}},     {"all", {0.5, 0.5, 0.5, 0.5, 0.3, 0.2, 1}}};
+    } ROWS[] = {{"flip 0.5", {.flip = 0.5}},   {"colour 0.5", {.colour = 0.5}}, {"blur 0.5", {.blur = 0.5}},
+                {"noise 0.5", {.noise = 0.5}}, {"jpeg 0.3", {.jpeg = 0.3}},     {"occlude 0.2", {.occlude = 0.2}},
+                {"crop 1", {.crop = 1}},       {"warp 0.5", {.warp = 0.5}},     {"all", {0.5, 0.5, 0.5, 0.5, 0.3, 0.2, 1, 0.5}}};
     for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
         double microseconds;
         LK_TRY(measure(augmenter, &ROWS[i].augment, schema, &microseconds));

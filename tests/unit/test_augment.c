@@ -99,7 +99,7 @@ static void a_flip_mirrors_the_picture_and_swaps_what_the_schema_declares(void *
 static void other_kinds_leave_the_labels_alone(void **state)
 {
     (void)state;
-    const lk_augment KINDS[] = {{.colour = 1}, {.blur = 1}, {.noise = 1}, {.jpeg = 1}, {.occlude = 1}, {.crop = 1}};
+    const lk_augment KINDS[] = {{.colour = 1}, {.blur = 1}, {.noise = 1}, {.jpeg = 1}, {.occlude = 1}, {.crop = 1}, {.warp = 1}};
     face before = make_face();
     for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
         int changed = 0;
@@ -116,7 +116,7 @@ static void other_kinds_leave_the_labels_alone(void **state)
 static void the_key_decides_everything(void **state)
 {
     (void)state;
-    lk_augment all = {.flip = 0.5, .colour = 1, .blur = 1, .noise = 1, .jpeg = 0.5, .occlude = 0.5, .crop = 1};
+    lk_augment all = {.flip = 0.5, .colour = 1, .blur = 1, .noise = 1, .jpeg = 0.5, .occlude = 0.5, .crop = 1, .warp = 1};
     for (uint64_t key = 0; key < 50; key++) {
         face a = augmented(&all, key);
         augmented(&all, key + 1000);
@@ -133,8 +133,8 @@ static void the_key_decides_everything(void **state)
 static void a_flat_picture_stays_flat(void **state)
 {
     (void)state;
-    const lk_augment KINDS[] = {{.blur = 1}, {.crop = 1}};
-    for (size_t i = 0; i < 2; i++)
+    const lk_augment KINDS[] = {{.blur = 1}, {.crop = 1}, {.warp = 1}};
+    for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++)
         for (uint64_t key = 0; key < 20; key++) {
             face f = make_face();
             memset(f.image, 201, BYTES);
@@ -142,6 +142,28 @@ static void a_flat_picture_stays_flat(void **state)
             for (int k = 0; k < BYTES; k++)
                 assert_int_equal(f.image[k], 201);
         }
+}
+
+/* Each pixel tells the column that it came from. */
+static void a_warp_moves_places_by_themselves(void **state)
+{
+    (void)state;
+    enum { KEYS = 200, PLACE = EDGE / 4, OTHER = EDGE - EDGE / 4 };
+    double own = 0, apart = 0, neighbours = 0;
+    for (uint64_t key = 0; key < KEYS; key++) {
+        face f = make_face();
+        for (int k = 0; k < BYTES; k++)
+            f.image[k] = (uint8_t)(k / 3 % EDGE * 8);
+        assert_ok(lk_augmenter_apply(augmenter, &(lk_augment){.warp = 1}, schema, key, f.image, f.continuous, f.discrete));
+#define MOVED(x, y) (f.image[((y)*EDGE + (x)) * 3] / 8.0 - (x))
+        double here = MOVED(PLACE, PLACE), next = MOVED(PLACE, PLACE + 1), there = MOVED(OTHER, OTHER);
+        own += here * here;
+        neighbours += (here - next) * (here - next);
+        apart += (here - there) * (here - there);
+    }
+    /* As far as is promised, less what smoothing between corners takes; what is far off goes another way, neighbours the same. */
+    assert_true(sqrt(own / KEYS) > 0.5 * 0.035 * EDGE && sqrt(own / KEYS) < 1.1 * 0.035 * EDGE);
+    assert_true(apart > 1.4 * own && neighbours < 0.2 * own);
 }
 
 static void wrong_mirrors_are_refused(void **state)
@@ -177,6 +199,7 @@ int main(void)
         cmocka_unit_test(other_kinds_leave_the_labels_alone),
         cmocka_unit_test(the_key_decides_everything),
         cmocka_unit_test(a_flat_picture_stays_flat),
+        cmocka_unit_test(a_warp_moves_places_by_themselves),
         cmocka_unit_test(wrong_mirrors_are_refused),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);

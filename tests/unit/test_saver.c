@@ -1,6 +1,6 @@
-/* Snapshots of a training (trainer/record/saver.h): what is copied is what the update before left, and the update after waits for
- * the copies. On the CPU, and as on a GPU, on the stand-in for the CUDA runtime, whose streams run beside each other. The stand-in
- * is a part of this program, so that dlsym finds it before the runtime that libtorch loads. */
+/* Snapshots of a training (trainer/record/saver.h): what is copied is what the update before left, and the update after waits
+ * for the copies. On the CPU, and as on a GPU, on the stand-in for the CUDA runtime, whose streams run beside each other. The
+ * stand-in is a part of this program, so that dlsym finds it before the runtime that libtorch loads. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

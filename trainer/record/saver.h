@@ -29,8 +29,8 @@ void lk_saver_stop(lk_saver *saver);
 
 /* Whether the thread is at work, or a written checkpoint waits for its commit. */
 bool lk_saver_busy(lk_saver *saver);
-/* The numbers of the training, as the device's stream leaves them, and this state become a checkpoint; only when not busy. They may
- * be read, and change only behind lk_saver_order_update. */
+/* The numbers of the training, as the device's stream leaves them, and this state become a checkpoint; only when not busy. They
+ * may be read, and change only behind lk_saver_order_update. */
 lk_status lk_saver_take(lk_saver *saver, const lk_train_state *state);
 /* Before the numbers of the training change: what the device's stream is asked for from here on comes after the last snapshot's
  * copies. On a GPU the host does not wait for them. */
