@@ -282,11 +282,12 @@ static void score_labels(const lk_evaluator *e, const lk_batch *batch, encoder_s
     }
 }
 
+/* Logits were float32 (lk_encode), which every device takes. */
 static void add_discrete_loss(lk_evaluator *e, const lk_batch *batch, const double *logits)
 {
     const lk_schema *schema = lk_dataset_schema(e->set);
     lk_choices choices = lk_schema_choices(schema);
-    lk_tensor *outputs = lk_tensor_from_doubles(logits, LK_DTYPE_F64, 2, (int64_t[]){batch->count, schema->choice_count});
+    lk_tensor *outputs = lk_tensor_from_doubles(logits, LK_DTYPE_F32, 2, (int64_t[]){batch->count, schema->choice_count});
     lk_tensor *labels = lk_tensor_lend(batch->discrete, LK_DTYPE_U8, 2, (int64_t[]){batch->count, schema->group_count});
     lk_discrete_loss(&choices, outputs, labels, 0, NULL, lk_sums_at(e->sums, SUM_F1));
     lk_tensor_free(&outputs);

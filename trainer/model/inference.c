@@ -54,5 +54,6 @@ lk_tensor *lk_decode(lk_decoder *decoder, const lk_schema *schema, int n, const 
     lk_tensor_free(&p);
     lk_tensor_free(&labels);
     lk_tensor_free(&parameters);
+    lk_tensor_keep(lk_tensor_lent()); /* callers write their next face where these were */
     return y;
 }
