@@ -76,8 +76,7 @@ static void load(void)
 
 bool lk_cuda_is_lost(int code)
 {
-    static const int codes[] = {46,  201, 214, 219, 220, 221, 226, 700, 702, 709, 710,
-                                714, 715, 716, 717, 718, 719, 720, 721, 802, 999};
+    static const int codes[] = {46, 201, 214, 220, 226, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 721, 802, 999};
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         if (codes[i] == code)
             return true;

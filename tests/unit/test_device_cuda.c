@@ -288,6 +288,18 @@ static void what_is_missing_is_named(void **state)
     assert_fails(lk_device_count(LK_DEVICE_CUDA, &count), LK_DEVICE_LOST, "a failure (802)");
 }
 
+/* What a GPU has not failed of must not be tried again elsewhere. */
+static void only_a_failed_gpu_is_lost(void **state)
+{
+    (void)state;
+    enum { ECC = 214, NVLINK = 220, ILLEGAL_ADDRESS = 700, LAUNCH_FAILURE = 719 };
+    enum { OUT_OF_MEMORY = 2, NO_GRAPHICS = 219, NO_PTX_COMPILER = 221, TOO_LARGE_COOPERATIVE = 720 };
+    assert_true(lk_cuda_is_lost(ECC) && lk_cuda_is_lost(NVLINK) && lk_cuda_is_lost(ILLEGAL_ADDRESS) &&
+                lk_cuda_is_lost(LAUNCH_FAILURE));
+    assert_false(lk_cuda_is_lost(OUT_OF_MEMORY) || lk_cuda_is_lost(NO_GRAPHICS) || lk_cuda_is_lost(NO_PTX_COMPILER) ||
+                 lk_cuda_is_lost(TOO_LARGE_COOPERATIVE));
+}
+
 /* ---- one use of everything ---- */
 
 enum { COUNT = 300 };
@@ -430,6 +442,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(what_is_missing_is_named, reset),
+        cmocka_unit_test(only_a_failed_gpu_is_lost),
         cmocka_unit_test_setup(work_is_asked_on_its_stream, reset),
         cmocka_unit_test_setup(each_call_can_fail, reset),
         cmocka_unit_test_setup(too_little_memory_says_what_to_lower, reset),
