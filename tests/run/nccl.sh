@@ -101,7 +101,7 @@ lost='NCCL: a sum under way: remote process exited or there was a network error'
 fails_at 0 'asynchronous 6 6' "$lost"
 fails_at 2 'asynchronous 6 6' "$lost"
 fails_at 1 'ncclAllReduce 6 2' 'NCCL: ncclAllReduce: unhandled system error'
-fails_at 1 'cudaStreamWaitEvent 20 719' 'cuda:0 stand-in for a GPU failed: cudaStreamWaitEvent: a failure of the stand-in \(719\)'
+fails_at 1 'cudaStreamWaitEvent 20 719' 'cuda:1 stand-in for a GPU failed: cudaStreamWaitEvent: a failure of the stand-in \(719\)'
 
 # a rank that never comes to the sum: the others' is under way, and ended
 ends 75 '' stall 2 hang

@@ -12,8 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TO_HOST = 2 };                                                               /* cudaMemcpyKind */
-enum { SUCCESS = 0, MEMORY_ALLOCATION = 2, INVALID_HANDLE = 400, NOT_READY = 600 }; /* cudaError_t */
+enum { HOST_TO_DEVICE = 1, TO_HOST = 2, WITHIN = 3 }; /* cudaMemcpyKind */
+enum { NON_BLOCKING = 1, PORTABLE = 1, GPUS = 8 };    /* cudaStreamNonBlocking, cudaHostAllocPortable */
+enum { SUCCESS = 0, INVALID_VALUE = 1, MEMORY_ALLOCATION = 2, INVALID_DEVICE = 101 }; /* cudaError_t */
+enum { INVALID_HANDLE = 400, NOT_READY = 600 };
 
 typedef struct task {
     void (*run)(void *argument);
@@ -23,6 +25,7 @@ typedef struct task {
 
 typedef struct stream {
     int number;
+    int device;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -32,6 +35,7 @@ typedef struct stream {
 
 typedef struct event {
     int number;
+    int device;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     uint64_t recorded, passed;
@@ -106,6 +110,9 @@ static int next_number(void)
 
 /* ---- streams ---- */
 
+/* As in CUDA each thread begins with device 0, and whoever forgets cudaSetDevice works on a GPU that is not its own. */
+static _Thread_local int current;
+
 static void *work(void *argument)
 {
     stream *s = argument;
@@ -133,6 +140,7 @@ static stream *make_stream(void)
 {
     stream *s = calloc(1, sizeof *s);
     s->number = next_number();
+    s->device = current;
     s->last = &s->first;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->changed, NULL);
@@ -153,6 +161,11 @@ static stream *find_stream(void *given)
     return given ? given : default_stream;
 }
 
+int stand_in_device(const void *given)
+{
+    return given ? ((const stream *)given)->device : current;
+}
+
 void stand_in_ask(void *to, void (*run)(void *), void *argument)
 {
     stream *s = find_stream(to);
@@ -167,8 +180,9 @@ void stand_in_ask(void *to, void (*run)(void *), void *argument)
 
 int cudaStreamCreateWithFlags(void **out, unsigned flags)
 {
-    (void)flags;
     FAULT("cudaStreamCreateWithFlags");
+    if (flags != NON_BLOCKING) /* it would wait for the default stream, and that for it */
+        return INVALID_VALUE;
     *out = make_stream();
     return SUCCESS;
 }
@@ -238,6 +252,7 @@ int cudaEventCreateWithFlags(void **out, unsigned flags)
     FAULT("cudaEventCreateWithFlags");
     event *e = calloc(1, sizeof *e);
     e->number = next_number();
+    e->device = current;
     pthread_mutex_init(&e->lock, NULL);
     pthread_cond_init(&e->changed, NULL);
     *out = e;
@@ -294,6 +309,8 @@ static uint64_t version_of(event *e, bool next)
 int cudaEventRecord(void *given, void *on)
 {
     FAULT("cudaEventRecord");
+    if (((event *)given)->device != find_stream(on)->device)
+        return INVALID_HANDLE;
     stand_in_record("record event %d stream %d", stand_in_number(given), stand_in_number(find_stream(on)));
     stand_in_ask(on, pass, task_of(given, version_of(given, true)));
     return SUCCESS;
@@ -329,6 +346,8 @@ int cudaEventElapsedTime(float *milliseconds, void *from, void *to)
 {
     event *events[2] = {from, to};
     double at[2];
+    if (events[0]->device != events[1]->device)
+        return INVALID_HANDLE;
     for (int i = 0; i < 2; i++) {
         pthread_mutex_lock(&events[i]->lock);
         at[i] = events[i]->milliseconds;
@@ -352,8 +371,9 @@ int cudaMalloc(void **out, size_t bytes)
 
 int cudaHostAlloc(void **out, size_t bytes, unsigned flags)
 {
-    (void)flags;
     FAULT("cudaHostAlloc");
+    if (flags != PORTABLE)
+        return INVALID_VALUE;
     *out = aligned_alloc(256, (bytes + 255) / 256 * 256);
     return *out ? SUCCESS : MEMORY_ALLOCATION;
 }
@@ -394,6 +414,8 @@ static void run_copy(void *argument)
 int cudaMemcpyAsync(void *target, const void *source, size_t bytes, int kind, void *on)
 {
     FAULT("cudaMemcpyAsync");
+    if (kind < HOST_TO_DEVICE || kind > WITHIN)
+        return INVALID_VALUE;
     copy *c = malloc(sizeof *c);
     *c = (copy){.target = target, .source = source, .to_host = kind == TO_HOST, .bytes = bytes};
     stand_in_ask(on, run_copy, c);
@@ -432,7 +454,7 @@ int cudaRuntimeGetVersion(int *version)
 int cudaGetDeviceCount(int *count)
 {
     FAULT("cudaGetDeviceCount");
-    *count = 8;
+    *count = GPUS;
     return SUCCESS;
 }
 
@@ -449,8 +471,10 @@ int cudaGetDeviceProperties(void *properties, int index)
 
 int cudaSetDevice(int index)
 {
-    (void)index;
     FAULT("cudaSetDevice");
+    if (index < 0 || index >= GPUS)
+        return INVALID_DEVICE;
+    current = index;
     return SUCCESS;
 }
 

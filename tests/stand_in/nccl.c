@@ -17,10 +17,11 @@ typedef struct unique_id {
     char bytes[128];
 } unique_id;
 
-enum { SUCCESS = 0, INVALID_ARGUMENT = 4, FLOAT32 = 7, BFLOAT16 = 9, MOST_RANKS = 16, MOST_GROUPED = 64 };
+enum { SUCCESS = 0, SUM = 0, INVALID_ARGUMENT = 4, FLOAT32 = 7, BFLOAT16 = 9, MOST_RANKS = 16, MOST_GROUPED = 64 };
 
 typedef struct comm {
     int number; /* its rank */
+    int device; /* current when it was opened */
     int size;
     char folder[100];
     int collectives, sent[MOST_RANKS], received[MOST_RANKS]; /* so far, by the stream's thread */
@@ -169,6 +170,8 @@ static _Thread_local void *grouped_stream;
 static int ask(comm *c, void *stream, operation o)
 {
     job *j = grouped;
+    if (stand_in_device(stream) != c->device || (o.type != FLOAT32 && o.type != BFLOAT16))
+        return INVALID_ARGUMENT;
     if (!j) {
         j = calloc(1, sizeof *j);
         j->comm = c;
@@ -217,6 +220,7 @@ int ncclCommInitRank(void **out, int size, unique_id id, int rank)
         return INVALID_ARGUMENT;
     comm *c = calloc(1, sizeof *c);
     c->number = rank;
+    c->device = stand_in_device(NULL);
     c->size = size;
     snprintf(c->folder, sizeof c->folder, "%.99s", id.bytes);
     snprintf(name, sizeof name, "here-%d", rank);
@@ -233,6 +237,8 @@ int ncclAllReduce(const void *sent, void *received, size_t count, int type, int 
 {
     int code = stand_in_fault("ncclAllReduce");
     stand_in_record("ncclAllReduce %zu type %d operator %d stream %d", count, type, operator, stand_in_number(stream));
+    if (code == 0 && operator!= SUM)
+        code = INVALID_ARGUMENT;
     return code
                ? code
                : ask(c, stream, (operation){.kind = ALL_REDUCE, .send = sent, .receive = received, .count = count, .type = type});

@@ -17,5 +17,7 @@ int stand_in_fault(const char *call);
 void stand_in_ask(void *stream, void (*run)(void *argument), void *argument);
 /* The number of a stream, event ... in the record. */
 int stand_in_number(const void *object);
+/* The device of a stream; of NULL, this thread's current one. */
+int stand_in_device(const void *stream);
 
 #endif

@@ -562,7 +562,7 @@ int main(int argc, char **argv)
         lk_log_error("%s", lk_error_text());
         return lk_exit_code(status);
     }
-    CHECK(lk_device_open(stand_in ? LK_DEVICE_CUDA : LK_DEVICE_CPU, 0, &device) == LK_OK);
+    CHECK(lk_device_open(stand_in ? LK_DEVICE_CUDA : LK_DEVICE_CPU, stand_in ? group.local_rank : 0, &device) == LK_OK);
     CHECK(lk_mark_create(device, &mark) == LK_OK);
     if (strcmp(what, "check") == 0)
         status = check_all();
