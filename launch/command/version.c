@@ -3,12 +3,13 @@
 #include "base/version.h"
 #include "collectives/group.h"
 #include "dataset/shard.h"
-#include "trainer/tensor/tensor.h"
+#include "trainer/device.h"
 
 #include <cpuid.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 /* The tile unit, and the kernel keeps its registers: bits 17 and 18 of XCR0. */
 static bool has_amx(void)
@@ -40,6 +41,18 @@ static void print_cpu(void)
     putchar('\n');
 }
 
+/* As a training of one rank with train.device auto would have it. */
+static void print_cuda(void)
+{
+    static const lk_cuda_settings plain = {.deterministic = true};
+    char told[LK_DEVICE_TOLD];
+    lk_choose_device(LK_ON_AUTO, NULL, &plain, told);
+    if (lk_tensor_on_host())
+        printf("CUDA: none%s\n", told + strcspn(told, " ")); /* why */
+    else
+        printf("CUDA: %s\n", told);
+}
+
 void lk_print_version(void)
 {
     char mpi[256], tensors[64], shards[64];
@@ -48,5 +61,5 @@ void lk_print_version(void)
     lk_shard_library(shards, sizeof shards);
     printf("%s\n%s\n%s\n%s\n", lk_program(), tensors, mpi, shards);
     print_cpu();
-    puts("CUDA: none");
+    print_cuda();
 }

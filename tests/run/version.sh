@@ -8,7 +8,8 @@ program="likeness $source_version"
 
 works 1 --version
 [ "$(head -n 1 out.log)" = "$program" ] || fail "--version begins with $(head -n 1 out.log)"
-for line in 'libtorch [0-9]+\.[0-9]+\.[0-9]+' 'Open MPI v[0-9.]+' 'HDF5 [0-9]+\.[0-9]+\.[0-9]+' 'CUDA: none'; do
+for line in 'libtorch [0-9]+\.[0-9]+\.[0-9]+' 'Open MPI v[0-9.]+' 'HDF5 [0-9]+\.[0-9]+\.[0-9]+' \
+  'CUDA: (cuda:0 .+|none \(.+\))'; do
   grep -Eqx "$line" out.log || { cat out.log; fail "--version has no line '$line'"; }
 done
 for name in avx2 fma avx512f avx512_bf16; do
