@@ -216,12 +216,15 @@ static lk_status assign_number(const lk_key *key, const lk_yaml_node *node, void
     double value = strtod(node->text, NULL);
     if (!(value >= key->min && value <= key->max))
         return refuse(key, node, "in range");
+    int64_t exact = whole ? strtoll(node->text, NULL, 10) : 0;
+    if (whole && exact > (int64_t)key->max) /* 2^53 + 1 is 2^53 as a double */
+        return refuse(key, node, "in range");
     if (value == 0 && strcspn(node->text, "123456789") < strcspn(node->text, "eE"))
         return refuse(key, node, "a number that can be told from 0: it is too small a number");
     if (key->type == LK_KEY_INT)
-        *(int *)member = (int)value;
+        *(int *)member = (int)exact;
     else if (key->type == LK_KEY_INT64)
-        *(int64_t *)member = strtoll(node->text, NULL, 10);
+        *(int64_t *)member = exact;
     else
         *(double *)member = value == 0 ? 0 : value; /* no negative zero */
     return LK_OK;
@@ -265,12 +268,13 @@ static lk_status assign_list(const lk_key *key, const lk_yaml_node *node, lk_pat
     return LK_OK;
 }
 
-static lk_status read_share(const lk_key *key, const lk_yaml_node *node, double *share)
+static lk_status read_share(const lk_yaml_node *node, double *share)
 {
     char *end = NULL;
     *share = node->kind == LK_YAML_SCALAR && !node->quoted && looks_like_number(node->text) ? strtod(node->text, &end) : 0;
     if (!end || *end || !(*share > 0) || *share > 1e6)
-        return refuse(key, node, "a share: a number above 0");
+        return lk_fail(LK_BAD_CONFIG, "the share '%.80s' is no number; allowed: above 0, at most 1000000",
+                       node->kind == LK_YAML_SCALAR ? node->text : "[...]");
     return LK_OK;
 }
 
@@ -287,7 +291,7 @@ static lk_status assign_shared(const lk_key *key, const lk_yaml_node *node, lk_s
         if (item->kind != LK_YAML_MAP || !path || !share || item->count != 2)
             return lk_fail(LK_BAD_CONFIG, "item %d is not {path: FOLDER, share: NUMBER} as the first one is", i + 1);
         LK_TRY(assign_text(key, path, member->paths.items[i]));
-        LK_TRY(read_share(key, share, &member->shares[i]));
+        LK_TRY(read_share(share, &member->shares[i]));
         member->paths.count++;
     }
     return LK_OK;
