@@ -1,8 +1,10 @@
 /* likeness: one program with git-like commands (commands.h). Only this file exits, and only here is an error printed. */
+#include "base/file.h"
 #include "base/log.h"
 #include "launch/command/commands.h"
 #include "launch/command/version.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +32,26 @@ static void print_help(FILE *out)
           out);
 }
 
+/* What was printed is a result, too: it is kept in memory until now, and may not fit on the disk. */
+static lk_status finish_output(void)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return LK_OK;
+    return lk_fail_io("write", "standard output", errno ? errno : EIO, 0);
+}
+
+static int finish(lk_status status)
+{
+    if (status == LK_OK)
+        status = finish_output();
+    if (status == LK_REQUEUE)
+        lk_info("%s", lk_error_text());
+    else if (status != LK_OK && lk_error_text()[0])
+        lk_log_error("%s", lk_error_text());
+    return lk_exit_code(status);
+}
+
 int main(int argc, char **argv)
 {
     /* Activations are tens of megabytes that come and go every step: keep them instead of giving them back to the kernel
@@ -44,21 +66,15 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
         print_help(stdout);
-        return 0;
+        return finish(LK_OK);
     }
     if (strcmp(argv[1], "--version") == 0) {
         lk_print_version();
-        return 0;
+        return finish(LK_OK);
     }
     for (const lk_command *const *command = lk_commands; *command; command++) {
-        if (strcmp(argv[1], (*command)->name) != 0)
-            continue;
-        lk_status status = lk_command_run(*command, argc - 1, argv + 1);
-        if (status == LK_REQUEUE)
-            lk_info("%s", lk_error_text());
-        else if (status != LK_OK && lk_error_text()[0])
-            lk_log_error("%s", lk_error_text());
-        return lk_exit_code(status);
+        if (strcmp(argv[1], (*command)->name) == 0)
+            return finish(lk_command_run(*command, argc - 1, argv + 1));
     }
     fprintf(stderr, "likeness: error: there is no command '%s'; likeness --help lists them\n", argv[1]);
     return lk_exit_code(LK_USAGE);

@@ -62,8 +62,6 @@ static lk_status run(void *values, char **arguments, int count)
     if (status == LK_OK)
         status = v->key ? print_key(config, v->key) : print_all(config);
     lk_config_free(config);
-    if (status == LK_OK && fflush(stdout) != 0)
-        status = lk_fail(LK_IO, "config: cannot write the result");
     return status;
 }
 

@@ -433,8 +433,7 @@ static lk_status run(void *values, char **arguments, int count)
 {
     (void)count;
     sweep s = {.file = arguments[0], .user = values};
-    LK_TRY(plan(&s));
-    return fflush(stdout) == 0 ? LK_OK : lk_fail(LK_IO, "plan: cannot write the result");
+    return plan(&s);
 }
 
 const lk_command lk_sweep_plan = {

@@ -65,6 +65,15 @@ END
 "$LIKENESS" nonsense 2>err.log; [ $? = 64 ] && [ "$(wc -l <err.log)" = 1 ] || fail "a command that there is not"
 "$LIKENESS" sweep 2>err.log; [ $? = 64 ] && [ "$(wc -l <err.log)" = 1 ] || fail "sweep alone"
 
+# ---- what is printed is a result ----
+for words in --help --version "completion bash" "render --help" "config demo.yaml"; do
+  read -ra words <<<"$words"
+  [ "${words[0]}" != config ] || words[1]=$LIKENESS_ROOT/configs/demo.yaml
+  "$LIKENESS" "${words[@]}" >/dev/full 2>err.log
+  [ $? = 70 ] && [ "$(wc -l <err.log)" = 1 ] && grep -q 'error: standard output: cannot write' err.log ||
+    fail "a full disk: ${words[*]}"
+done
+
 # ---- completion ----
 offers() { # WANTED WORD...
   local wanted=$1; shift
