@@ -7,8 +7,11 @@
 #include "trainer/evaluate/evaluate.h"
 #include "trainer/evaluate/evaluation_file.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+enum { RATIO_ROOM = 32 };
 
 typedef struct evaluate_values {
     const char *data, *folder, *photos, *table, *identity;
@@ -34,13 +37,27 @@ static const lk_option option_table[] = {
     LK_PHOTO_OPTIONS(evaluate_values, options),
     {0}};
 
+/* What there is no baseline for (all faces are alike in it) is a dash. */
+static const char *ratio(double value, char out[RATIO_ROOM])
+{
+    snprintf(out, RATIO_ROOM, isfinite(value) ? "%.3f" : "-", value);
+    return out;
+}
+
+static void print_row(const char *name, double value, double baseline, const char *guess)
+{
+    char room[RATIO_ROOM];
+    printf("%-34s %9.4f %9.4f %7s%s\n", name, value, baseline, ratio(value / baseline, room), guess);
+}
+
 static void print_encoder(const lk_schema *schema, const lk_evaluation *e)
 {
+    char room[3][RATIO_ROOM];
     printf("faces %lld\n", (long long)e->samples);
     printf("%-34s %9s %9s %7s\n", "", "encoder", "baseline", "ratio");
-    printf("%-34s %9.4f %9.4f %7.3f\n", "F", e->f, e->baseline_f, e->f / e->baseline_f);
-    printf("%-34s %9.4f %9.4f %7.3f   class frequencies\n", "F1", e->f1, e->baseline_f1, e->f1 / e->baseline_f1);
-    printf("%-34s %9.4f %9.4f %7.3f   true discrete + mean continuous\n", "F2", e->f2, e->baseline_f2, e->f2 / e->baseline_f2);
+    print_row("F", e->f, e->baseline_f, "");
+    print_row("F1", e->f1, e->baseline_f1, "   class frequencies");
+    print_row("F2", e->f2, e->baseline_f2, "   true discrete + mean continuous");
     printf("\n%-34s %9s %9s\n", "accuracy", "encoder", "majority");
     for (int g = 0; g < e->group_count; g++)
         printf("%-34s %9.3f %9.3f   %d choices\n", schema->groups[g].name, e->accuracy[g], e->majority[g],
@@ -50,13 +67,14 @@ static void print_encoder(const lk_schema *schema, const lk_evaluation *e)
         printf("%-34s %9.3f %9.4f\n", schema->groups[g].name, e->temperature[g], lk_calibration_error(&e->reliability[g]));
     puts("");
     lk_reliability_print(&e->reliability[e->group_count]);
-    printf("\nmean absolute error over that of predicting the mean: 10 strongest %.3f, 20 strongest %.3f, all %d %.3f\n\n",
-           lk_mean_ratio(e, 10), lk_mean_ratio(e, 20), e->continuous_count, lk_mean_ratio(e, e->continuous_count));
+    printf("\nmean absolute error over that of predicting the mean: 10 strongest %s, 20 strongest %s, all %d %s\n\n",
+           ratio(lk_mean_ratio(e, 10), room[0]), ratio(lk_mean_ratio(e, 20), room[1]), e->continuous_count,
+           ratio(lk_mean_ratio(e, e->continuous_count), room[2]));
     printf("%-40s %9s %7s %7s %7s\n", "continuous, strongest first", "strength", "MAE", "ratio", "corr.");
     for (int k = 0; k < e->continuous_count; k++) {
         const lk_parameter_score *p = &e->parameters[k];
-        printf("%-40s %9.3f %7.4f %7.3f %7.3f\n", schema->continuous[p->index].name, p->strength, p->mae, p->mae_ratio,
-               p->correlation);
+        printf("%-40s %9.3f %7.4f %7s %7.3f\n", schema->continuous[p->index].name, p->strength, p->mae,
+               ratio(p->mae_ratio, room[0]), p->correlation);
     }
 }
 

@@ -39,6 +39,12 @@ faces varied other 10 500000
 works 1 evaluate encoder --data faces/varied/other -o elsewhere
 grep -q '^faces 10$' out.log && [ -s elsewhere/evaluation.json ] || fail "--data and -o"
 
+# Where all faces are alike there is nothing to be better than.
+faces varied single 1 700000
+works 1 evaluate encoder --data faces/varied/single -o single
+says '^F1 .* -   class frequencies' && says 'mean: 10 strongest -, 20 strongest -, all [0-9]+ -$'
+grep -q '"mae_ratio_20": null' single/evaluation.json || fail "a ratio to a guess that is always right"
+
 # ---- certainties: as often right as they say ----
 cat >certainty.py <<'PYTHON'
 import json, math, struct

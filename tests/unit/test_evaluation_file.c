@@ -55,6 +55,7 @@ static void comes_back(void **state)
     assert_true(r.parameters[0].strength == 3.5 && r.parameters[0].mae_ratio == 0.75 && isnan(r.parameters[0].correlation));
     assert_string_equal(r.parameters[1].name, "jaw");
     assert_true(isnan(r.parameters[1].mae_ratio) && r.parameters[1].correlation == -1);
+    assert_true(lk_mean_ratio(&e, 10) == 0.75 && r.mae_ratio_20 == 0.75); /* jaw has no ratio: it is left out */
     assert_true(lk_mean_accuracy(&r) == 0.1);
     assert_float_equal(r.calibration_error, (0.05 + 0.85 + 0.75) / 3, 1e-12);
     assert_int_equal(r.bin_count, 3);

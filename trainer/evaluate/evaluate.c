@@ -16,6 +16,8 @@
 #include <string.h>
 
 enum { BATCH = 32, STRENGTH_SAMPLES = 64 };
+/* Labels that differ from their mean by less are one value: float32's resolution near 1. */
+#define SAME_VALUE 1e-7
 enum { SUM_F1, SUM_F2, SUM_BASELINE_F2, SUM_COUNT };
 
 struct lk_evaluator {
@@ -379,7 +381,7 @@ static void finish_encoder(const lk_evaluator *e, const encoder_sums *s)
         p->index = k;
         p->strength /= strength_samples;
         p->mae = s->error[k] / n;
-        p->mae_ratio = s->error[k] / (s->mean_error[k] + 1e-12);
+        p->mae_ratio = s->mean_error[k] / n > SAME_VALUE ? s->error[k] / s->mean_error[k] : NAN;
         p->correlation = (s->xy[k] - s->x[k] * s->y[k] / n) / (sqrt(vx * vy) + 1e-12);
     }
     qsort(out->parameters, (size_t)schema->continuous_count, sizeof *out->parameters, by_strength);

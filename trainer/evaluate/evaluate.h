@@ -19,7 +19,7 @@ typedef struct lk_parameter_score {
     int index;          /* in the schema */
     double strength;    /* mean ||D(p + sd) - D(p - sd)|| / 2 */
     double mae;         /* mean |pc - pc'| */
-    double mae_ratio;   /* over that of predicting the mean */
+    double mae_ratio;   /* over that of predicting the mean; NAN where all faces have the same value */
     double correlation; /* between pc and pc' */
 } lk_parameter_score;
 

@@ -11,10 +11,13 @@
 double lk_mean_ratio(const lk_evaluation *e, int strongest)
 {
     double sum = 0;
-    int n = strongest < e->continuous_count ? strongest : e->continuous_count;
-    for (int i = 0; i < n; i++)
-        sum += e->parameters[i].mae_ratio;
-    return n ? sum / n : 0;
+    int n = 0;
+    for (int i = 0; i < e->continuous_count && n < strongest; i++)
+        if (isfinite(e->parameters[i].mae_ratio)) {
+            sum += e->parameters[i].mae_ratio;
+            n++;
+        }
+    return n ? sum / n : NAN;
 }
 
 /* JSON has no name for a number that is not finite: null, which reads as NAN. */
