@@ -154,6 +154,8 @@ static lk_status run(void *values, char **arguments, int count)
     align_run run = {.values = v};
     lk_photos photos = {.command = "align",
                         .output = ".png",
+                        .folder = v->folder,
+                        .tails = {v->draw && v->align.faces != LK_FACE_ALL ? "-drawn" : NULL},
                         .align = &v->align,
                         .threads = v->threads,
                         .work = work,

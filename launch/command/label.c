@@ -413,6 +413,7 @@ static lk_status label_all(label_run *run, char **arguments, int count)
     LK_TRY(lk_atomic_open(&run->lines, path));
     lk_photos photos = {.command = "label",
                         .output = ".png",
+                        .folder = v->folder,
                         .align = &v->align,
                         .model = run->model,
                         .threads = run->threads,

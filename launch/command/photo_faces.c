@@ -255,6 +255,7 @@ static lk_status walk_all(faces_run *run, char **paths, int count)
     align.size = run->setup.size;
     lk_photos photos = {.command = run->calls->command,
                         .output = ".png",
+                        .folder = run->calls->folder,
                         .align = needs_model(run) ? &align : NULL,
                         .model = run->model,
                         .threads = run->setup.threads,
@@ -262,6 +263,8 @@ static lk_status walk_all(faces_run *run, char **paths, int count)
                         .take = take,
                         .forget = forget,
                         .context = run};
+    if (o->aligned || o->align.faces != LK_FACE_ALL) /* else all names end in the face's number or in a tail */
+        memcpy(photos.tails, run->calls->tails, sizeof photos.tails);
     LK_TRY(lk_photos_run(&photos, paths, count));
     LK_TRY(finish_batch(run));
     LK_TRY(run->calls->finish(run->calls->context));

@@ -72,10 +72,11 @@ typedef struct lk_photo_face {
 } lk_photo_face;
 
 typedef struct lk_photo_calls {
-    const char *command; /* "predict": for messages */
-    const char *folder;  /* where another client's files may be for a moment */
-    int client_size;     /* edge of the built-in client's pictures; 0: S */
-    size_t extra_bytes;  /* of the zeros that `look` fills in, a face */
+    const char *command;  /* "predict": for messages */
+    const char *folder;   /* where what is written goes, and another client's files may be for a moment */
+    const char *tails[2]; /* of the files beside NAME.png (lk_photos) */
+    int client_size;      /* edge of the built-in client's pictures; 0: S */
+    size_t extra_bytes;   /* of the zeros that `look` fills in, a face */
     /* On a thread of its own kind, each face in its photo; `face` NULL: the photo is a crop (--aligned). NULL: nobody looks. */
     lk_status (*look)(void *context, lk_aligner *aligner, const lk_image *photo, const lk_aligned *face, void *extra);
     /* Before the first photo. `setup` stays until the end of the run. */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { MAX_PHOTO_BYTES = 256 << 20 };
 /* Photos at once, and what they may take together; a single one may take more. */
@@ -25,6 +26,7 @@ typedef struct walk {
     lk_pairing *stems; /* those that are taken */
     int64_t inside, inside_bytes;
     int64_t others; /* files in folders and archives that are no photos */
+    char *own;      /* the folder of the outputs as a prefix of the names in the present source, NULL: not in it */
 } walk;
 
 static void free_photo(const walk *w, lk_photo *p)
@@ -35,6 +37,40 @@ static void free_photo(const walk *w, lk_photo *p)
     free(p->data);
     free(p->unread);
     free(p);
+}
+
+/* ---- outputs and photos are kept apart ---- */
+
+static bool same_folder(const char *a, const char *b)
+{
+    struct stat one, other;
+    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+/* Outputs end in .png: a PNG that lies where they go might be replaced by one, and be taken for a photo by the next run. */
+static lk_status keep_apart(const lk_photos *photos, const char *path, bool source)
+{
+    char parent[LK_PATH_SIZE];
+    const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
+    snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
+    if (source ? same_folder(path, photos->folder)
+               : dot && strcmp(dot, photos->output) == 0 && same_folder(parent, photos->folder))
+        return lk_fail(LK_USAGE, "%s: what is written to '%s' might replace the photos there; give another --output",
+                       photos->command, photos->folder);
+    return LK_OK;
+}
+
+/* Sets w->own where the outputs go into a folder below this source: what is there is no photo. */
+static lk_status find_own(walk *w, const char *path)
+{
+    char *source = realpath(path, NULL), *folder = w->photos->folder ? realpath(w->photos->folder, NULL) : NULL;
+    size_t length = source ? strlen(source) : 0;
+    length -= length == 1; /* the root */
+    bool inside = source && folder && strncmp(source, folder, length) == 0 && folder[length] == '/';
+    bool fits = !inside || asprintf(&w->own, "%s/", folder + length + 1) >= 0;
+    free(source);
+    free(folder);
+    return fits ? LK_OK : lk_fail(LK_INTERNAL, "out of memory for %s", path);
 }
 
 /* ---- through the pipeline ---- */
@@ -57,6 +93,25 @@ static lk_status take_oldest(walk *w)
         status = lk_error_put(&p->error);
     free_photo(w, p);
     return status;
+}
+
+/* No two photos have an output of the same name. */
+static lk_status claim_names(walk *w, const char *stem, const char *shown)
+{
+    const lk_photos *photos = w->photos;
+    const char *const tails[] = {"", photos->tails[0], photos->tails[1]};
+    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
+        char name[LK_STEM_SIZE + 32];
+        lk_pairing_state state = LK_WANTED;
+        if (!tails[i])
+            continue;
+        snprintf(name, sizeof name, "%s%s", stem, tails[i]);
+        LK_TRY(lk_pairing_see(w->stems, name, true, &state));
+        if (state == LK_DUPLICATE)
+            return lk_fail(LK_USAGE, "%s: %s would become %s%s, as another photo has already; %s them into two folders",
+                           photos->command, shown, name, photos->output, photos->command);
+    }
+    return LK_OK;
 }
 
 /* Takes `data` over; where it is NULL `why` is kept instead. `key` is what the outputs are called, slashes become "_": no name
@@ -84,11 +139,7 @@ static lk_status add_photo(walk *w, const char *key, const char *origin, uint8_t
     p->size = size;
     p->cost = (int64_t)size + LK_ALIGNING_COST * lk_image_pixels(data, size);
     w->photos->count++;
-    lk_pairing_state state = LK_WANTED;
-    lk_status status = key[0] ? lk_pairing_see(w->stems, p->stem, true, &state) : LK_OK;
-    if (state == LK_DUPLICATE)
-        status = lk_fail(LK_USAGE, "%s: %s would become %s%s, as another photo has already; %s them into two folders",
-                         w->photos->command, shown, p->stem, w->photos->output, w->photos->command);
+    lk_status status = key[0] ? claim_names(w, p->stem, shown) : LK_OK;
     while (status == LK_OK && w->inside > 0 && (lk_pipeline_full(w->pipeline) || w->inside_bytes + p->cost > MEMORY_INSIDE))
         status = take_oldest(w);
     if (status != LK_OK) {
@@ -128,6 +179,8 @@ static lk_status add_entry(walk *w, lk_source *source, const lk_entry *entry)
     const char *refused = lk_name_read(entry->name, &kind, key);
     uint8_t *data = NULL;
     size_t size = 0;
+    if (w->own && strncmp(entry->name, w->own, strlen(w->own)) == 0)
+        return LK_OK;
     if (!refused && kind != LK_NAME_PICTURE) {
         w->others++;
         return LK_OK;
@@ -146,13 +199,15 @@ static lk_status add_source(walk *w, const char *path)
 {
     static const lk_limits limits = {
         .entry_bytes = MAX_PHOTO_BYTES, .total_bytes = (int64_t)1 << 40, .entries = (int64_t)1 << 24, .depth = 32};
-    lk_source *source;
+    lk_source *source = NULL;
     lk_entry entry;
-    LK_TRY(lk_source_open(path, &limits, &source));
-    lk_status status = LK_OK;
+    LK_TRY(find_own(w, path));
+    lk_status status = lk_source_open(path, &limits, &source);
     while (status == LK_OK && (status = lk_source_next(source, &entry)) == LK_OK && entry.name)
         status = add_entry(w, source, &entry);
     lk_source_close(source);
+    free(w->own);
+    w->own = NULL;
     return status;
 }
 
@@ -202,6 +257,8 @@ lk_status lk_photos_run(lk_photos *photos, char **paths, int count)
     for (int i = 0; i < count; i++) {
         bool source;
         LK_TRY(is_source(paths[i], &source));
+        if (photos->folder)
+            LK_TRY(keep_apart(photos, paths[i], source));
         files = files && !source;
     }
     if (files && w.threads > count)

@@ -1,8 +1,8 @@
 /* The photos of a command line, for align and predict: files, folders and archives one after the other, each photo worked on by
  * several threads and taken out again in the order in which it came.
  *
- *     lk_photos photos = {.command = "align", .output = ".png", .align = &options, .model = model, .work = work,
- *                         .take = take, .forget = forget, .context = context};
+ *     lk_photos photos = {.command = "align", .output = ".png", .folder = folder, .align = &options, .model = model,
+ *                         .work = work, .take = take, .forget = forget, .context = context};
  *     lk_status status = lk_photos_run(&photos, paths, count);
  */
 #ifndef LK_LAUNCH_COMMAND_PHOTOS_H
@@ -29,6 +29,8 @@ typedef struct lk_photo {
 
 typedef struct lk_photos {
     const char *command, *output;  /* "align", ".png": for messages */
+    const char *folder;            /* where the outputs go; NULL: none are written. No photo of it is taken */
+    const char *tails[2];          /* "-drawn": outputs beside NAME.png that other photos' might be called like */
     const lk_align_options *align; /* with `model`, for an aligner a thread; NULL: no face is looked for */
     const lk_face_model *model;
     int threads; /* 0: the cores; lowered where there are fewer photos */

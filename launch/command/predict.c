@@ -221,6 +221,7 @@ static lk_status run(void *values, char **arguments, int count)
     predict_run run = {.values = values};
     const lk_photo_calls calls = {.command = "predict",
                                   .folder = run.values->folder,
+                                  .tails = {"-decoded", "-client"},
                                   .begin = begin,
                                   .face = write_face,
                                   .line = take_line,

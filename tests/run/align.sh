@@ -17,6 +17,11 @@ works 1 align "$photos/multi_face.jpg" -o all --faces all
 [ "$(ls all | wc -l)" = 4 ] || fail "not every face"
 refused 65 'multi_face.jpg: has 4 faces' align "$photos/multi_face.jpg" -o error --faces error
 refused 64 'obama.jpg would become obama.png, as another photo has already' align "$photos/obama.jpg" "$PWD/x/obama.jpg" -o twice
+mkdir tails
+cp "$photos/obama.jpg" tails/a.jpg
+cp "$photos/biden.jpg" tails/a-drawn.jpg
+refused 64 'a.jpg would become a-drawn.png, as another photo has already' align tails -o drawn --draw
+works 1 align tails -o drawn
 refused 65 '' align "$photos/free-mountain-vector-01.jpg" -o none
 
 # A folder, an archive and a pipe give what the photos by themselves give, in the order of the source.

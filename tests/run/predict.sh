@@ -83,6 +83,18 @@ assert len(sheet) == 3 * 32 + 2 * 8 and len(sheet[0]) == 3 * 96, len(sheet)
 for i in range(3):
     assert cut(sheet, 0, i * 40, 96, 32) == read(f"run/face{i}.png"), i
 PYTHON
+# Photos stay what they are, and no file of one face replaces that of another.
+cp -r crops photos
+refused 64 "what is written to 'photos/' might replace the photos there" predict run photos --aligned --model encoder -o photos/
+refused 64 "what is written to '.' might replace the photos there" predict crops ./sheet.png --aligned --model encoder -o .
+diff -r crops photos || fail "photos were replaced"
+for again in 1 2; do
+  works 1 predict photos --aligned --model encoder -o photos/faces
+  cmp out.log run.jsonl || fail "what is in the output folder was taken for photos"
+done
+cp crops/face1.png photos/face0-client.png
+refused 64 'face0.png would become face0-client.png, as another photo has already' predict photos --aligned --model encoder -o two
+
 works 1 render run/face1.json -o again.png --size 32
 cmp again.png run/face1-client.png || fail "face1.json is another face"
 works 1 render run/face1.mhm -o again.png --size 32
