@@ -272,5 +272,8 @@ lk_status lk_photos_run(lk_photos *photos, char **paths, int count)
         lk_aligner_free(w.aligners[i]);
     free(w.aligners);
     lk_pairing_free(w.stems);
+    if (status == LK_OK && photos->count == 0)
+        return lk_fail(LK_BAD_DATA, "%s: there is no photo (.jpg, .jpeg, .png) in %s%s", photos->command, paths[0],
+                       count > 1 ? " and what was given besides" : "");
     return status;
 }

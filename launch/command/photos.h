@@ -44,6 +44,7 @@ typedef struct lk_photos {
     int64_t count; /* photos that came */
 } lk_photos;
 
+/* LK_BAD_DATA where no photo came. */
 lk_status lk_photos_run(lk_photos *photos, char **paths, int count);
 
 #endif

@@ -152,5 +152,5 @@ refused 64 "belong to --photos" evaluate encoder --faces all
 refused 64 "two evaluations" evaluate encoder --photos photos --data faces/varied/val
 refused 64 "-o must say where" evaluate encoder/model.safetensors --photos photos
 mkdir empty
-refused 65 "no face in 0 photos" evaluate encoder --photos empty --aligned
+refused 65 "there is no photo (.jpg, .jpeg, .png) in empty" evaluate encoder --photos empty --aligned
 echo "ok"

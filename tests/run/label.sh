@@ -44,6 +44,9 @@ works 1 label photos/1.png -o kept --max-error 0.002 --keep-poor
 
 # ---- what is refused ----
 refused 65 "no face in 1 photos" label photos/broken.jpg -o none
+mkdir empty
+touch empty/IMG_1.HEIC
+refused 65 "there is no photo (.jpg, .jpeg, .png) in empty" label empty -o none
 refused 64 "needs --output" label photos/1.png
 echo "continuous: {nose: {normal: [0.5, 0.1]}}" >bad.yaml
 refused 78 "the schema has no continuous parameter 'nose'" label photos/1.png -o none --prior bad.yaml
