@@ -216,15 +216,15 @@ refused 64 "--model" predict crops/face0.png -o x
 
 # ---- real photos ----
 if photos=$("$LIKENESS_ROOT/tests/photos" 2>&1); then
-  works 1 predict "$photos"/{obama,free-mountain-vector-01,45-m7-di-ph}.jpg --model encoder -o photos
+  works 1 predict "$photos"/{obama,free-mountain-vector-01,45-m7-di-ph}.jpg --model encoder -o real
   python3 - <<'PYTHON' || fail "real photos"
 import json
 face, mountain, turned = [json.loads(line) for line in open("out.log")]
 assert face["face"] == "obama" and mountain["refused"] == "no face" and turned["refused"] == "turned away"
 PYTHON
   works 1 align "$photos/obama.jpg" -o aligned --size 32
-  works 1 predict aligned/obama.png --aligned --model encoder -o photos-aligned
-  diff -r photos photos-aligned || fail "a photo and its crop give other faces"
+  works 1 predict aligned/obama.png --aligned --model encoder -o real-aligned
+  diff -r real real-aligned || fail "a photo and its crop give other faces"
   works 1 predict "$photos/multi_face.jpg" --model encoder -o all --faces all
   [ "$(ls all | grep -c -- '-[1-4]\.json')" = 4 ] || fail "--faces all"
   refused 65 "has 4 faces" predict "$photos/multi_face.jpg" --model encoder -o x --faces error
