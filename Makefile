@@ -3,7 +3,7 @@
 #   make deps [CUDA=1] [DEVELOP=1]  install what it is built on (apt packages; wheels into .deps/); what lint, clang, CI want
 #   make [ARCH=native]    build/likeness, for every CPU of level x86-64-v3 or for this one
 #   make test [SAN=1]     the test suite; SAN=1: under AddressSanitizer and UBSan, SAN=thread: ThreadSanitizer
-#   make demo             data, decoder, encoder on two ranks, a report, in runs/demo and runs/demo-decoder
+#   make demo             data, decoder, encoder, a report, in runs/demo and runs/demo-decoder
 #   make bench            speed and memory, beside PyTorch
 #   make oracle           regenerate tests/oracle/fixtures with PyTorch in a throw-away environment
 #   make fuzz [SECONDS=60]  every parser of outside bytes under libFuzzer

@@ -16,6 +16,11 @@ REHEARSE=1 ONLY=NCCL MINUTES=60 "$LIKENESS_ROOT/tests/gpu/run" "$LIKENESS" >out.
   grep -q '^NCCL on one rank .*collectives.reducer: nccl sums on GPUs' out.log ||
   fail "a rehearsal of tests/gpu/run: exit $code: $(cat out.log)"
 
+# The demo as a GPU has it: its configurations and its part of demo.sh, with a few faces and steps.
+code=0
+REHEARSE=1 ONLY=demo MINUTES=60 "$LIKENESS_ROOT/tests/gpu/run" "$LIKENESS" >out.log 2>err.log || code=$?
+[ $code = 77 ] && grep -Eq '^make demo +passed ' out.log || fail "a rehearsal of the demo on a GPU: exit $code: $(cat out.log)"
+
 works 1 config "$LIKENESS_ROOT/configs/gpu-128.yaml" --get train.device
 [ "$(cat out.log)" = cuda ] || fail "configs/gpu-128.yaml is not for CUDA"
 tiny_world 16
