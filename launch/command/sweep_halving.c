@@ -28,13 +28,20 @@ typedef struct standing {
 
 /* ---- reading ---- */
 
+/* What went astray is written as "nan" or "inf", and is worse than any number. */
+static double loss_of(const json_t *line, const char *key)
+{
+    const json_t *value = json_object_get(line, key);
+    return json_is_number(value) ? json_number_value(value) : INFINITY;
+}
+
 static bool read_validation(char *line, double rung, standing *out)
 {
     json_t *root = json_loads(line, 0, NULL);
     const char *kind = json_string_value(json_object_get(root, "kind"));
     bool found = kind && strcmp(kind, "val") == 0 && json_number_value(json_object_get(root, "epoch")) >= rung;
     if (found)
-        *out = (standing){json_number_value(json_object_get(root, "F1")), json_number_value(json_object_get(root, "F2"))};
+        *out = (standing){loss_of(root, "F1"), loss_of(root, "F2")};
     json_decref(root);
     return found;
 }
