@@ -180,6 +180,7 @@ typedef struct point {
     char texts[MOST_SETS][SET_SIZE];
     const char *sets[MOST_SETS];
     int count;
+    int varied; /* those before it are the same for all points */
     char name[NAME_SIZE];
 } point;
 
@@ -197,6 +198,8 @@ static void write_scalar(FILE *out, const lk_yaml_node *node)
 
 static lk_status add_set(const sweep *s, point *p, const char *key, const lk_yaml_node *value)
 {
+    if (strcmp(key, "run.dir") == 0)
+        return lk_fail(LK_BAD_CONFIG, "%s:%d: key 'run.dir': each point has its own, in the folder 'dir'", s->file, value->line);
     if (p->count == MOST_SETS || value->kind == LK_YAML_MAP)
         return refuse(s, value, value->kind == LK_YAML_MAP ? "write keys with dots, as loss.lambda" : "too many keys");
     char *text = p->texts[p->count];
@@ -238,6 +241,11 @@ static lk_status add_to_name(const sweep *s, point *p, const char *set)
 
 static lk_status add_varied(const sweep *s, point *p, const char *key, const lk_yaml_node *value)
 {
+    size_t length = strlen(key);
+    for (int i = p->varied; i < p->count; i++)
+        if (strncmp(p->sets[i], key, length) == 0 && p->sets[i][length] == '=')
+            return lk_fail(LK_BAD_CONFIG, "%s:%d: key '%s': varies twice (grid, points, seeds); keep one of them", s->file,
+                           value->line, key);
     LK_TRY(add_set(s, p, key, value));
     return add_to_name(s, p, p->sets[p->count - 1]);
 }
@@ -270,6 +278,7 @@ static lk_status describe_point(const sweep *s, int64_t index, point *p)
         LK_TRY(add_set(s, p, s->set->items[i]->key, s->set->items[i]));
     for (int i = 0; i < s->user->sets.count && p->count < MOST_SETS; i++)
         p->sets[p->count++] = s->user->sets.items[i];
+    p->varied = p->count;
     LK_TRY(add_axis_values(s, chosen, p));
     if (p->name[0] == '\0')
         snprintf(p->name, sizeof p->name, "base");
@@ -374,13 +383,27 @@ static lk_status hash_configuration(lk_config *config, uint64_t *out)
     return status;
 }
 
+/* Where a point has nothing to be compared by, halving would end none without a word. */
+static lk_status check_halving(const sweep *s, const lk_config *config)
+{
+    if (s->first_epoch == 0)
+        return LK_OK;
+    if (config->train.stage != LK_STAGE_ENCODER)
+        return lk_fail(LK_BAD_CONFIG, "%s: key 'halving': compares by F1 and F2, which a decoder has not; leave it out", s->file);
+    if (config->validate.every_epochs == 0)
+        return lk_fail(LK_BAD_CONFIG, "%s: key 'halving': compares validations; set validate.every_epochs above 0", s->file);
+    return LK_OK;
+}
+
 /* Equal values in two spellings (1, 1.0, 1e0) are one point, that of the first. */
 static lk_status add_point(const sweep *s, const point *p, seen *all, int64_t *count)
 {
     uint64_t hash = 0;
     lk_config *config = NULL;
     LK_TRY(lk_config_load(s->base, p->sets, p->count, &config));
-    lk_status status = hash_configuration(config, &hash);
+    lk_status status = check_halving(s, config);
+    if (status == LK_OK)
+        status = hash_configuration(config, &hash);
     for (int64_t i = 0; status == LK_OK && i < *count; i++) {
         if (all[i].hash == hash) {
             printf("note %s is the same point as %s and is left out\n", p->name, all[i].name);
