@@ -33,7 +33,9 @@ newest=$(ls -d small/run/checkpoints/step-????????? | tail -n 1)
 works_still() { "$LIKENESS" inspect "$newest" >inspected.log 2>&1; }
 works_still || { cat inspected.log; fail "the last good checkpoint is damaged"; }
 wait_for "metrics that wait in memory" warned 'warning: training goes on, its metrics are kept in memory'
-[ "$(grep -c 'metrics are kept in memory' err.log)" = 1 ] || fail "told more than once"
+# Once each time: a checkpoint that was under way when the disk filled leaves room again when it is given up.
+[ "$(grep -c 'metrics are kept in memory' err.log)" -le $((1 + $(grep -c 'metrics are written again' err.log))) ] ||
+  fail "told more than once"
 rm small/ballast
 wait_for "metrics again" warned 'metrics are written again'
 later() { [ "$(ls -d small/run/checkpoints/step-????????? | tail -n 1)" != "$newest" ]; }
