@@ -51,6 +51,7 @@ static void open_training(training *t, lk_device *on, int64_t rows)
 static void close_training(training *t)
 {
     t->weights.device = device;
+    assert_ok(lk_device_wait(device)); /* an update may still be under way */
     lk_saver_stop(t->saver);
     t->weights.device = lk_device_host();
     lk_device_free(device, t->live.values);
