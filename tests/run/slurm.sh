@@ -5,7 +5,7 @@ set -u
 . "$LIKENESS_ROOT/tests/slurm/setup.sh"
 say() { echo "$SECONDS s: $*"; }
 starts() { grep -cE '^[^ ]+ start ' "$run/job/attempts"; }
-small_training encoder plain >encoder.yaml
+small_training encoder plain | sed 's/steps: 60/steps: 120/' >encoder.yaml
 
 # ---- undisturbed: by mpirun on this machine, and by SLURM over two hosts ----
 "$launch/local" encoder.yaml -n 4 --set "run.dir=$here/runs/reference" >reference.log 2>&1 || { cat reference.log; fail "local"; }
@@ -30,11 +30,11 @@ on_login "$launch/submit" encoder.yaml | grep -q 'finished already' || fail "a f
 say "over two hosts"
 
 # ---- what ends a job early ----
-begin() { # NAME [OPTIONS]: a job that is under way
+begin() { # NAME [OPTIONS]: a job that is under way, its ranks held
   local name=$1
   shift
   submit encoder.yaml "$name" "$@"
-  poll 120 "$name gets under way" is_at_step "$run" 10
+  hold_at 10
 }
 comes_to_the_same() { # waits for the end; the run is the undisturbed one
   poll 300 "$run ends" is_gone "$job"
@@ -49,29 +49,30 @@ comes_to_the_same() { # waits for the end; the run is the undisturbed one
 
 begin requeue
 on_login scontrol requeue "$job" || fail "scontrol requeue"
+let_go
 hurry "$job"
 comes_to_the_same
 
 begin terminate
 on_login "$launch/submit" encoder.yaml --set "run.dir=$run" 2>&1 | grep -q "job $job works on it" || fail "submitted twice"
 on_login scancel --signal=TERM "$job" || fail "scancel"
+let_go
 hurry "$job"
 comes_to_the_same
 grep -q 'end step=.* code=75: again' "$run/job/attempts" || fail "the ranks did not save: $(cat "$run/job/attempts")"
 
 begin dead-rank
 kill -9 "$(ranks_of "$run" | tail -n 1)"
+let_go
 hurry "$job"
 comes_to_the_same
 
-# The time limit: all ranks are held until SLURM has sent its signal (which may wake them), or the run would be over before a
+# The time limit: the ranks are held until SLURM has sent its signal (which may wake them), or the run would be over before a
 # minute is.
 begin time-limit --time 1 --grace 30
 got_signal() { ! grep -q "^State:.T" "/proc/$1/status" || ! grep -q "^ShdPnd:.0*$" "/proc/$1/status"; } 2>/dev/null
-held=$(ranks_of "$run")
-kill -STOP $held
 for rank in $held; do poll 70 "the signal before the time limit" got_signal "$rank"; done
-kill -CONT $held 2>/dev/null
+let_go
 hurry "$job"
 grep -q 'end step=.* code=75: again' "$run/job/attempts" || fail "the ranks did not save: $(cat "$run/job/attempts")"
 on_login scontrol update "jobid=$job" TimeLimit=10
@@ -80,6 +81,7 @@ comes_to_the_same
 # The node with the batch script and rank 0 loses power; the spare node takes over.
 begin lost-node
 "$cluster" kill "$here/cluster" n1
+let_go
 hurry "$job"
 comes_to_the_same
 grep -q 'nodes=n\[2-3\]' "$run/job/attempts" || fail "the spare node did not take over: $(cat "$run/job/attempts")"
@@ -89,6 +91,7 @@ poll 60 "n1 comes back" is_idle n1
 # The same node loses its network, while its ranks and its batch script live on. They write nothing when they are back.
 begin cut-link
 "$cluster" cut "$here/cluster" n1
+let_go
 hurry "$job"
 comes_to_the_same
 find "$run" -type f ! -path '*/job/*' -exec sha256sum {} + | sort >before
@@ -121,6 +124,7 @@ say "no progress"
 
 begin cancelled
 on_login scancel "$job"
+let_go
 poll 60 "a cancelled job ends" is_gone "$job"
 sleep 1
 is_state "$job" CANCELLED && [ "$(starts)" = 1 ] || fail "a cancelled job came back"
@@ -130,6 +134,7 @@ say "cancelled"
 # ---- sites that lack something ----
 begin mpirun --start-with mpirun
 on_login scancel --batch --signal=USR1 "$job"
+let_go
 hurry "$job"
 comes_to_the_same
 grep -q 'end step=.* code=75: stopped by USR1' "$run/job/attempts" || fail "the ranks did not save: $(cat "$run/job/attempts")"
@@ -137,6 +142,7 @@ grep -q 'end step=.* code=75: stopped by USR1' "$run/job/attempts" || fail "the 
 for node in n1 n2 n3; do on_node "$node" mount --bind /dev/null "$(command -v scontrol)"; done
 begin chain
 kill -9 "$(ranks_of "$run" | tail -n 1)"
+let_go
 poll 90 "the first job of the chain ends" is_gone "$job"
 [ "$(cat "$run/job/id")" != "$job" ] || fail "no successor"
 job=$(cat "$run/job/id")

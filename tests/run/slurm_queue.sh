@@ -81,7 +81,6 @@ say "preempted"
 on_node n1 mount --bind "$here/cluster/tmp/n1" "$here/cluster/tmp/n1"
 on_node n1 mount -o remount,ro,bind "$here/cluster/tmp/n1"
 submit encoder.yaml unstarted --max-restarts 0
-hurry "$job"
 poll 120 "$run ends" is_gone "$job"
 [ -e "$run/DONE" ] || fail "not done: $(cat "$run/job/attempts")"
 # The step may have ended before n2 began its program, too.
@@ -96,7 +95,8 @@ LIKENESS=$here/patient
 rm go
 on_login scontrol update nodename=n3 state=drain reason=test
 submit encoder.yaml waits --max-restarts 0
-hurry "$job"
+is_unstarted() { grep -q ': not started by n1' "$run/job/attempts"; } 2>/dev/null
+poll 60 "n1 starts nothing" is_unstarted
 on_node n1 umount "$here/cluster/tmp/n1"
 touch go
 poll 120 "$run ends" is_gone "$job"

@@ -6,7 +6,7 @@ set -u
 . "$LIKENESS_ROOT/tests/slurm/setup.sh"
 say() { echo "$SECONDS s: $*"; }
 starts() { grep -cE '^[^ ]+ start ' "$run/job/attempts"; }
-small_training encoder plain | sed 's/steps: 60/steps: 30/' >encoder.yaml
+small_training encoder plain >encoder.yaml
 near=$here/near
 mkdir "$near" # one folder for all nodes, in which each has a name of its own
 nothing_left() { [ -z "$(ls -A "$near")" ] || fail "left on the nodes: $(ls "$near")"; }
@@ -28,9 +28,10 @@ say "over two nodes"
 
 # Under way the copies are read, and are gone already as names.
 submit encoder.yaml requeue --stage "$near"
-poll 120 "requeue gets under way" is_at_step "$run" 8
+hold_at 8
 nothing_left
 on_login scancel --signal=TERM "$job" || fail "scancel"
+let_go
 hurry "$job"
 poll 120 "requeue ends" is_gone "$job"
 same_run "$run" "$reference"

@@ -81,12 +81,24 @@ job_field() { # JOB FIELD
 }
 is_state() { [ "$(job_field "$1" JobState)" = "$2" ]; }
 
-# A requeued job waits for as long as its old credential is valid; the tests do not.
+# A requeued job waits for as long as its old credential is valid; the tests do not. A job that has just been submitted or
+# hurried is pending, too, but may start at once.
+is_put_off() { # JOB
+  is_state "$1" PENDING && [ "$(date -d "$(job_field "$1" EligibleTime)" +%s 2>/dev/null || echo 0)" -gt "$(date +%s)" ]
+}
 hurry() { # JOB
-  poll 90 "job $1 comes back into the queue" is_state "$1" PENDING
+  poll 90 "job $1 comes back into the queue" is_put_off "$1"
   sleep 1.5
   on_login scontrol update "jobid=$1" StartTime=now 2>/dev/null
 }
+
+# However fast the machine is, what follows finds the run under way.
+hold_at() { # STEP: stops the ranks of the run when it has come there
+  poll 120 "$run comes to step $1" is_at_step "$run" "$1"
+  held=$(ranks_of "$run")
+  [ "$(wc -w <<<"$held")" = 4 ] && kill -STOP $held || fail "$run ended before it could be held"
+}
+let_go() { kill -CONT $held 2>/dev/null; } # some may have ended since
 
 # ---- judging ----
 
