@@ -115,7 +115,8 @@ chmod +x lingering
 LIKENESS=$here/lingering submit encoder.yaml lingers
 poll 120 "$run is done" test -e "$run/DONE"
 poll 120 "$run ends" is_gone "$job"
-[ "$(job_field "$job" JobState)" = COMPLETED ] && [ -s "$run/report.html" ] && [ "$(starts)" = 1 ] &&
+[ "$(job_field "$job" JobState)" = COMPLETED ] && [ -s "$run/report.html" ] &&
+  tail -n 1 "$run/job/attempts" | grep -q ': done$' &&
   grep -q 'what started its ranks has not ended' "$run/job/$job.log" || fail "lingers: $(cat "$run/job/attempts")"
 no_ranks_left "$run"
 say "lingers"
