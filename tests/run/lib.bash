@@ -148,14 +148,18 @@ lines_of() { # FILE: sets $lines; 0 without the file
 # Runs likeness until that many lines are in the run's metrics, then signals each of its ranks; it must exit with 75. Sets
 # $stopped_at to the step that it saved.
 interrupt_at() { # RUN LINES SIGNAL RANKS ARGUMENTS...
-  local run=$1 wanted=$2 signal=$3 ranks=$4 code job; shift 4
+  local run=$1 wanted=$2 signal=$3 ranks=$4 code job before processes=; shift 4
+  lines_of "$run/metrics.jsonl"
+  before=$lines
   likeness_on "$ranks" "$@" &
   job=$!
   until lines_of "$run/metrics.jsonl"; [ "$lines" -ge "$wanted" ]; do
     kill -0 $job 2>/dev/null || fail "$run ended before line $wanted"
+    # Looked for while there is time: a step takes less.
+    [ "$lines" = "$before" ] || processes=${processes:-$(ranks_of_test)}
     pause 0.02
   done
-  kill -"$signal" $(ranks_of_test)
+  kill -"$signal" ${processes:-$(ranks_of_test)}
   wait $job
   code=$?
   [ $code = 75 ] || fail "$run ended with $code instead of 75 after $signal"
