@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -65,6 +66,58 @@ lk_status lk_path_look(const char *path, lk_path_kind *kind)
             return lk_fail_io("look at it", path, errno, 0);
     }
     *kind = S_ISREG(info.st_mode) ? LK_FILE : S_ISDIR(info.st_mode) ? LK_FOLDER : LK_SPECIAL;
+    return LK_OK;
+}
+
+lk_status lk_path_same(const char *a, const char *b, bool *same)
+{
+    const char *const paths[2] = {a, b};
+    struct stat info[2];
+    *same = false;
+    for (int i = 0; i < 2; i++)
+        for (int tries = 0; stat(paths[i], &info[i]) != 0;) {
+            if (lk_means_absent(errno))
+                return LK_OK;
+            if (!lk_try_again(&tries, errno))
+                return lk_fail_io("look at it", paths[i], errno, 0);
+        }
+    *same = info[0].st_dev == info[1].st_dev && info[0].st_ino == info[1].st_ino;
+    return LK_OK;
+}
+
+/* out[PATH_MAX]; "" where the path is absent. */
+static lk_status resolve(const char *path, char *out)
+{
+    int tries = 0;
+    out[0] = '\0';
+    while (!realpath(path, out)) {
+        out[0] = '\0';
+        if (lk_means_absent(errno))
+            return LK_OK;
+        if (!lk_try_again(&tries, errno))
+            return lk_fail_io("look at it", path, errno, 0);
+    }
+    return LK_OK;
+}
+
+lk_status lk_path_within(char *out, const char *folder, const char *path)
+{
+    char from[PATH_MAX], to[PATH_MAX], parent[LK_PATH_SIZE];
+    const char *slash = strrchr(path, '/'), *name = "";
+    out[0] = '\0';
+    LK_TRY(resolve(folder, from));
+    LK_TRY(resolve(path, to));
+    if (!to[0]) {
+        name = slash ? slash + 1 : path;
+        snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash + 1 - path) : 1, slash ? path : ".");
+        LK_TRY(resolve(parent, to));
+    }
+    size_t length = strcmp(from, "/") == 0 ? 0 : strlen(from);
+    if (!from[0] || strncmp(to, from, length) != 0 || (to[length] != '/' && to[length] != '\0'))
+        return LK_OK;
+    const char *rest = to + length + (to[length] == '/');
+    if (snprintf(out, LK_PATH_SIZE, "%s%s%s", rest, *rest && *name ? "/" : "", name) >= LK_PATH_SIZE)
+        return lk_fail(LK_USAGE, "%.80s...: the path is longer than %d bytes", path, LK_PATH_SIZE - 1);
     return LK_OK;
 }
 

@@ -38,6 +38,11 @@ lk_status lk_set_aside(const char *path);
 typedef enum lk_path_kind { LK_ABSENT, LK_FILE, LK_FOLDER, LK_SPECIAL } lk_path_kind;
 /* LK_IO: it cannot be told just now. */
 lk_status lk_path_look(const char *path, lk_path_kind *kind);
+/* Whether both paths lead to one file or folder. What is absent is no other's. */
+lk_status lk_path_same(const char *a, const char *b, bool *same);
+/* `path` as it is called from `folder` on, links resolved ("a/b.png"), into out[LK_PATH_SIZE]; "" where it does not lie in that
+ * folder or one below. A last part that is not there yet is taken as a name. */
+lk_status lk_path_within(char *out, const char *folder, const char *path);
 
 /* Whether this reason of a failed call means that the path is not there. */
 bool lk_means_absent(int errno_value);

@@ -227,12 +227,27 @@ static lk_status copy_part(copying *c, const lk_dataset *original, const char *f
     return check_copy(c, original, folder, threads);
 }
 
+/* A stage is made anew by removing what is there, which must not be what is copied. */
+static lk_status keep_originals(const lk_dataset *set, const char *folder)
+{
+    for (int i = 0; i < lk_dataset_shard_count(set); i++) {
+        char within[LK_PATH_SIZE];
+        const char *path = lk_dataset_shard_path(set, i);
+        LK_TRY(lk_path_within(within, folder, path));
+        if (within[0])
+            return lk_fail(LK_USAGE, "%s: making this stage would remove %s, which is copied into it; name another folder",
+                           folder, path);
+    }
+    return LK_OK;
+}
+
 /* One of each path of each set, in their order. */
-static lk_status open_originals(const lk_stage_set *sets, int count, lk_dataset **originals, int64_t *bytes)
+static lk_status open_originals(const lk_stage_set *sets, int count, const char *folder, lk_dataset **originals, int64_t *bytes)
 {
     for (int s = 0, k = 0; s < count; s++)
         for (int i = 0; i < sets[s].count; i++, k++) {
             LK_TRY(lk_dataset_open(&sets[s].paths[i], 1, &originals[k]));
+            LK_TRY(keep_originals(originals[k], folder));
             LK_TRY(sum_sizes(originals[k], bytes));
         }
     return LK_OK;
@@ -272,7 +287,7 @@ lk_status lk_stage_make(const lk_stage_set *sets, int count, const char *folder,
     lk_status status =
         c.piece && originals ? LK_OK : lk_fail(LK_INTERNAL, "%s: out of memory for a stage of %d paths", folder, parts);
     if (status == LK_OK)
-        status = open_originals(sets, count, originals, &c.wanted);
+        status = open_originals(sets, count, folder, originals, &c.wanted);
     if (status == LK_OK)
         status = fill(&c, sets, count, originals, folder, threads);
     *bytes = c.copied;

@@ -24,9 +24,9 @@ typedef struct lk_stage_set {
     int count;
 } lk_stage_set;
 
-/* Makes a stage of the sets; one that is there is made anew. *bytes are copied. `stopped` (NULL: never) is asked now and then
- * whether to give up, which is LK_REQUEUE. A disk without room is LK_IO, before anything is copied where that can be known.
- * `threads` read the copies back. */
+/* Makes a stage of the sets; one that is there is made anew, unless it is what is copied (LK_USAGE). *bytes are copied. `stopped`
+ * (NULL: never) is asked now and then whether to give up, which is LK_REQUEUE. A disk without room is LK_IO, before anything is
+ * copied where that can be known. `threads` read the copies back. */
 lk_status lk_stage_make(const lk_stage_set *sets, int count, const char *folder, int threads, bool (*stopped)(void),
                         int64_t *bytes);
 

@@ -27,7 +27,7 @@ static const lk_option option_table[] = {
      "first fit the certainties on the set, and note the temperatures in the run's\nmodel.safetensors",
      LK_TARGET(evaluate_values, calibrate)},
     {LK_OPTION_PATH, "output", "FOLDER", "where the report goes, else RUN/report", LK_TARGET(evaluate_values, folder),
-     .letter = 'o'},
+     .letter = 'o', .writes = "evaluation.json|triptych.png|photos.json|photos.png"},
     LK_CLIENT_OPTIONS(evaluate_values, options),
     {LK_OPTION_HEADING, .help = "On photos of people:"},
     {LK_OPTION_PATH, "photos", "PHOTOS", "a folder, an archive or a photo", LK_TARGET(evaluate_values, photos)},

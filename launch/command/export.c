@@ -8,13 +8,29 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 typedef struct export_values {
     const char *output;
 } export_values;
 
-static const lk_option option_table[] = {
-    {LK_OPTION_PATH, "output", "FILE", "where to", LK_TARGET(export_values, output), .letter = 'o', .required = true}, {0}};
+static const lk_option option_table[] = {{LK_OPTION_PATH, "output", "FILE", "where to", LK_TARGET(export_values, output),
+                                          .letter = 'o', .required = true, .writes = ""},
+                                         {0}};
+
+/* What was found in a run or checkpoint stays what it is. */
+static lk_status keep_inputs(const lk_found_model *from, const char *output)
+{
+    char state[LK_PATH_SIZE];
+    const char *slash = strrchr(from->path, '/');
+    if ((size_t)snprintf(state, sizeof state, "%.*sstate.json", slash ? (int)(slash + 1 - from->path) : 0, from->path) >=
+        sizeof state)
+        return lk_fail(LK_USAGE, "%.80s...: the path is too long", from->path);
+    const char *const inputs[] = {from->path, from->config, state};
+    for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
+        LK_TRY(lk_keep_input("export", "output", output, inputs[i]));
+    return LK_OK;
+}
 
 static lk_status write_export(const lk_found_model *from, const char *output)
 {
@@ -46,6 +62,8 @@ static lk_status run(void *values, char **arguments, int count)
     const export_values *v = values;
     lk_found_model from;
     lk_status status = lk_find_model(arguments[0], &from);
+    if (status == LK_OK)
+        status = keep_inputs(&from, v->output);
     if (status == LK_OK)
         status = write_export(&from, v->output);
     lk_found_model_free(&from);

@@ -28,7 +28,8 @@ static const lk_option option_table[] = {
     {LK_OPTION_HEADING, .help = "Of shards:"},
     {LK_OPTION_FLAG, "verify", NULL, "read every sample and check its checksum, and print statistics of the parameters",
      LK_TARGET(inspect_values, verify)},
-    {LK_OPTION_PATH, "contact-sheet", "F", "a picture of samples with their parameters", LK_TARGET(inspect_values, sheet)},
+    {LK_OPTION_PATH, "contact-sheet", "F", "a picture of samples with their parameters", LK_TARGET(inspect_values, sheet),
+     .writes = ""},
     {LK_OPTION_INT, "samples", "N", "how many it shows", LK_TARGET(inspect_values, samples), .low = 1, .high = 400},
     {LK_OPTION_FLAG, "values", NULL, "verify, and print the statistics of every continuous parameter, not only a summary",
      LK_TARGET(inspect_values, values)},
@@ -161,7 +162,11 @@ static lk_status inspect_shards(const inspect_values *v, const char *const *path
 {
     inspection in = {.threads = v->threads ? v->threads : lk_core_count(), .lock = PTHREAD_MUTEX_INITIALIZER};
     LK_TRY(lk_dataset_open(paths, count, &in.dataset));
-    lk_status status = describe(in.dataset, paths, count);
+    lk_status status = LK_OK;
+    for (int i = 0; v->sheet && status == LK_OK && i < lk_dataset_shard_count(in.dataset); i++)
+        status = lk_keep_input("inspect", "contact-sheet", v->sheet, lk_dataset_shard_path(in.dataset, i));
+    if (status == LK_OK)
+        status = describe(in.dataset, paths, count);
     if (status == LK_OK && (v->verify || v->values))
         status = verify(&in, v->values);
     if (status == LK_OK && v->sheet)

@@ -30,7 +30,7 @@ typedef struct label_values {
 
 static const lk_option option_table[] = {
     {LK_OPTION_PATH, "output", "FOLDER", "where crops, parameters and labels.jsonl go", LK_TARGET(label_values, folder),
-     .letter = 'o', .required = true},
+     .letter = 'o', .required = true, .writes = "labels.jsonl"},
     {LK_OPTION_INT, "size", "S", "edge of a crop in pixels", LK_TARGET(label_values, align.size), .low = 32, .high = 1024},
     {LK_OPTION_REAL, "max-error", "X",
      "\"poor\": the landmarks of photo and client's picture lie further apart, in eye\ndistances (median)",
@@ -39,7 +39,7 @@ static const lk_option option_table[] = {
     {LK_OPTION_FLAG, "mhm", NULL, "write NAME.mhm for MakeHuman too (likeness pack takes one of the two)",
      LK_TARGET(label_values, mhm)},
     {LK_OPTION_PATH, "sheet", "FILE.png", "photo, client in the photo's pose, client, on one page (of the first 1000 faces)",
-     LK_TARGET(label_values, sheet)},
+     LK_TARGET(label_values, sheet), .writes = ""},
     {LK_OPTION_PATH, "schema", "FILE.yaml", "the client's parameters, where they are not all of configs/client-schema.yaml",
      LK_TARGET(label_values, schema)},
     {LK_OPTION_PATH, "prior", "FILE.yaml", "what faces are like, where it is not configs/client-prior.yaml",
@@ -414,6 +414,7 @@ static lk_status label_all(label_run *run, char **arguments, int count)
     lk_photos photos = {.command = "label",
                         .output = ".png",
                         .folder = v->folder,
+                        .sheet = v->sheet,
                         .align = &v->align,
                         .model = run->model,
                         .threads = run->threads,

@@ -1,5 +1,7 @@
 #include "launch/command/options.h"
 
+#include "base/file.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,6 +109,32 @@ static lk_status store(const lk_command *command, const lk_option *option, const
     case LK_OPTION_HEADING: break;
     }
     return lk_fail(LK_INTERNAL, "%s: --%s has no value", command->name, option->name);
+}
+
+lk_status lk_keep_input(const char *command, const char *option, const char *output, const char *input)
+{
+    bool same = false;
+    lk_path_kind kind;
+    LK_TRY(lk_path_look(output, &kind));
+    if (kind == LK_FILE)
+        LK_TRY(lk_path_same(output, input, &same));
+    if (same)
+        return lk_fail(LK_USAGE, "%s: --%s: %s would replace %s, which is read; give another --%s", command, option, output,
+                       input, option);
+    return LK_OK;
+}
+
+lk_status lk_keep_folder(const char *command, const char *option, const char *output, const char *folder)
+{
+    char name[LK_PATH_SIZE] = "";
+    lk_path_kind kind;
+    LK_TRY(lk_path_look(output, &kind));
+    if (kind == LK_FILE)
+        LK_TRY(lk_path_within(name, folder, output));
+    if (name[0])
+        return lk_fail(LK_USAGE, "%s: --%s: %s would replace a file in %s, which is read; give another --%s", command, option,
+                       output, folder, option);
+    return LK_OK;
 }
 
 /* ---- help ---- */
@@ -280,6 +308,41 @@ static lk_status take_argument(parser *p, char *word)
     return LK_OK;
 }
 
+static const char *path_of(const parser *p, const lk_option *option)
+{
+    return option->kind == LK_OPTION_PATH ? *(const char *const *)((const char *)p->values + option->offset) : NULL;
+}
+
+static lk_status keep_all(const parser *p, const lk_option *option, const char *output)
+{
+    const lk_command *command = p->command;
+    for (int i = 1; i <= p->count && !command->choices; i++)
+        LK_TRY(lk_keep_input(command->name, option->name, output, p->argv[i]));
+    for (const lk_option *other = command->options; other->help; other++) {
+        const char *input = path_of(p, other);
+        if (input && !other->writes && !(other->choices && find_choice(other->choices, input) >= 0))
+            LK_TRY(lk_keep_input(command->name, option->name, output, input));
+    }
+    return LK_OK;
+}
+
+static lk_status keep_inputs(const parser *p)
+{
+    char name[WORD_SIZE], output[LK_PATH_SIZE];
+    for (const lk_option *option = p->command->options; option && option->help; option++) {
+        const char *path = path_of(p, option), *names = option->writes;
+        if (!path || !names)
+            continue;
+        if (*names == '\0')
+            LK_TRY(keep_all(p, option, path));
+        while (lk_next_choice(&names, name, sizeof name)) {
+            LK_TRY(lk_path_join(output, path, name));
+            LK_TRY(keep_all(p, option, output));
+        }
+    }
+    return LK_OK;
+}
+
 static lk_status check_whole(const parser *p)
 {
     const lk_command *command = p->command;
@@ -291,7 +354,7 @@ static lk_status check_whole(const parser *p)
             return lk_fail(LK_USAGE, "%s: needs --%s %s; likeness %s --help says more", command->name, option->name,
                            option->value, command->name);
     }
-    return LK_OK;
+    return keep_inputs(p);
 }
 
 static lk_status parse(parser *p)

@@ -64,6 +64,9 @@ typedef struct lk_option {
     double low, high;
     int64_t unit;
     const char *choices; /* words with | between */
+    /* Of a path: "" where it is a file that is written; names with | between where it is a folder in which they are. None of them
+     * may be an argument or another path of the line. */
+    const char *writes;
     lk_status (*parse)(const char *command, const char *text, void *values);
     void (*print)(void);
 } lk_option;
@@ -106,6 +109,12 @@ typedef struct lk_command {
 /* Parses and runs. argv[0] is the command's name; argv is put in another order. LK_USAGE: the sentence names command, option and
  * what would be right. */
 lk_status lk_command_run(const lk_command *command, int argc, char **argv);
+
+/* LK_USAGE where `output`, the value of --OPTION or a file in it, is there and is `input`, which the command reads. The parser
+ * asks for what the line names, a command for what it finds in folders. */
+lk_status lk_keep_input(const char *command, const char *option, const char *output, const char *input);
+/* The same for a command that reads all files in and below `folder`. */
+lk_status lk_keep_folder(const char *command, const char *option, const char *output, const char *folder);
 
 /* A number among the arguments, called `name`, as a LK_OPTION_REAL is read. */
 lk_status lk_parse_real(const char *command, const char *name, const char *text, double low, double high, double *out);

@@ -33,7 +33,7 @@ static lk_status parse_split(const char *command, const char *text, void *values
 
 static const lk_option option_table[] = {
     {LK_OPTION_PATH, "output", "FOLDER", "where shards go; must not hold any, but for --resume",
-     LK_TARGET(lk_pack_options, folder), .letter = 'o', .required = true},
+     LK_TARGET(lk_pack_options, folder), .letter = 'o', .required = true, .writes = "pack.json|rejected.jsonl"},
     {LK_OPTION_PATH, "schema", "FILE", "the parameters' schema (YAML)", LK_TARGET(lk_pack_options, schema), .required = true},
     {LK_OPTION_INT, "size", "S", "edge of the stored pictures in pixels", LK_TARGET(lk_pack_options, alignment.size), .low = 16,
      .high = 2048},

@@ -256,6 +256,7 @@ static lk_status walk_all(faces_run *run, char **paths, int count)
     lk_photos photos = {.command = run->calls->command,
                         .output = ".png",
                         .folder = run->calls->folder,
+                        .sheet = run->calls->sheet,
                         .align = needs_model(run) ? &align : NULL,
                         .model = run->model,
                         .threads = run->setup.threads,

@@ -74,6 +74,7 @@ typedef struct lk_photo_face {
 typedef struct lk_photo_calls {
     const char *command;  /* "predict": for messages */
     const char *folder;   /* where what is written goes, and another client's files may be for a moment */
+    const char *sheet;    /* another file that is written, NULL: none */
     const char *tails[2]; /* of the files beside NAME.png (lk_photos) */
     int client_size;      /* edge of the built-in client's pictures; 0: S */
     size_t extra_bytes;   /* of the zeros that `look` fills in, a face */

@@ -6,12 +6,12 @@
 #include "dataset/pack/pairing.h"
 #include "dataset/pack/pipeline.h"
 #include "dataset/pack/source.h"
+#include "launch/command/options.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { MAX_PHOTO_BYTES = 256 << 20 };
 /* Photos at once, and what they may take together; a single one may take more. */
@@ -25,8 +25,8 @@ typedef struct walk {
     lk_pipeline *pipeline;
     lk_pairing *stems; /* those that are taken */
     int64_t inside, inside_bytes;
-    int64_t others; /* files in folders and archives that are no photos */
-    char *own;      /* the folder of the outputs as a prefix of the names in the present source, NULL: not in it */
+    int64_t others;         /* files in folders and archives that are no photos */
+    char own[LK_PATH_SIZE]; /* the folder of the outputs as a prefix of the names in the present source, "": not in it */
 } walk;
 
 static void free_photo(const walk *w, lk_photo *p)
@@ -41,36 +41,38 @@ static void free_photo(const walk *w, lk_photo *p)
 
 /* ---- outputs and photos are kept apart ---- */
 
-static bool same_folder(const char *a, const char *b)
-{
-    struct stat one, other;
-    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
-}
-
 /* Outputs end in .png: a PNG that lies where they go might be replaced by one, and be taken for a photo by the next run. */
-static lk_status keep_apart(const lk_photos *photos, const char *path, bool source)
+static lk_status keep_photos(const lk_photos *photos, const char *path, bool source)
 {
     char parent[LK_PATH_SIZE];
+    bool same = false;
     const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
     snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
-    if (source ? same_folder(path, photos->folder)
-               : dot && strcmp(dot, photos->output) == 0 && same_folder(parent, photos->folder))
+    if (source || (dot && strcmp(dot, photos->output) == 0))
+        LK_TRY(lk_path_same(source ? path : parent, photos->folder, &same));
+    if (same)
         return lk_fail(LK_USAGE, "%s: what is written to '%s' might replace the photos there; give another --output",
                        photos->command, photos->folder);
     return LK_OK;
 }
 
+/* In the folder of the outputs the sheet is none of the photos, even where that lies among them. */
+static lk_status keep_from_sheet(const lk_photos *photos, const char *source)
+{
+    char own[LK_PATH_SIZE];
+    LK_TRY(lk_path_within(own, photos->folder, photos->sheet));
+    return own[0] ? LK_OK : lk_keep_folder(photos->command, "sheet", photos->sheet, source);
+}
+
 /* Sets w->own where the outputs go into a folder below this source: what is there is no photo. */
 static lk_status find_own(walk *w, const char *path)
 {
-    char *source = realpath(path, NULL), *folder = w->photos->folder ? realpath(w->photos->folder, NULL) : NULL;
-    size_t length = source ? strlen(source) : 0;
-    length -= length == 1; /* the root */
-    bool inside = source && folder && strncmp(source, folder, length) == 0 && folder[length] == '/';
-    bool fits = !inside || asprintf(&w->own, "%s/", folder + length + 1) >= 0;
-    free(source);
-    free(folder);
-    return fits ? LK_OK : lk_fail(LK_INTERNAL, "out of memory for %s", path);
+    char within[LK_PATH_SIZE];
+    w->own[0] = '\0';
+    if (!w->photos->folder)
+        return LK_OK;
+    LK_TRY(lk_path_within(within, path, w->photos->folder));
+    return within[0] ? lk_path_join(w->own, within, "") : LK_OK;
 }
 
 /* ---- through the pipeline ---- */
@@ -179,7 +181,7 @@ static lk_status add_entry(walk *w, lk_source *source, const lk_entry *entry)
     const char *refused = lk_name_read(entry->name, &kind, key);
     uint8_t *data = NULL;
     size_t size = 0;
-    if (w->own && strncmp(entry->name, w->own, strlen(w->own)) == 0)
+    if (w->own[0] && strncmp(entry->name, w->own, strlen(w->own)) == 0)
         return LK_OK;
     if (!refused && kind != LK_NAME_PICTURE) {
         w->others++;
@@ -206,8 +208,6 @@ static lk_status add_source(walk *w, const char *path)
     while (status == LK_OK && (status = lk_source_next(source, &entry)) == LK_OK && entry.name)
         status = add_entry(w, source, &entry);
     lk_source_close(source);
-    free(w->own);
-    w->own = NULL;
     return status;
 }
 
@@ -258,7 +258,9 @@ lk_status lk_photos_run(lk_photos *photos, char **paths, int count)
         bool source;
         LK_TRY(is_source(paths[i], &source));
         if (photos->folder)
-            LK_TRY(keep_apart(photos, paths[i], source));
+            LK_TRY(keep_photos(photos, paths[i], source));
+        if (photos->sheet && source)
+            LK_TRY(keep_from_sheet(photos, paths[i]));
         files = files && !source;
     }
     if (files && w.threads > count)

@@ -30,6 +30,7 @@ typedef struct lk_photo {
 typedef struct lk_photos {
     const char *command, *output;  /* "align", ".png": for messages */
     const char *folder;            /* where the outputs go; NULL: none are written. No photo of it is taken */
+    const char *sheet;             /* the value of --sheet, written besides; NULL: none */
     const char *tails[2];          /* "-drawn": outputs beside NAME.png that other photos' might be called like */
     const lk_align_options *align; /* with `model`, for an aligner a thread; NULL: no face is looked for */
     const lk_face_model *model;

@@ -24,8 +24,8 @@ static const lk_option option_table[] = {
      LK_TARGET(predict_values, model), .required = true},
     {LK_OPTION_PATH, "output", "FOLDER", "where the faces go", LK_TARGET(predict_values, folder), .letter = 'o',
      .required = true},
-    {LK_OPTION_PATH, "sheet", "FILE.png", "all triptychs on one page (of the first 1000 faces)",
-     LK_TARGET(predict_values, sheet)},
+    {LK_OPTION_PATH, "sheet", "FILE.png", "all triptychs on one page (of the first 1000 faces)", LK_TARGET(predict_values, sheet),
+     .writes = ""},
     LK_CLIENT_OPTIONS(predict_values, photos),
     LK_PHOTO_OPTIONS(predict_values, photos),
     {0}};
@@ -221,6 +221,7 @@ static lk_status run(void *values, char **arguments, int count)
     predict_run run = {.values = values};
     const lk_photo_calls calls = {.command = "predict",
                                   .folder = run.values->folder,
+                                  .sheet = run.values->sheet,
                                   .tails = {"-decoded", "-client"},
                                   .begin = begin,
                                   .face = write_face,

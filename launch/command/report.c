@@ -4,6 +4,8 @@
 #include "launch/report/report.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 typedef struct report_values {
     const char *output;
@@ -11,8 +13,34 @@ typedef struct report_values {
 
 static const lk_option option_table[] = {{LK_OPTION_PATH, "output", "FILE",
                                           "where the page goes; else report.html in the first DIR",
-                                          LK_TARGET(report_values, output), .letter = 'o'},
+                                          LK_TARGET(report_values, output), .letter = 'o', .writes = ""},
                                          {0}};
+
+static lk_status is_page(const char *path, bool *is)
+{
+    static const char begin[] = "<!doctype html";
+    char text[sizeof begin - 1];
+    int fd;
+    size_t got = 0;
+    LK_TRY(lk_open_file(path, &fd, NULL));
+    lk_status status = lk_read_at(fd, path, text, sizeof text, 0, &got);
+    close(fd);
+    *is = got == 0 || (got == sizeof text && memcmp(text, begin, got) == 0);
+    return status;
+}
+
+/* Any file of a run may be one that the report reads, but for an earlier page. */
+static lk_status keep_runs(const char *output, char **folders, int count)
+{
+    lk_path_kind kind;
+    bool page = false;
+    LK_TRY(lk_path_look(output, &kind));
+    if (kind == LK_FILE)
+        LK_TRY(is_page(output, &page));
+    for (int i = 0; !page && i < count; i++)
+        LK_TRY(lk_keep_folder("report", "output", output, folders[i]));
+    return LK_OK;
+}
 
 static lk_status run(void *values, char **folders, int count)
 {
@@ -21,7 +49,7 @@ static lk_status run(void *values, char **folders, int count)
     LK_TRY(lk_path_join(own, folders[0], "report.html"));
     const char *output = v->output ? v->output : own;
     lk_report report = {0};
-    lk_status status = LK_OK;
+    lk_status status = keep_runs(output, folders, count);
     for (int i = 0; status == LK_OK && i < count; i++)
         status = lk_report_add(&report, folders[i]);
     if (status == LK_OK)

@@ -78,6 +78,15 @@ works 1 export encoder -o calibrated.safetensors
 python3 -c 'from certainty import *
 assert read("calibrated.safetensors")[0]["temperature"] == read("encoder/model.safetensors")[0]["temperature"]' ||
   fail "export drops the temperatures"
+for output in encoder/model.safetensors encoder/config.yaml ./encoder/../encoder/model.safetensors; do
+  refused 64 "$output would replace encoder/" export encoder -o $output
+done
+checkpoint=$(ls -d encoder/checkpoints/step-* | head -n 1)
+for output in "$checkpoint/model.safetensors" "$checkpoint/state.json"; do
+  refused 64 "$output would replace $output, which is read" export "$checkpoint" -o "$output"
+done
+works 1 export "$checkpoint" -o encoder/first.safetensors
+works 1 export "$checkpoint" -o encoder/first.safetensors
 works 1 evaluate encoder -o again
 cmp calibrated/evaluation.json again/evaluation.json || fail "the note is not read back"
 refused 64 "trained a decoder" evaluate decoder --calibrate

@@ -151,6 +151,9 @@ refused 64 "belong to --photos" evaluate encoder --table right.csv
 refused 64 "belong to --photos" evaluate encoder --faces all
 refused 64 "two evaluations" evaluate encoder --photos photos --data faces/varied/val
 refused 64 "-o must say where" evaluate encoder/model.safetensors --photos photos
+mkdir named
+cp right.csv named/photos.json
+refused 64 "named/photos.json would replace named/photos.json" evaluate encoder --photos photos --table named/photos.json -o named
 mkdir empty
 refused 65 "there is no photo (.jpg, .jpeg, .png) in empty" evaluate encoder --photos empty --aligned
 echo "ok"

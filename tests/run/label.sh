@@ -48,6 +48,10 @@ mkdir empty
 touch empty/IMG_1.HEIC
 refused 65 "there is no photo (.jpg, .jpeg, .png) in empty" label empty -o none
 refused 64 "needs --output" label photos/1.png
+cp -r photos kept-photos
+refused 64 "--sheet: photos/1.png would replace photos/1.png, which is read" label photos/1.png -o none --sheet photos/1.png
+refused 64 "--sheet: photos/1.png would replace a file in photos, which is read" label photos -o none --sheet photos/1.png
+diff -r photos kept-photos || fail "the sheet replaced a photo"
 echo "continuous: {nose: {normal: [0.5, 0.1]}}" >bad.yaml
 refused 78 "the schema has no continuous parameter 'nose'" label photos/1.png -o none --prior bad.yaml
 LIKENESS_CLIENT=nowhere refused 65 "nowhere/3dobjs/base.obj" label photos/1.png -o none

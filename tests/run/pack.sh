@@ -70,6 +70,11 @@ works 1 inspect split/train split/val --verify --values --contact-sheet sheet.pn
 says "^samples: $count$"
 says "^verified: all $count samples are whole$"
 [ "$(head -c 8 sheet.png | od -An -tx1 | tr -d ' \n')" = 89504e470d0a1a0a ] || fail "the contact sheet is no PNG"
+shard=$(ls split/val/*.h5 | head -n 1)
+for shards in split/val "$shard"; do
+  refused 64 "would replace $shard, which is read" inspect split/train "$shards" --contact-sheet "./$shard"
+done
+works 1 inspect split/train split/val --verify
 [ -z "${LIKENESS_KEEP:-}" ] || cp sheet.png "$LIKENESS_KEEP/"
 
 # Damage is told, at whatever place.
@@ -89,6 +94,10 @@ refused 64 "packed into already" pack studio -o from-folder --schema "$schema" -
 pack studio -o from-folder --resume
 says "is complete"
 refused 64 "begun with size" pack studio -o from-folder --schema "$schema" --size 32 --resume
+mkdir named
+cp "$schema" named/rejected.jsonl
+refused 64 "named/rejected.jsonl would replace named/rejected.jsonl" pack studio -o named --schema named/rejected.jsonl --size 64
+cmp "$schema" named/rejected.jsonl || fail "pack replaced its schema"
 refused 65 "$((count + 1)) were expected" pack studio -o short --schema "$schema" --size 64 --expect $((count + 1))
 refused 65 "gone.zip: cannot open" pack gone.zip -o x --schema "$schema"
 refused 78 "gone.yaml" pack studio -o x2 --schema gone.yaml

@@ -92,6 +92,15 @@ for again in 1 2; do
   works 1 predict photos --aligned --model encoder -o photos/faces
   cmp out.log run.jsonl || fail "what is in the output folder was taken for photos"
 done
+ln -s photos/face0.png link.png
+refused 64 "--sheet: link.png would replace photos/face0.png, which is read" \
+  predict photos/face0.png --aligned --model encoder -o two --sheet link.png
+refused 64 "--sheet: ./photos/face0.png would replace a file in photos, which is read" \
+  predict photos --aligned --model encoder -o two --sheet ./photos/face0.png
+cmp photos/face0.png crops/face0.png || fail "the sheet replaced a photo"
+for again in 1 2; do # in the folder of the outputs it is no photo
+  works 1 predict photos --aligned --model encoder -o photos/faces --sheet photos/faces/all.png
+done
 cp crops/face1.png photos/face0-client.png
 refused 64 'face0.png would become face0-client.png, as another photo has already' predict photos --aligned --model encoder -o two
 

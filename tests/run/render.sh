@@ -27,6 +27,21 @@ cmp -s c.png d.png && fail "the seed changes nothing"
 works 1 render --sheet 5 -o sheet.png --size 32
 [ "$(od -An -tx1 -j16 -N8 sheet.png | tr -d ' \n')" = 0000008000000060 ] || fail "not a sheet of 4 x 3 pictures"
 
+# ---- what is read stays ----
+cp face.json kept.json
+ln -s face.json link.json
+refused 64 "face.json would replace face.json, which is read" render face.json -o face.json
+refused 64 "./face.json would replace link.json, which is read" render link.json -o ./face.json
+refused 64 "link.json would replace face.json, which is read" render face.json -o link.json
+cp "$schema" schema.yaml
+refused 64 "schema.yaml would replace schema.yaml, which is read" render --sheet 2 --schema schema.yaml -o schema.yaml
+mkdir behind-faces
+cp a.png behind-faces/
+refused 64 "would replace a file in behind-faces/, which is read" \
+  render --sheet 2 --view photo --backgrounds behind-faces/ -o ./behind-faces/a.png --size 32
+cmp face.json kept.json && cmp "$schema" schema.yaml && cmp a.png behind-faces/a.png && [ -L link.json ] ||
+  fail "what was read was replaced"
+
 # ---- shards: the same bytes for any number of ranks and threads ----
 common="--random 90 --size 48 --shard-size 20 --seed 3"
 works 1 render $common -o one --threads 1

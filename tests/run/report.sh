@@ -118,6 +118,13 @@ print("the pages stand on their own, parse, and hold the numbers")
 END
 python3 check.py || fail "the pages"
 
+for file in metrics.jsonl config.yaml model.safetensors; do
+  cp decoder/$file kept
+  refused 64 "decoder/$file would replace a file in decoder, which is read" report sweep decoder -o decoder/$file
+  cmp kept decoder/$file || fail "the report replaced $file"
+done
+works 1 report sweep decoder -o decoder/page.html
+works 1 report sweep decoder -o decoder/page.html # a page is no part of a run
 refused 65 nowhere report nowhere
 refused 65 train report train -o x.html
 [ ! -e x.html ] || fail "a page of a folder without runs"

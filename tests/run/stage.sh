@@ -54,6 +54,11 @@ refused 65 "is not a whole stage" train tiny.yaml "$@" --set run.dir=fresh --sta
 works 1 stage tiny.yaml --to near "$@" # made anew
 works 1 stage tiny.yaml --to near --remove
 [ ! -e near ] || fail "--remove"
+works 1 stage tiny.yaml --to near "$@"
+moved='data.train=[near/train.0, near/train.1]' # the only copy that is left, say
+refused 64 "making this stage would remove near/train.0/" stage tiny.yaml --to ./near --set "$moved"
+works 1 inspect near/train.0 near/train.1 --verify
+works 1 stage tiny.yaml --to near --remove
 mkdir mine
 touch mine/file
 refused 64 "is not a stage" stage tiny.yaml --to mine "$@"

@@ -50,6 +50,43 @@ static void looking_has_three_answers(void **unused)
     assert_non_null(strstr(lk_error_text(), "a: cannot list the folder: Too many open files"));
 }
 
+static void two_paths_of_one_file(void **unused)
+{
+    (void)unused;
+    char within[LK_PATH_SIZE];
+    bool same;
+    assert_ok(lk_make_folder("one/inner"));
+    assert_ok(lk_write_file("one/file", "x", 1));
+    assert_ok(lk_write_file("one.file", "x", 1));
+    assert_int_equal(symlink("one/file", "link"), 0);
+    assert_int_equal(symlink("one/inner", "way"), 0);
+    const char *const names[][3] = {{"one/file", "./one//inner/../file", "1"},
+                                    {"one/file", "link", "1"},
+                                    {"one/inner", "way", "1"},
+                                    {"one/file", "one.file", ""},
+                                    {"none", "none", ""},
+                                    {"one/file/none", "one/file", ""}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        assert_ok(lk_path_same(names[i][0], names[i][1], &same));
+        assert_int_equal(same, names[i][2][0] == '1');
+    }
+    const char *const places[][3] = {{"one", "one/file", "file"},
+                                     {"one", "link", "file"},
+                                     {".", "one/file", "one/file"},
+                                     {"one", "way/new.png", "inner/new.png"},
+                                     {"one/inner", "way/new.png", "new.png"},
+                                     {".", "new.png", "new.png"},
+                                     {"one", "one.file", ""},
+                                     {"one", "new.png", ""},
+                                     {"one", "one", ""},
+                                     {"one", "none/new.png", ""},
+                                     {"none", "one/file", ""}};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        assert_ok(lk_path_within(within, places[i][0], places[i][1]));
+        assert_string_equal(within, places[i][2]);
+    }
+}
+
 static void passing_reasons_are_tried_again(void **unused)
 {
     (void)unused;
@@ -145,8 +182,11 @@ static void set_aside_overwrites_nothing(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(looking_has_three_answers),    cmocka_unit_test(passing_reasons_are_tried_again),
-        cmocka_unit_test(temporary_files_meet_nobodys), cmocka_unit_test(leftovers_are_swept),
+        cmocka_unit_test(looking_has_three_answers),
+        cmocka_unit_test(two_paths_of_one_file),
+        cmocka_unit_test(passing_reasons_are_tried_again),
+        cmocka_unit_test(temporary_files_meet_nobodys),
+        cmocka_unit_test(leftovers_are_swept),
         cmocka_unit_test(set_aside_overwrites_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

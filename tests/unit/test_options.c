@@ -1,4 +1,5 @@
 /* launch/command/options.h: how a command line becomes values, and every row of every command's table. */
+#include "base/file.h"
 #include "launch/command/commands.h"
 
 #include <setjmp.h>
@@ -7,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -180,6 +182,65 @@ static void wrong_lines_are_one_sentence(void **state)
     refused("a", "paint: needs --folder F; likeness paint --help says more");
 }
 
+/* `copy` writes a file, and another into a folder; it reads its arguments and what --from names. */
+static const lk_option copy_table[] = {
+    {LK_OPTION_PATH, "output", "F", "h", LK_TARGET(paint, title), .writes = ""},
+    {LK_OPTION_PATH, "folder", "F", "h", LK_TARGET(paint, folder), .writes = "list.txt|page.png"},
+    {LK_OPTION_PATH, "from", "F", "h", LK_TARGET(paint, key), .choices = "usual"},
+    {0}};
+static const lk_command copy = {.name = "copy",
+                                .usage = "",
+                                .about = "",
+                                .options = copy_table,
+                                .size = sizeof(paint),
+                                .takes = "files",
+                                .most = LK_ANY_NUMBER,
+                                .run = run};
+
+static void keeps(const char *line, const char *sentence)
+{
+    assert_int_equal(run_line(&copy, line), LK_USAGE);
+    assert_string_equal(lk_error_text(), sentence);
+    assert_int_equal(seen_count, -1);
+}
+
+static void nothing_that_is_read_is_written(void **state)
+{
+    (void)state;
+    assert_int_equal(lk_make_folder("kept/inner"), LK_OK);
+    assert_int_equal(lk_write_file("kept/a", "a", 1), LK_OK);
+    assert_int_equal(lk_write_file("kept/page.png", "a", 1), LK_OK);
+    assert_int_equal(lk_write_file("usual", "a", 1), LK_OK);
+    assert_int_equal(symlink("kept/a", "way-to-a"), 0);
+    keeps("x kept/a --output kept/a", "copy: --output: kept/a would replace kept/a, which is read; give another --output");
+    keeps("way-to-a --output kept/../kept/a",
+          "copy: --output: kept/../kept/a would replace way-to-a, which is read; give another --output");
+    keeps("--from kept/a --output way-to-a",
+          "copy: --output: way-to-a would replace kept/a, which is read; give another --output");
+    keeps("--folder kept x kept/page.png",
+          "copy: --folder: kept/page.png would replace kept/page.png, which is read; give another --folder");
+    static const char *const fine[] = {"kept/a --output kept/b", "kept/a --folder kept",
+                                       "kept --output kept",     "--from usual --output usual",
+                                       "none --output none",     "kept/page.png --folder kept/inner"};
+    for (size_t i = 0; i < sizeof fine / sizeof *fine; i++)
+        if (run_line(&copy, fine[i]) != LK_OK)
+            fail_msg("%s: %s", fine[i], lk_error_text());
+}
+
+static void a_command_looks_into_folders_itself(void **state)
+{
+    (void)state;
+    assert_int_equal(lk_make_folder("faces/deep"), LK_OK);
+    assert_int_equal(lk_write_file("faces/deep/a", "a", 1), LK_OK);
+    assert_int_equal(symlink("faces/deep/a", "way-to-face"), 0);
+    assert_int_equal(lk_keep_folder("copy", "output", "faces/deep/b", "faces"), LK_OK);
+    assert_int_equal(lk_keep_folder("copy", "output", "faces/deep/a", "other"), LK_OK);
+    assert_int_equal(lk_keep_folder("copy", "output", "faces/deep/a", "faces"), LK_USAGE);
+    assert_string_equal(lk_error_text(),
+                        "copy: --output: faces/deep/a would replace a file in faces, which is read; give another --output");
+    assert_int_equal(lk_keep_folder("copy", "output", "way-to-face", "./faces/"), LK_USAGE);
+}
+
 static void printing_is_all_that_happens(void **state)
 {
     (void)state;
@@ -307,10 +368,15 @@ static void every_row_of_every_command(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_reach_their_members),   cmocka_unit_test(spellings),
-        cmocka_unit_test(sets_are_kept_in_order),       cmocka_unit_test(wrong_lines_are_one_sentence),
-        cmocka_unit_test(printing_is_all_that_happens), cmocka_unit_test(a_value_among_the_arguments),
+        cmocka_unit_test(values_reach_their_members),
+        cmocka_unit_test(spellings),
+        cmocka_unit_test(sets_are_kept_in_order),
+        cmocka_unit_test(wrong_lines_are_one_sentence),
+        cmocka_unit_test(printing_is_all_that_happens),
+        cmocka_unit_test(a_value_among_the_arguments),
         cmocka_unit_test(every_row_of_every_command),
+        cmocka_unit_test(nothing_that_is_read_is_written),
+        cmocka_unit_test(a_command_looks_into_folders_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
