@@ -239,11 +239,21 @@ static lk_status add_to_name(const sweep *s, point *p, const char *set)
     return LK_OK;
 }
 
-static lk_status add_varied(const sweep *s, point *p, const char *key, const lk_yaml_node *value)
+static bool sets_key(const char *set, const char *key)
 {
     size_t length = strlen(key);
+    return strncmp(set, key, length) == 0 && set[length] == '=';
+}
+
+static lk_status add_varied(const sweep *s, point *p, const char *key, const lk_yaml_node *value)
+{
+    for (int i = 0; i < s->user->sets.count; i++)
+        if (sets_key(s->user->sets.items[i], key))
+            return lk_fail(LK_USAGE,
+                           "sweep plan: --set %s: %s:%d varies this key over its points; leave the --set out, or change the file",
+                           key, s->file, value->line);
     for (int i = p->varied; i < p->count; i++)
-        if (strncmp(p->sets[i], key, length) == 0 && p->sets[i][length] == '=')
+        if (sets_key(p->sets[i], key))
             return lk_fail(LK_BAD_CONFIG, "%s:%d: key '%s': varies twice (grid, points, seeds); keep one of them", s->file,
                            value->line, key);
     LK_TRY(add_set(s, p, key, value));
@@ -310,18 +320,53 @@ static lk_status check_existing(const char *path, const lk_config *now)
     return status == LK_OK ? LK_OK : lk_fail_in(status, "%s: this point was made with another configuration", path);
 }
 
-/* The lock of a run's folder, as launch/job/functions.sh takes it; *fd is for close(). A file system without locks has none. */
-static lk_status take_lock(const char *run, int *fd)
+/* The lock of a run's folder, as launch/job/functions.sh takes it; *fd is for close(), -1 where there is no lock file and none is
+ * made. A file system without locks has none. */
+static lk_status take_lock(const char *run, bool make, int *fd)
 {
     char path[LK_PATH_SIZE];
     LK_TRY(lk_path_join(path, run, "job/lock"));
-    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    *fd = open(path, O_RDWR | O_CLOEXEC | (make ? O_CREAT : 0), 0666);
     if (*fd < 0)
-        return lk_fail_io("open", path, errno, 0);
+        return !make && lk_means_absent(errno) ? LK_OK : lk_fail_io("open", path, errno, 0);
     if (flock(*fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
         return LK_OK;
     close(*fd);
     return lk_fail(LK_USAGE, "%s: another launcher works on this point; end that one first", run);
+}
+
+/* Every point is loaded from the base: one that replaced it would change those after it. */
+static lk_status keep_base(const sweep *s, const char *run)
+{
+    static const char *const written[] = {"config.yaml", "job/config.yaml"};
+    for (size_t i = 0; i < sizeof written / sizeof *written; i++) {
+        char path[LK_PATH_SIZE];
+        bool same;
+        LK_TRY(lk_path_join(path, run, written[i]));
+        LK_TRY(lk_path_same(path, s->base, &same));
+        if (same)
+            return lk_fail(LK_BAD_CONFIG, "%s: key 'base': %s is written for a point of this sweep; copy it and name the copy",
+                           s->file, s->base);
+    }
+    return LK_OK;
+}
+
+/* All that may refuse a point, before anything is made of any. */
+static lk_status check_point(const sweep *s, const lk_config *config)
+{
+    char path[LK_PATH_SIZE];
+    bool done = false;
+    int lock = -1;
+    LK_TRY(lk_path_join(path, config->run.dir, "config.yaml"));
+    LK_TRY(keep_base(s, config->run.dir));
+    LK_TRY(check_existing(path, config));
+    LK_TRY(lk_run_is_done(config->run.dir, &done));
+    if (s->user->dry_run || done)
+        return LK_OK;
+    LK_TRY(take_lock(config->run.dir, false, &lock));
+    if (lock >= 0)
+        close(lock);
+    return LK_OK;
 }
 
 /* job/config.yaml is what the next start is asked to do. config.yaml says what was trained: it is the trainer's once a run is
@@ -346,14 +391,13 @@ static lk_status write_point(const sweep *s, const lk_config *config)
 {
     char path[LK_PATH_SIZE], job[LK_PATH_SIZE];
     int lock;
-    LK_TRY(lk_path_join(path, config->run.dir, "config.yaml"));
-    LK_TRY(check_existing(path, config));
     bool done = false;
+    LK_TRY(lk_path_join(path, config->run.dir, "config.yaml"));
     LK_TRY(lk_run_is_done(config->run.dir, &done));
     if (!s->user->dry_run && !done) {
         LK_TRY(lk_path_join(job, config->run.dir, "job"));
         LK_TRY(lk_make_folder(job));
-        LK_TRY(take_lock(config->run.dir, &lock));
+        LK_TRY(take_lock(config->run.dir, true, &lock));
         lk_status status = write_configuration(config, path);
         close(lock);
         LK_TRY(status);
@@ -364,11 +408,12 @@ static lk_status write_point(const sweep *s, const lk_config *config)
 
 /* ---- all points ---- */
 
-/* The points so far. */
-typedef struct seen {
+/* A point that was checked. */
+typedef struct checked {
     char name[NAME_SIZE];
     uint64_t hash; /* of all that the configuration says but the folder */
-} seen;
+    int64_t same;  /* the number of an earlier point that is the same one; -1: there is none */
+} checked;
 
 static lk_status hash_configuration(lk_config *config, uint64_t *out)
 {
@@ -396,41 +441,75 @@ static lk_status check_halving(const sweep *s, const lk_config *config)
 }
 
 /* Equal values in two spellings (1, 1.0, 1e0) are one point, that of the first. */
-static lk_status add_point(const sweep *s, const point *p, seen *all, int64_t *count)
+static lk_status compare_points(const sweep *s, checked *all, int64_t index)
 {
-    uint64_t hash = 0;
+    checked *this = &all[index];
+    this->same = -1;
+    for (int64_t i = 0; i < index; i++) {
+        if (all[i].same >= 0)
+            continue;
+        if (all[i].hash == this->hash) {
+            this->same = i;
+            return LK_OK;
+        }
+        if (strcmp(all[i].name, this->name) == 0)
+            return lk_fail(LK_BAD_CONFIG, "%s: two different points would be called %s", s->file, this->name);
+    }
+    return LK_OK;
+}
+
+static lk_status add_point(const sweep *s, const point *p, checked *all, int64_t index)
+{
     lk_config *config = NULL;
     LK_TRY(lk_config_load(s->base, p->sets, p->count, &config));
-    lk_status status = check_halving(s, config);
-    if (status == LK_OK)
-        status = hash_configuration(config, &hash);
-    for (int64_t i = 0; status == LK_OK && i < *count; i++) {
-        if (all[i].hash == hash) {
-            printf("note %s is the same point as %s and is left out\n", p->name, all[i].name);
-            goto done;
-        }
-        if (strcmp(all[i].name, p->name) == 0)
-            LK_TRY_OR(done, lk_fail(LK_BAD_CONFIG, "%s: two different points would be called %s", s->file, p->name));
-    }
-    LK_TRY_OR(done, status);
-    LK_TRY_OR(done, write_point(s, config));
-    memcpy(all[*count].name, p->name, NAME_SIZE);
-    all[(*count)++].hash = hash;
+    lk_status status;
+    memcpy(all[index].name, p->name, NAME_SIZE);
+    LK_TRY_OR(done, check_halving(s, config));
+    LK_TRY_OR(done, hash_configuration(config, &all[index].hash));
+    LK_TRY_OR(done, compare_points(s, all, index));
+    status = all[index].same < 0 ? check_point(s, config) : LK_OK;
 done:
     lk_config_free(config);
     return status;
 }
 
-static lk_status write_points(const sweep *s)
+static lk_status check_points(const sweep *s, point *p, checked *all)
+{
+    for (int64_t i = 0; i < s->points; i++) {
+        LK_TRY(describe_point(s, i, p));
+        LK_TRY(add_point(s, p, all, i));
+    }
+    return LK_OK;
+}
+
+/* They are loaded again: ten thousand configurations take much memory. */
+static lk_status write_points(const sweep *s, point *p, const checked *all)
+{
+    for (int64_t i = 0; i < s->points; i++) {
+        lk_config *config = NULL;
+        if (all[i].same >= 0) {
+            printf("note %s is the same point as %s and is left out\n", all[i].name, all[all[i].same].name);
+            continue;
+        }
+        LK_TRY(describe_point(s, i, p));
+        LK_TRY(lk_config_load(s->base, p->sets, p->count, &config));
+        lk_status status = write_point(s, config);
+        lk_config_free(config);
+        LK_TRY(status);
+    }
+    return LK_OK;
+}
+
+static lk_status make_points(const sweep *s)
 {
     point *p = calloc(1, sizeof *p);
-    seen *all = calloc((size_t)s->points, sizeof *all);
-    int64_t count = 0;
-    lk_status status = p && all ? LK_OK : lk_fail(LK_INTERNAL, "%s: out of memory", s->file);
-    for (int64_t i = 0; status == LK_OK && i < s->points; i++) {
-        status = describe_point(s, i, p);
-        if (status == LK_OK)
-            status = add_point(s, p, all, &count);
+    checked *all = calloc((size_t)s->points, sizeof *all);
+    lk_status status = p && all ? check_points(s, p, all) : lk_fail(LK_INTERNAL, "%s: out of memory", s->file);
+    if (status == LK_OK) {
+        printf("dir %s\nat_once %lld\n", s->folder, (long long)s->at_once);
+        if (s->first_epoch > 0)
+            printf("halving %g %g\n", s->first_epoch, s->keep);
+        status = write_points(s, p, all);
     }
     free(all);
     free(p);
@@ -440,14 +519,14 @@ static lk_status write_points(const sweep *s)
 static lk_status plan(sweep *s)
 {
     lk_yaml *document;
+    for (int i = 0; i < s->user->sets.count; i++)
+        if (sets_key(s->user->sets.items[i], "run.dir"))
+            return lk_fail(LK_USAGE, "sweep plan: --set run.dir: each point has its own, in the folder 'dir' of %s; change that",
+                           s->file);
     LK_TRY(lk_yaml_load(s->file, &document));
     lk_status status = read_sweep(s, lk_yaml_root(document));
-    if (status == LK_OK) {
-        printf("dir %s\nat_once %lld\n", s->folder, (long long)s->at_once);
-        if (s->first_epoch > 0)
-            printf("halving %g %g\n", s->first_epoch, s->keep);
-        status = write_points(s);
-    }
+    if (status == LK_OK)
+        status = make_points(s);
     lk_yaml_free(document);
     return status;
 }

@@ -35,19 +35,6 @@ works 1 sweep halving astray astray/b 1 0.5
 works 1 sweep halving astray astray/a 1 0.5
 [ -e astray/a/STOPPED ] && [ ! -e astray/b/STOPPED ] || fail "a point that is not finite won: $(cat astray/job/halving.log)"
 
-# Halving of what has nothing to be compared by is refused, as is a sweep that says two things of one key.
-plan() { # TEXT LINE...
-  local text=$1; shift
-  printf '%s\n' 'dir: planned' "$@" >planned.yaml
-  refused 78 "$text" sweep plan planned.yaml
-}
-plan "which a decoder has not" 'base: tiny-decoder.yaml' 'seeds: [1, 2]' 'halving: {first_epoch: 1}'
-plan "set validate.every_epochs above 0" 'base: tiny.yaml' 'set: {validate.every_epochs: 0}' 'seeds: [1]' 'halving: {keep: 0.5}'
-plan "planned.yaml:3: key 'run.dir': each point has its own" 'base: tiny.yaml' 'grid: {run.dir: [a, b]}'
-plan "key 'run.seed': varies twice" 'base: tiny.yaml' 'grid: {run.seed: [1, 2]}' 'seeds: [3, 4]'
-plan "key 'loss.lambda': varies twice" 'base: tiny.yaml' 'grid: {loss.lambda: [1, 2]}' 'points: [{loss.lambda: 3}]'
-[ ! -e planned ] || fail "a sweep that is refused left a folder"
-
 # Both count as finished; without STOPPED the point goes on.
 starts=$(grep -c . $hopeless/job/attempts)
 sweep
