@@ -338,26 +338,43 @@ static lk_status take(void *context, lk_photo *p)
 
 /* ---- the whole ---- */
 
+/* A schema of another game fails here: what the built-in client does not draw cannot be fitted. */
+static lk_status open_client(label_run *run)
+{
+    char path[LK_PATH_SIZE];
+    const label_values *v = run->values;
+    if (!v->schema)
+        LK_TRY(lk_client_schema_path(path));
+    LK_TRY(lk_schema_load(v->schema ? v->schema : path, &run->schema));
+    lk_status status = lk_client_open(NULL, run->schema, &run->client);
+    if (status == LK_BAD_DATA && v->schema)
+        return lk_fail_in(status, "label: --schema %s: labels are fitted by the built-in client, which must draw all of it",
+                          v->schema);
+    return status;
+}
+
 static lk_status open_people(label_run *run)
 {
     char path[LK_PATH_SIZE];
     const label_values *v = run->values;
     lk_prior *prior = NULL;
-    if (!v->schema)
-        LK_TRY(lk_client_schema_path(path));
-    LK_TRY(lk_schema_load(v->schema ? v->schema : path, &run->schema));
     if (!v->prior)
         LK_TRY(lk_client_prior_path(path));
-    LK_TRY(lk_prior_load(v->prior ? v->prior : path, run->schema, &prior));
-    lk_status status = lk_people_draw(run->schema, prior, &run->people);
+    lk_status status = lk_prior_load(v->prior ? v->prior : path, run->schema, &prior);
+    if (status == LK_BAD_CONFIG && v->prior)
+        return lk_fail_in(status, "label: --prior");
+    if (status == LK_BAD_CONFIG && v->schema)
+        return lk_fail_in(status, "label: --schema %s needs a --prior of its own parameters", v->schema);
+    LK_TRY(status);
+    status = lk_people_draw(run->schema, prior, &run->people);
     lk_prior_free(prior);
     return status;
 }
 
 static lk_status open_all(label_run *run)
 {
+    LK_TRY(open_client(run));
     LK_TRY(open_people(run));
-    LK_TRY(lk_client_open(NULL, run->schema, &run->client));
     LK_TRY(lk_face_model_open(run->values->landmarks, &run->model));
     LK_TRY(lk_habits_measure(run->client, run->people, run->model, run->threads, &run->habits));
     run->free_labellers = calloc((size_t)run->threads, sizeof *run->free_labellers);

@@ -53,7 +53,12 @@ refused 64 "--sheet: photos/1.png would replace photos/1.png, which is read" lab
 refused 64 "--sheet: photos/1.png would replace a file in photos, which is read" label photos -o none --sheet photos/1.png
 diff -r photos kept-photos || fail "the sheet replaced a photo"
 echo "continuous: {nose: {normal: [0.5, 0.1]}}" >bad.yaml
-refused 78 "the schema has no continuous parameter 'nose'" label photos/1.png -o none --prior bad.yaml
+refused 78 "label: --prior: bad.yaml:1: the schema has no continuous parameter 'nose'" label photos/1.png -o none --prior bad.yaml
+schema=$LIKENESS_ROOT/configs/client-schema.yaml
+sed 's/name: hair, choices: \[/&quiff, /' "$schema" >other.yaml
+refused 65 "label: --schema other.yaml: labels are fitted by the built-in client" label photos/1.png -o none --schema other.yaml
+sed '0,/name: .*, min/{/name: .*, min/d}' "$schema" >fewer.yaml
+refused 78 "label: --schema fewer.yaml needs a --prior of its own parameters" label photos/1.png -o none --schema fewer.yaml
 LIKENESS_CLIENT=nowhere refused 65 "nowhere/3dobjs/base.obj" label photos/1.png -o none
 
 # ---- packed as they are, and trained on beside renders ----

@@ -134,7 +134,9 @@ static lk_status load_decoder(lk_predictor *p, const char *path)
     LK_TRY_OR(done, read_decoder_shape(file, &p->encoder.shape, &shape));
     const char *schema = lk_safetensors_note_of(file, "schema");
     if (schema && strcmp(schema, p->schema->text) != 0) {
-        status = lk_fail(LK_BAD_DATA, "%s: was trained for another schema than the encoder", resolved);
+        status = lk_fail(
+            LK_BAD_DATA,
+            "%s: was trained for another schema than the encoder; give a decoder of the encoder's schema as --decoder", resolved);
         goto done;
     }
     LK_TRY_OR(done, fault_of(resolved, lk_decoder_create(&shape, LK_DTYPE_F32, LK_DTYPE_F32, &trained)));
