@@ -17,12 +17,27 @@ struct lk_yaml {
 typedef struct reader {
     yaml_parser_t parser;
     const char *origin;
+    const char *text;
+    size_t size;
     int nodes; /* made so far */
 } reader;
 
 static int line_of(const yaml_event_t *event)
 {
     return (int)event->start_mark.line + 1;
+}
+
+/* What libyaml says of a tab in the indentation depends on what stands before it, and seldom is that it is a tab. */
+static bool tab_indents(const reader *r, size_t line)
+{
+    const char *at = r->text, *end = r->text + r->size;
+    for (; line > 0 && at; line--) {
+        at = memchr(at, '\n', (size_t)(end - at));
+        at = at ? at + 1 : NULL;
+    }
+    while (at && at < end && *at == ' ')
+        at++;
+    return at && at < end && *at == '\t';
 }
 
 /* On failure there is no event to delete. */
@@ -36,6 +51,8 @@ static lk_status next_event(reader *r, yaml_event_t *event)
     const char *problem = p->problem ? p->problem : "cannot be read";
     if (p->error == YAML_READER_ERROR)
         return lk_fail(LK_BAD_CONFIG, "%s: not YAML: %s at byte %zu", r->origin, problem, p->problem_offset);
+    if (tab_indents(r, p->problem_mark.line))
+        return lk_fail(LK_BAD_CONFIG, "%s:%zu: a tab cannot indent in YAML; write spaces", r->origin, p->problem_mark.line + 1);
     return lk_fail(LK_BAD_CONFIG, "%s:%zu: not YAML: %s%s%s", r->origin, p->problem_mark.line + 1, p->context ? p->context : "",
                    p->context ? ", " : "", problem);
 }
@@ -326,7 +343,7 @@ lk_status lk_yaml_parse(const char *text, size_t size, const char *origin, lk_ya
     *out = NULL;
     lk_status status;
     lk_yaml *document = calloc(1, sizeof *document);
-    reader r = {.origin = origin};
+    reader r = {.origin = origin, .text = text, .size = size};
     if (!document || !(document->origin = strdup(origin)) || !yaml_parser_initialize(&r.parser)) {
         lk_yaml_free(document);
         return lk_fail(LK_INTERNAL, "%s: out of memory reading YAML", origin);

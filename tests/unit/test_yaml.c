@@ -110,6 +110,21 @@ static void refusals(void **state)
     refused("a: \xff\n", "a.yaml: not YAML: invalid leading UTF-8 octet at byte 3");
 }
 
+/* libyaml has a sentence for each of these, and none that helps. */
+static void tabs_cannot_indent(void **state)
+{
+    (void)state;
+    refused("run:\n\tdir: x\n", "a.yaml:2: a tab cannot indent in YAML; write spaces");
+    refused("run:\n  dir: x\n\tseed: 1\n", "a.yaml:3: a tab cannot indent in YAML; write spaces");
+    refused("run:\n  dir: x\n  \tseed: 1\n", "a.yaml:3: a tab cannot indent in YAML; write spaces");
+    refused("a: 1\n\tb: 2\n", "a.yaml:2: a tab cannot indent in YAML; write spaces");
+    refused("\ta: 1\n", "a.yaml:1: a tab cannot indent in YAML; write spaces");
+    refused("a:\n  - 1\n\t- 2\n", "a.yaml:3: a tab cannot indent in YAML; write spaces");
+    refused("a: |\n\ttext\n", "a.yaml:2: a tab cannot indent in YAML; write spaces");
+    refused("a: [1,\t2\n", "a.yaml:2: not YAML: while parsing a flow sequence, did not find expected ',' or ']'");
+    lk_yaml_free(parse("a:\t1\t# one\nb: [1,\n\t2]\n"));
+}
+
 static void limits(void **state)
 {
     (void)state;
@@ -153,6 +168,7 @@ int main(void)
         cmocka_unit_test(empty_texts_are_empty_maps),
         cmocka_unit_test(core_tags_are_allowed),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(tabs_cannot_indent),
         cmocka_unit_test(limits),
         cmocka_unit_test(files),
     };
