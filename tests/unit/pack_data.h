@@ -275,6 +275,39 @@ static inline void split_in_two(lk_pack_options *o)
     o->shares[1] = 0.3;
 }
 
+/* ---- tricks ---- */
+
+enum { TRICK_EDGE = 40 };
+
+static int outputs;
+
+/* Packs one good face and what `add` adds; the good face must be taken and the trick refused `count` times for `reason`. */
+static inline void expect_refusal(captures *c, const char *archive, const char *reason, int count)
+{
+    char out[32];
+    snprintf(out, sizeof out, "out-%d", outputs++);
+    capture_pairs(c, 1, TRICK_EDGE);
+    captures_archive(c, archive, NULL, NULL);
+    if (pack_with(archive, out, NULL) != LK_OK)
+        fail_msg("%s: %s", reason, lk_error_text());
+    assert_int_equal(report_number(out, "taken"), 1);
+    if (report_reason(out, reason) != count) {
+        json_t *report = load_report(out);
+        json_dumpf(json_object_get(report, "reasons"), stderr, JSON_INDENT(1));
+        fail_msg("'%s' was told %d times, not %d", reason, (int)report_reason(out, reason), count);
+    }
+    captures_free(c);
+}
+
+static inline void expect_error(const char *source, const char *sentence, void (*change)(lk_pack_options *))
+{
+    char out[32];
+    snprintf(out, sizeof out, "out-%d", outputs++);
+    lk_status status = pack_with(source, out, change);
+    if (status != LK_BAD_DATA || !strstr(lk_error_text(), sentence))
+        fail_msg("%s: status %d, '%s' instead of '%s'", source, status, lk_error_text(), sentence);
+}
+
 /* In memory where that can be: shards are fsynced, which on a busy disk takes most of the time. */
 static char in_memory[] = "/dev/shm/likeness-test-pack-XXXXXX";
 
