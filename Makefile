@@ -198,11 +198,12 @@ nightly: deps
 
 # With CUDA all libraries that make deps linked: they load each other when a GPU is used, from the folder that they lie in.
 with_cuda = $(shell grep -ws cuda '$(deps_path)/.installed')
+# Nothing is written over: a training that runs the libraries that were there would crash.
 libraries = $(if $(with_cuda),*.so*,lib{torch_cpu.so,c10.so,gomp.so.1,cudart.so.13,cupti.so.13})
 install: all
 	install -d '$(prefix)'/{bin,lib/likeness,share/likeness/launch/job}
 	install build/likeness '$(prefix)/bin/'
-	cp -L '$(deps_path)'/lib/$(libraries) '$(prefix)/lib/likeness/'
+	cp -L --remove-destination '$(deps_path)'/lib/$(libraries) '$(prefix)/lib/likeness/'
 	cp -r configs/*.yaml '$(deps_path)/client' '$(prefix)/share/likeness/'
 	install launch/submit launch/local launch/sweep '$(prefix)/share/likeness/launch/'
 	install -m 644 launch/job/*.sh '$(prefix)/share/likeness/launch/job/'

@@ -39,6 +39,13 @@ done
 cmp cuda-deps/libtorch_cuda.so "with cuda/lib/likeness/libtorch_cuda.so" && [ ! -L "with cuda/lib/likeness/libtorch_cuda.so" ] ||
   fail "the libraries for CUDA were not installed"
 [ "$(ls "with cuda/lib/likeness")" = "$(ls cuda-deps/lib)" ] || fail "not all libraries were installed"
+# A program that runs keeps its libraries when newer ones are installed.
+exec {running}<"with cuda/lib/likeness/libtorch_cuda.so"
+echo "newer kernels" >cuda-deps/libtorch_cuda.so
+make -C "$tree" -s -o all DEPS="$PWD/cuda-deps" install PREFIX="$PWD/with cuda" || fail "make install over another"
+[ "$(cat <&$running)" = "kernels of a GPU" ] || fail "make install wrote over a library that is in use"
+cmp cuda-deps/libtorch_cuda.so "with cuda/lib/likeness/libtorch_cuda.so" || fail "the newer library was not installed"
+exec {running}<&-
 rm -r "with cpu" "with cuda"
 
 # The launcher, from another folder, with a run in a path with a space; the program that is installed.
