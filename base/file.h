@@ -85,11 +85,13 @@ lk_status lk_fail_lfs_pointer(lk_status status, const char *path);
  *     fwrite(data, 1, size, f.stream);            // errors are sticky in the stream
  *     return lk_atomic_commit(&f);                // checks the stream, fsync, rename, fsync of the folder
  *
- * lk_atomic_abort() instead of commit removes the temporary file. After either the struct is dead. */
+ * lk_atomic_abort() instead of commit removes the temporary file, and so does a signal that ends the process. After either the
+ * struct is dead. */
 typedef struct lk_atomic_file {
     FILE *stream;
     char path[LK_PATH_SIZE];
     char temporary[LK_PATH_SIZE];
+    int leftover; /* of base/leftover.h */
 } lk_atomic_file;
 lk_status lk_atomic_open(lk_atomic_file *file, const char *path);
 lk_status lk_atomic_commit(lk_atomic_file *file);
@@ -98,8 +100,9 @@ void lk_atomic_abort(lk_atomic_file *file);
 /* A name for something unfinished beside `path`: PATH.tmp-HOST-PROCESS-RANDOM. Hosts, containers and processes that share a
  * disk do not meet in it. A long last part of the path is cut. */
 lk_status lk_temporary_name(const char *path, char out[LK_PATH_SIZE]);
-/* Creates a file of such a name with open(2)'s `access` (O_WRONLY, O_RDWR): never one that exists, never through a link. */
-lk_status lk_temporary_create(const char *path, int access, char out[LK_PATH_SIZE], int *fd);
+/* Creates a file of such a name with open(2)'s `access` (O_WRONLY, O_RDWR): never one that exists, never through a link. A signal
+ * that ends the process removes it, until its number in *leftover is forgotten (base/leftover.h). */
+lk_status lk_temporary_create(const char *path, int access, char out[LK_PATH_SIZE], int *fd, int *leftover);
 
 /* Removes what killed writers left in a folder: files and folders that have lk_temporary_name's form and whose names begin
  * with one of the prefixes. `owned`: nobody else may write here (a lock, a run that was taken over), so whatever is there is

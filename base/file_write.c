@@ -1,5 +1,6 @@
 /* Writing files; declared in file.h. */
 #include "base/file.h"
+#include "base/leftover.h"
 #include "base/log.h"
 
 #include <ctype.h>
@@ -77,13 +78,19 @@ lk_status lk_temporary_name(const char *path, char out[LK_PATH_SIZE])
     return LK_OK;
 }
 
-lk_status lk_temporary_create(const char *path, int access, char out[LK_PATH_SIZE], int *fd)
+lk_status lk_temporary_create(const char *path, int access, char out[LK_PATH_SIZE], int *fd, int *leftover)
 {
-    do {
+    for (;;) {
         LK_TRY(lk_temporary_name(path, out));
+        *leftover = lk_leftover_path(out);
         *fd = open(out, access | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-    } while (*fd < 0 && errno == EEXIST);
-    return *fd >= 0 ? LK_OK : lk_fail_io("create", out, errno, 0);
+        if (*fd >= 0)
+            return LK_OK;
+        int reason = errno;
+        lk_leftover_forget(*leftover);
+        if (reason != EEXIST)
+            return lk_fail_io("create", out, reason, 0);
+    }
 }
 
 /* ".tmp" alone at the end, or without a host, is how older versions called them. */
@@ -148,18 +155,24 @@ lk_status lk_sync_folder(const char *path)
     return LK_OK;
 }
 
+static void remove_temporary(const lk_atomic_file *file)
+{
+    unlink(file->temporary);
+    lk_leftover_forget(file->leftover);
+}
+
 lk_status lk_atomic_open(lk_atomic_file *file, const char *path)
 {
     int fd;
     int used = snprintf(file->path, sizeof file->path, "%s", path);
     if (used < 0 || used >= (int)sizeof file->path)
         return lk_fail(LK_USAGE, "%.80s...: the path is longer than %d bytes", path, LK_PATH_SIZE - 1);
-    LK_TRY(lk_temporary_create(path, O_WRONLY, file->temporary, &fd));
+    LK_TRY(lk_temporary_create(path, O_WRONLY, file->temporary, &fd, &file->leftover));
     file->stream = fdopen(fd, "wb");
     if (file->stream)
         return LK_OK;
     close(fd);
-    unlink(file->temporary);
+    remove_temporary(file);
     return lk_fail(LK_INTERNAL, "%s: out of memory", path);
 }
 
@@ -176,13 +189,14 @@ lk_status lk_atomic_commit(lk_atomic_file *file)
     file->stream = NULL;
     if (good && rename(file->temporary, file->path) == 0) {
         char folder[LK_PATH_SIZE];
+        lk_leftover_forget(file->leftover);
         parent_of(folder, file->path);
         return lk_sync_folder(folder);
     }
     if (good)
         reason = errno;
     lk_status status = lk_fail_io("write", file->path, reason, wanted);
-    unlink(file->temporary);
+    remove_temporary(file);
     return status;
 }
 
@@ -191,7 +205,7 @@ void lk_atomic_abort(lk_atomic_file *file)
     if (file->stream)
         fclose(file->stream);
     file->stream = NULL;
-    unlink(file->temporary);
+    remove_temporary(file);
 }
 
 lk_status lk_write_file(const char *path, const void *data, size_t size)

@@ -2,6 +2,7 @@
  * the start. So pictures go to a nameless spool file beside the shard as they come, labels stay in memory, and the commit
  * lays out the shard through HDF5 and fills it in. */
 #include "base/file.h"
+#include "base/leftover.h"
 #include "base/version.h"
 #include "dataset/image.h"
 #include "dataset/shard_format.h"
@@ -62,8 +63,11 @@ static lk_status allocate(lk_shard_writer *w, const char *provenance)
 static lk_status open_spool(lk_shard_writer *w)
 {
     char name[LK_PATH_SIZE];
-    LK_TRY(lk_temporary_create(w->path, O_RDWR, name, &w->spool));
-    return lk_remove_file(name);
+    int leftover;
+    LK_TRY(lk_temporary_create(w->path, O_RDWR, name, &w->spool, &leftover));
+    lk_status status = lk_remove_file(name);
+    lk_leftover_forget(leftover);
+    return status;
 }
 
 lk_status lk_shard_create(const char *path, const lk_schema *schema, int size, int64_t capacity, int jpeg_quality,

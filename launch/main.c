@@ -1,5 +1,6 @@
 /* likeness: one program with git-like commands (commands.h). Only this file exits, and only here is an error printed. */
 #include "base/file.h"
+#include "base/leftover.h"
 #include "base/log.h"
 #include "launch/command/commands.h"
 #include "launch/command/version.h"
@@ -60,6 +61,7 @@ int main(int argc, char **argv)
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
     mallopt(M_TOP_PAD, 64 << 20);
 
+    lk_leftover_install();
     if (argc < 2) {
         print_help(stderr);
         return lk_exit_code(LK_USAGE);

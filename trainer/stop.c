@@ -1,6 +1,7 @@
 #include "trainer/stop.h"
 
 #include "base/clock.h"
+#include "base/leftover.h"
 
 #include <errno.h>
 #include <math.h>
@@ -26,9 +27,7 @@ static void note(int number)
     if (!urgent_at) {
         urgent_at = (sig_atomic_t)now.tv_sec + 1; /* never 0 */
     } else if (now.tv_sec + 1 - urgent_at > echo_seconds) {
-        /* Delivered with its usual effect as soon as this handler returns. */
-        signal(number, SIG_DFL);
-        raise(number);
+        lk_leftover_end(number);
     }
 }
 

@@ -1,6 +1,7 @@
 #include "dataset/client/any_client.h"
 
 #include "base/file.h"
+#include "base/leftover.h"
 #include "base/log.h"
 #include "dataset/client/other.h"
 #include "dataset/parameters.h"
@@ -13,6 +14,7 @@ struct lk_any_client {
     const lk_schema *schema;
     lk_client_choice choice;
     char scratch[LK_PATH_SIZE]; /* folder of what another client reads and writes; "": none was made */
+    int leftover;
     lk_client *built_in;
     int threads;
     lk_renderer **renderers; /* [threads] */
@@ -35,9 +37,9 @@ static lk_status open_other(lk_any_client *c)
     LK_TRY(lk_other_client_check(c->choice.command));
     LK_TRY(lk_path_join(path, c->choice.folder, "client"));
     LK_TRY(lk_temporary_name(path, folder));
-    LK_TRY(lk_make_folder(folder));
     memcpy(c->scratch, folder, sizeof folder);
-    return LK_OK;
+    c->leftover = lk_leftover_path(folder);
+    return lk_make_folder(folder);
 }
 
 lk_status lk_any_client_open(const lk_schema *schema, const lk_client_choice *choice, int threads, lk_any_client **out)
@@ -68,6 +70,8 @@ void lk_any_client_close(lk_any_client *c)
     lk_client_close(c->built_in);
     if (c->scratch[0] && lk_remove_tree(c->scratch) != LK_OK)
         lk_warn("%s", lk_error_text());
+    if (c->scratch[0])
+        lk_leftover_forget(c->leftover);
     free(c);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/leftover.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -125,7 +126,10 @@ static lk_status run(const char *command, double seconds, const char *face, cons
     int how = 0, error = spawn(line, &process);
     if (error != 0)
         return lk_fail(LK_INTERNAL, "--client: /bin/sh cannot be started: %s", strerror(error));
-    if (!wait_for(process, seconds, &how))
+    int leftover = lk_leftover_group(process);
+    bool ended = wait_for(process, seconds, &how);
+    lk_leftover_forget(leftover);
+    if (!ended)
         return lk_fail(LK_BAD_DATA, "%s: --client '%.200s' was not done after %g s; --client-seconds gives it more", face,
                        command, seconds);
     if (WIFSIGNALED(how))
