@@ -8,6 +8,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 likeness=build/likeness
+[ -z "${PHOTOS:-}" ] || [ -e "$PHOTOS" ] ||
+  { echo "demo.sh: error: PHOTOS=$PHOTOS: there is no such folder or archive" >&2; exit 65; }
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 # containers often run as root
 kind=${1:-}
 if [ -z "$kind" ]; then

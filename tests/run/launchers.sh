@@ -52,6 +52,16 @@ env "${others[@]}" "$launch/local" tiny.yaml --set run.dir=-x --set train.steps=
 [ -e ./-x/DONE ] && [ -s ./-x/report.html ] && [ -s ./-x/report/evaluation.json ] || fail "-x: $(ls ./-x)"
 say "names"
 
+# ---- what is missing is said before anything is begun ----
+mkdir few
+for tool in bash dirname realpath; do ln -s "$(command -v $tool)" few/; done
+fails 70 "there is no mpirun on the PATH" env PATH="$PWD/few" "$launch/local" tiny.yaml --set run.dir=unstarted
+[ ! -e unstarted ] || fail "a run was begun without mpirun"
+mkdir -p tree/launch
+cp -r "$launch/setup" tree/launch/
+fails 65 "PHOTOS=no/photos: there is no such folder or archive" env PHOTOS=no/photos tree/launch/setup/demo.sh cpu
+[ ! -e tree/data ] || fail "the demo was begun without its photos"
+
 # ---- a finished run ----
 rm ./-x/report.html
 ends_with 0 "is finished already" tiny.yaml --set run.dir=-x --set train.steps=6
