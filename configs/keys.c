@@ -273,7 +273,7 @@ static lk_status read_share(const lk_yaml_node *node, double *share)
     char *end = NULL;
     *share = node->kind == LK_YAML_SCALAR && !node->quoted && looks_like_number(node->text) ? strtod(node->text, &end) : 0;
     if (!end || *end || !(*share > 0) || *share > 1e6)
-        return lk_fail(LK_BAD_CONFIG, "the share '%.80s' is no number; allowed: above 0, at most 1000000",
+        return lk_fail(LK_BAD_CONFIG, "the share '%.80s' is no share; allowed: a number above 0, at most 1000000",
                        node->kind == LK_YAML_SCALAR ? node->text : "[...]");
     return LK_OK;
 }

@@ -175,7 +175,7 @@ static void wrong_values(void **state)
     refused(LEAST, "run.seed=9007199254740993",
             "--set run.seed=9007199254740993: '9007199254740993' is not in range; allowed: 0 to 9007199254740992");
     refused(LEAST, "data.train=[{path: a, share: 0}]",
-            "--set data.train=[{path: a, share: 0}]: the share '0' is no number; allowed: above 0, at most 1000000");
+            "--set data.train=[{path: a, share: 0}]: the share '0' is no share; allowed: a number above 0, at most 1000000");
     refused(LEAST, "data.train=[]", "--set data.train=[]: the list has 0 items; allowed: 1 to 16");
     refused(LEAST, "run.signals=[TERM, KILL]",
             "--set run.signals=[TERM, KILL]: 'KILL' is not a choice; allowed: 1 to 16 of USR1, USR2, TERM, HUP, INT, XCPU");
