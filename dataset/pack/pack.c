@@ -317,6 +317,10 @@ static lk_status check_counts(const packing *p)
     if (expect > 0 && p->pictures != expect)
         return lk_fail(LK_BAD_DATA, "%" PRId64 " pictures came, %" PRId64 " were expected; is a source cut short?", p->pictures,
                        expect);
+    if (p->pictures == 0)
+        return lk_fail(LK_BAD_DATA,
+                       "there is no picture (.jpg, .jpeg, .png) in the sources; %s/rejected.jsonl has what there was",
+                       p->options->folder);
     if (lk_pack_report_taken(p->report) == 0)
         return lk_fail(LK_BAD_DATA, "nothing could be taken out of %" PRId64 " pictures; %s/rejected.jsonl says why of each",
                        p->pictures, p->options->folder);

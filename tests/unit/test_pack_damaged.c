@@ -225,7 +225,7 @@ static void what_is_no_archive(void **state)
     assert_int_equal(lk_make_folder("nothing"), LK_OK);
     expect_error("text.zip", "text.zip", NULL);
     expect_error("empty.tar", "", NULL);
-    expect_error("nothing", "nothing could be taken", NULL);
+    expect_error("nothing", "there is no picture", NULL);
     expect_error("is-not-there.zip", "is-not-there.zip: cannot open", NULL);
     expect_error("/dev/null", "", NULL);
 }
