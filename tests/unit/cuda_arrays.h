@@ -1,5 +1,5 @@
-/* What tests of single CUDA kernels share: arrays in float32 and bfloat16, aligned and not, the two tables of kernels, and how results
- * are compared. Includes what such a test needs. */
+/* What tests of single CUDA kernels share: arrays in float32 and bfloat16, aligned and not, the two tables of kernels, and how
+ * results are compared. Includes what such a test needs. */
 #ifndef LK_TESTS_UNIT_CUDA_ARRAYS_H
 #define LK_TESTS_UNIT_CUDA_ARRAYS_H
 

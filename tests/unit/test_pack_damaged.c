@@ -1,5 +1,5 @@
-/* Packing archives that are damaged, cut short, encrypted, nested or none: a clear error or a named refusal, never a part in silence,
- * and nothing is written outside the output. */
+/* Packing archives that are damaged, cut short, encrypted, nested or none: a clear error or a named refusal, never a part in
+ * silence, and nothing is written outside the output. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
-/* Packing what strangers put into an archive, names, links, sizes, pictures, parameters: each trick gives a named refusal, and nothing
- * is written outside the output. */
+/* Packing what strangers put into an archive, names, links, sizes, pictures, parameters: each trick gives a named refusal, and
+ * nothing is written outside the output. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -164,12 +164,8 @@ static void files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tree_with_lines),
-        cmocka_unit_test(empty_texts_are_empty_maps),
-        cmocka_unit_test(core_tags_are_allowed),
-        cmocka_unit_test(refusals),
-        cmocka_unit_test(tabs_cannot_indent),
-        cmocka_unit_test(limits),
+        cmocka_unit_test(tree_with_lines), cmocka_unit_test(empty_texts_are_empty_maps), cmocka_unit_test(core_tags_are_allowed),
+        cmocka_unit_test(refusals),        cmocka_unit_test(tabs_cannot_indent),         cmocka_unit_test(limits),
         cmocka_unit_test(files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
