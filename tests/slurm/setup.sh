@@ -64,7 +64,12 @@ last_train_step() { # RUN
   grep '"kind":"train"' "$1/metrics.jsonl" 2>/dev/null | tail -n 1 | sed 's/.*"step":\([0-9]*\).*/\1/'
 }
 is_at_step() { local at; at=$(last_train_step "$1"); [ "${at:-0}" -ge "$2" ]; }
-is_gone() { [ -z "$(on_login squeue --noheader --jobs="$1" 2>/dev/null)" ]; }
+is_gone() { # JOB
+  [ -n "$(on_login squeue --noheader --jobs="$1" 2>/dev/null)" ] || return 0
+  # A start that SLURM could not carry out, since the one before is not quite gone, puts the job off again.
+  [ "$hurried" != "$1" ] || ! is_put_off "$1" || hurry "$1"
+  return 1
+}
 
 submit() { # CONFIG NAME [OPTIONS]: on two nodes of two ranks; sets job and run
   local config=$1 out
@@ -86,7 +91,9 @@ is_state() { [ "$(job_field "$1" JobState)" = "$2" ]; }
 is_put_off() { # JOB
   is_state "$1" PENDING && [ "$(date -d "$(job_field "$1" EligibleTime)" +%s 2>/dev/null || echo 0)" -gt "$(date +%s)" ]
 }
+hurried=
 hurry() { # JOB
+  hurried=$1
   poll 90 "job $1 comes back into the queue" is_put_off "$1"
   sleep 1.5
   on_login scontrol update "jobid=$1" StartTime=now 2>/dev/null
