@@ -66,18 +66,22 @@ static lk_status bench_loader(const bench_options *o, lk_loader_speed *out)
                                  .block = o->block,
                                  .seconds = o->seconds,
                                  .cold = o->cold};
-    char path[LK_PATH_SIZE];
+    char name[32], path[LK_PATH_SIZE];
     const char *paths[1] = {path};
     lk_dataset *dataset;
-    LK_TRY(lk_path_join(path, o->plan.folder, "loader"));
-    if (lk_dataset_open(paths, 1, &dataset) == LK_OK && lk_dataset_count(dataset) != o->faces) {
-        lk_dataset_close(dataset);
-        dataset = NULL;
-    }
-    if (!dataset) {
-        LK_TRY(lk_remove_tree(path));
+    lk_path_kind kind;
+    snprintf(name, sizeof name, "loader-%lld", (long long)o->faces);
+    LK_TRY(lk_path_join(path, o->plan.folder, name));
+    LK_TRY(lk_path_look(path, &kind));
+    if (kind == LK_ABSENT)
         LK_TRY(lk_bench_make_shards(path, LOADER_SIZE, o->faces, 0));
-        LK_TRY(lk_dataset_open(paths, 1, &dataset));
+    LK_TRY(lk_dataset_open(paths, 1, &dataset));
+    int64_t count = lk_dataset_count(dataset);
+    if (count != o->faces) {
+        lk_dataset_close(dataset);
+        return lk_fail(LK_BAD_DATA,
+                       "%s: holds %lld faces, so it is not, or not all, what bench makes; remove it, or give another --folder",
+                       path, (long long)count);
     }
     lk_status status = lk_bench_loader(dataset, &plan, out);
     lk_dataset_close(dataset);

@@ -37,6 +37,15 @@ for line in '32 px, width 0.125, norm none, f32, batch 16' 'samples/s' 'ms a ste
 done
 [ -s kept/train/shard-00000.h5 ] && [ -s kept/decoder.safetensors ] || fail "--folder keeps no inputs"
 
+# A folder of its own is used again; one of somebody else's stays.
+for time in 1 2; do works 1 bench loader --seconds 1 --faces 40 --folder kept; done
+[ -s kept/loader-40/shard-00000.h5 ] || fail "--folder keeps no faces"
+mv kept/loader-40 kept/loader-50
+echo mine >kept/loader-50/notes
+fails 65 'loader-50: holds 40 faces, so it is not, or not all, what bench makes' "$LIKENESS" bench loader --seconds 1 --faces 50 \
+  --folder kept
+[ "$(cat kept/loader-50/notes)" = mine ] || fail "bench removed a folder that is not its own"
+
 # What the loader is told, and from the disk.
 works 1 bench loader --json --faces 600 --block 16 --cold
 tail -n 1 out.log | python3 -c '

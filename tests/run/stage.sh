@@ -82,7 +82,7 @@ fi
 
 # Stopped: exit code 75, and nothing is left. A large set, so that the signal comes in the middle.
 works 1 bench loader --seconds 1 --faces 6000 --folder large
-printf 'run: {dir: big}\ndata: {train: large/loader, val: large/loader}\nmodel: {size: 128, decoder: {weights: none}}
+printf 'run: {dir: big}\ndata: {train: large/loader-6000, val: large/loader-6000}\nmodel: {size: 128, decoder: {weights: none}}
 train: {stage: decoder, steps: 1}\n' >big.yaml
 "$LIKENESS" stage big.yaml --to near 2>err.log &
 job=$!
