@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -24,30 +25,35 @@ static struct {
 
 static atomic_bool ending;
 
-static int remember(const char *path, pid_t group)
+int lk_leftover_reserve(void)
 {
     while (atomic_load(&ending))
         pause(); /* nothing new, while the process ends */
     for (int i = 0; i < SLOTS; i++) {
         int free = FREE;
-        if (!atomic_compare_exchange_strong(&slots[i].state, &free, TAKEN))
-            continue;
-        slots[i].group = group;
-        snprintf(slots[i].path, sizeof slots[i].path, "%s", path);
-        atomic_store(&slots[i].state, REMEMBERED);
-        return i + 1;
+        if (atomic_compare_exchange_strong(&slots[i].state, &free, TAKEN))
+            return i + 1;
     }
     return 0;
 }
 
 int lk_leftover_path(const char *path)
 {
-    return remember(path, 0);
+    int number = lk_leftover_reserve();
+    if (number > 0) {
+        slots[number - 1].group = 0;
+        snprintf(slots[number - 1].path, sizeof slots->path, "%s", path);
+        atomic_store(&slots[number - 1].state, REMEMBERED);
+    }
+    return number;
 }
 
-int lk_leftover_group(pid_t group)
+void lk_leftover_group(int number, pid_t group)
 {
-    return remember("", group);
+    if (number > 0) {
+        slots[number - 1].group = group;
+        atomic_store(&slots[number - 1].state, REMEMBERED);
+    }
 }
 
 void lk_leftover_forget(int number)
@@ -82,8 +88,22 @@ static void empty_folder(const char *path)
     close(folder);
 }
 
+/* What is just being made is known in no time; but this may be the very thread that makes it. */
+static void wait_for_taken(void)
+{
+    for (int ms = 0; ms < 1000; ms++) {
+        bool any = false;
+        for (int i = 0; i < SLOTS; i++)
+            any |= atomic_load(&slots[i].state) == TAKEN;
+        if (!any)
+            return;
+        poll(NULL, 0, 1);
+    }
+}
+
 static void remove_all(void)
 {
+    wait_for_taken();
     for (int i = 0; i < SLOTS; i++)
         if (atomic_load(&slots[i].state) == REMEMBERED && slots[i].group)
             kill(-slots[i].group, SIGKILL);

@@ -13,8 +13,10 @@ void lk_leftover_install(void);
 /* A file or a folder of files at `path` (under LK_PATH_SIZE bytes), to be named before it is made. Returns a number above 0 for
  * lk_leftover_forget; 0 where 64 are remembered already, and this one is not. Thread-safe, as all here. */
 int lk_leftover_path(const char *path);
-/* All processes of a group. */
-int lk_leftover_group(pid_t group);
+/* All processes of a group: a number before the first is started, by a thread that blocks signals until it has told the group. A
+ * signal that comes meanwhile waits for that. */
+int lk_leftover_reserve(void);
+void lk_leftover_group(int number, pid_t group);
 /* It has its final name, was removed, or has ended. 0 is fine. */
 void lk_leftover_forget(int number);
 

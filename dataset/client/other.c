@@ -99,6 +99,21 @@ static int spawn(const char *line, pid_t *process)
     return error;
 }
 
+static int start(const char *line, pid_t *process, int *leftover)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    *leftover = lk_leftover_reserve();
+    int error = spawn(line, process);
+    if (error == 0)
+        lk_leftover_group(*leftover, *process);
+    else
+        lk_leftover_forget(*leftover);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
 /* Waits until the process ends, or kills its group after `seconds`; false in that case. Looks ever less often: a fast client is
  * not kept waiting, a slow one costs nothing. */
 static bool wait_for(pid_t process, double seconds, int *how)
@@ -123,10 +138,9 @@ static bool wait_for(pid_t process, double seconds, int *how)
 static lk_status run(const char *command, double seconds, const char *face, const char *line)
 {
     pid_t process;
-    int how = 0, error = spawn(line, &process);
+    int leftover, how = 0, error = start(line, &process, &leftover);
     if (error != 0)
         return lk_fail(LK_INTERNAL, "--client: /bin/sh cannot be started: %s", strerror(error));
-    int leftover = lk_leftover_group(process);
     bool ended = wait_for(process, seconds, &how);
     lk_leftover_forget(leftover);
     if (!ended)

@@ -80,7 +80,8 @@ kill -INT $job
 wait $job 2>/dev/null
 [ $? = 130 ] || fail "another exit code than 130 while a client drew"
 client=$(cat work/client/process)
-for _ in {1..100}; do [ -d "/proc/$client" ] && pause 0.05; done
-[ ! -d "/proc/$client" ] || fail "the client's process is left"
+runs_on() { grep -qs '^State:.[^ZX]' "/proc/$client/status"; } # who ended may wait for its new parent
+for _ in {1..600}; do ! runs_on || pause 0.05; done
+! runs_on || fail "the client's process is left"
 [ -z "$(find work/client -name '*tmp*')" ] || fail "what the client read is left"
 echo "ok: interrupted commands"
