@@ -104,6 +104,12 @@ hold_at() { # STEP: stops the ranks of the run when it has come there
   poll 120 "$run comes to step $1" is_at_step "$run" "$1"
   held=$(ranks_of "$run")
   [ "$(wc -w <<<"$held")" = 4 ] && kill -STOP $held || fail "$run ended before it could be held"
+  # On a loaded machine a process stops when its turn comes.
+  poll 30 "$run stops" are_stopped
+}
+are_stopped() {
+  local rank
+  for rank in $held; do grep -qs '^State:.T' "/proc/$rank/status" || return; done
 }
 let_go() { kill -CONT $held 2>/dev/null; } # some may have ended since
 
