@@ -25,29 +25,6 @@ works 1 render --random 16 --size 32 -o "my data/train" # finds the client's dat
 make -C "$tree" -s DEPS="$deps" install PREFIX="$PWD/my programs" CFLAGS=-O0 CXXFLAGS=-O0 \
   LDFLAGS=-Wl,--build-id=0x600df1a9 >out.log 2>err.log || fail "make install into a path with a space"
 
-# Of dependencies with CUDA all libraries, those among them that are loaded late. Nothing is built for it.
-mkdir -p cuda-deps/lib
-ln -s "$deps/client" cuda-deps/
-ln -s "$deps"/lib/* cuda-deps/lib/
-echo "kernels of a GPU" >cuda-deps/libtorch_cuda.so
-ln -s ../libtorch_cuda.so cuda-deps/lib/
-for kind in cpu cuda; do
-  echo "2.15.0 0.6.2 $kind" >cuda-deps/.installed
-  make -C "$tree" -s -o all DEPS="$PWD/cuda-deps" install PREFIX="$PWD/with $kind" || fail "make install, $kind"
-done
-[ ! -e "with cpu/lib/likeness/libtorch_cuda.so" ] || fail "libraries for CUDA without it"
-cmp cuda-deps/libtorch_cuda.so "with cuda/lib/likeness/libtorch_cuda.so" && [ ! -L "with cuda/lib/likeness/libtorch_cuda.so" ] ||
-  fail "the libraries for CUDA were not installed"
-[ "$(ls "with cuda/lib/likeness")" = "$(ls cuda-deps/lib)" ] || fail "not all libraries were installed"
-# A program that runs keeps its libraries when newer ones are installed.
-exec {running}<"with cuda/lib/likeness/libtorch_cuda.so"
-echo "newer kernels" >cuda-deps/libtorch_cuda.so
-make -C "$tree" -s -o all DEPS="$PWD/cuda-deps" install PREFIX="$PWD/with cuda" || fail "make install over another"
-[ "$(cat <&$running)" = "kernels of a GPU" ] || fail "make install wrote over a library that is in use"
-cmp cuda-deps/libtorch_cuda.so "with cuda/lib/likeness/libtorch_cuda.so" || fail "the newer library was not installed"
-exec {running}<&-
-rm -r "with cpu" "with cuda"
-
 # The launcher, from another folder, with a run in a path with a space; the program that is installed.
 cat >decoder.yaml <<'YAML'
 run: {dir: my runs/decoder, seed: 3}
@@ -59,6 +36,33 @@ validate: {samples: 0}
 YAML
 env -u LIKENESS "my programs/share/likeness/launch/local" decoder.yaml --no-report >out.log 2>err.log || fail "launch/local"
 [ -s "my runs/decoder/DONE" ] || fail "the run is not done"
+rm -r "my programs" # 600 MB of libraries
+
+# Of dependencies with CUDA all libraries, those among them that are loaded late. Nothing is built for it.
+mkdir -p cuda-deps/lib
+ln -s "$deps/client" cuda-deps/
+ln -s "$deps"/lib/* cuda-deps/lib/
+echo "kernels of a GPU" >cuda-deps/libtorch_cuda.so
+ln -s ../libtorch_cuda.so cuda-deps/lib/
+installs() { # KIND of the dependencies: into a folder "with KIND"
+  echo "2.15.0 0.6.2 $1" >cuda-deps/.installed
+  make -C "$tree" -s -o all DEPS="$PWD/cuda-deps" install PREFIX="$PWD/with $1" || fail "make install with $1"
+}
+installs cpu
+[ ! -e "with cpu/lib/likeness/libtorch_cuda.so" ] || fail "libraries for CUDA without it"
+rm -r "with cpu"
+installs cuda
+cmp cuda-deps/libtorch_cuda.so "with cuda/lib/likeness/libtorch_cuda.so" && [ ! -L "with cuda/lib/likeness/libtorch_cuda.so" ] ||
+  fail "the libraries for CUDA were not installed"
+[ "$(ls "with cuda/lib/likeness")" = "$(ls cuda-deps/lib)" ] || fail "not all libraries were installed"
+# A program that runs keeps its libraries when newer ones are installed.
+exec {running}<"with cuda/lib/likeness/libtorch_cuda.so"
+echo "newer kernels" >cuda-deps/libtorch_cuda.so
+installs cuda # over another
+[ "$(cat <&$running)" = "kernels of a GPU" ] || fail "make install wrote over a library that is in use"
+cmp cuda-deps/libtorch_cuda.so "with cuda/lib/likeness/libtorch_cuda.so" || fail "the newer library was not installed"
+exec {running}<&-
+rm -r "with cuda"
 
 # What a plain make compiles with.
 flags=$(make -C "$tree" -n -B DEPS="$deps" V=1 2>/dev/null | grep 'base/error\.c')
