@@ -122,8 +122,8 @@ ask_for() { # CONFIG [--set K=V ...], for `run`, whose lock is ours
 
 newest_step() { # RUN: the step of its newest checkpoint, 0 without one
   local path newest=0 step
-  for path in "$1"/checkpoints/step-*; do
-    step=${path##*/step-}
+  for path in "$1"/checkpoints/step-*/; do
+    path=${path%/} step=${path##*/step-}
     [[ $step =~ ^[0-9]+$ ]] && ((10#$step > newest)) && newest=$((10#$step))
   done
   echo "$newest"
