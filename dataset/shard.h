@@ -53,8 +53,8 @@ void lk_shard_abort(lk_shard_writer *writer);
 typedef struct lk_dataset lk_dataset;
 
 /* Opens the given folders (each with *.h5) or single shards, sorted by name within a folder, in the order given. All must
- * have the same schema and picture size. A missing path, an empty folder, a damaged or foreign file is LK_BAD_DATA. Keeps one
- * file open a shard, and 8 bytes a sample (16 with JPEG pictures). */
+ * have the same schema and picture size. A missing path, an empty or unfinished folder (dataset/unfinished.h), a damaged or
+ * foreign file is LK_BAD_DATA. Keeps one file open a shard, and 8 bytes a sample (16 with JPEG pictures). */
 lk_status lk_dataset_open(const char *const *paths, int count, lk_dataset **out);
 void lk_dataset_close(lk_dataset *dataset);
 

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "dataset/shard_format.h"
+#include "dataset/unfinished.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,6 +40,7 @@ static lk_status append_name(lk_names *list, const char *path)
 static lk_status list_folder(const char *folder, lk_names *list)
 {
     lk_names names;
+    LK_TRY(lk_unfinished_refuse(folder));
     LK_TRY(lk_list_folder(folder, ".h5", &names));
     lk_status status = LK_OK;
     if (names.count == 0)

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "dataset/unfinished.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -111,6 +112,26 @@ static lk_status compare_settings(const lk_output *o, json_t *earlier)
     return LK_OK;
 }
 
+/* The shards that are there, of a part that may be unfinished. */
+static lk_status open_part(const part *p, lk_dataset **out)
+{
+    lk_names names;
+    LK_TRY(lk_list_folder(p->folder, ".h5", &names));
+    char(*paths)[LK_PATH_SIZE] = malloc((names.count + 1) * sizeof *paths);
+    const char **list = malloc((names.count + 1) * sizeof *list);
+    lk_status status = paths && list ? LK_OK : lk_fail(LK_INTERNAL, "%s: out of memory for its shards", p->folder);
+    for (size_t i = 0; i < names.count && status == LK_OK; i++) {
+        list[i] = paths[i];
+        status = lk_path_join(paths[i], p->folder, names.names[i]);
+    }
+    if (status == LK_OK)
+        status = lk_dataset_open(list, (int)names.count, out);
+    lk_names_free(&names);
+    free(list);
+    free(paths);
+    return status;
+}
+
 static lk_status read_existing(const lk_output *o, int number, lk_existing_function *existing, void *context)
 {
     const part *p = &o->parts[number];
@@ -119,7 +140,7 @@ static lk_status read_existing(const lk_output *o, int number, lk_existing_funct
     lk_dataset *set = NULL;
     if (p->shards == 0)
         return LK_OK;
-    LK_TRY(lk_dataset_open(&path, 1, &set));
+    LK_TRY(open_part(p, &set));
     int size = lk_dataset_size(set);
     uint8_t *image = malloc((size_t)size * (size_t)size * 3), *discrete = malloc((size_t)schema->group_count);
     float *continuous = malloc((size_t)schema->continuous_count * sizeof *continuous);
@@ -197,7 +218,10 @@ static lk_status open_folder(lk_output *o, lk_existing_function *existing, void 
     LK_TRY(remove_unfinished(o, options->folder));
     for (int i = 0; options->part_count > 1 && i < options->part_count; i++)
         LK_TRY(remove_unfinished(o, o->parts[i].folder));
-    return begun ? go_on(o, existing, context, complete) : write_pack_json(o, false, NULL);
+    LK_TRY(begun ? go_on(o, existing, context, complete) : write_pack_json(o, false, NULL));
+    for (int i = 0; i < options->part_count && !*complete; i++)
+        LK_TRY(lk_unfinished_begin(o->parts[i].folder));
+    return LK_OK;
 }
 
 lk_status lk_output_open(const lk_output_options *options, lk_existing_function *existing, void *context, lk_output **out,
@@ -291,8 +315,10 @@ static lk_status describe_part(const lk_output *o, int number, json_t *parts)
 
 lk_status lk_output_finish(lk_output *o, json_t *report)
 {
-    for (int i = 0; i < o->options->part_count; i++)
+    for (int i = 0; i < o->options->part_count; i++) {
         LK_TRY(commit(&o->parts[i]));
+        LK_TRY(lk_unfinished_end(o->parts[i].folder));
+    }
     json_t *parts = json_object();
     lk_status status = parts ? LK_OK : lk_fail(LK_INTERNAL, "out of memory for the report");
     for (int i = 0; i < o->options->part_count && status == LK_OK; i++)

@@ -2,8 +2,8 @@
  *
  * Without a split shards lie in OUT itself, otherwise in OUT/train, OUT/val, OUT/test. A part takes a sample by the hash of its
  * key (or identity) alone, so adding data moves nothing. OUT/pack.json holds the settings from the start and the report at the
- * end ("complete": true). Shards are full but for the last of each part, and appear only when complete. One thread; one process
- * at a time in OUT (flock).
+ * end ("complete": true); until then nobody takes a part for a data set (dataset/unfinished.h). Shards are full but for the last
+ * of each part, and appear only when complete. One thread; one process at a time in OUT (flock).
  */
 #ifndef LK_DATASET_PACK_OUTPUT_H
 #define LK_DATASET_PACK_OUTPUT_H

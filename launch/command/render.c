@@ -11,6 +11,7 @@
 #include "dataset/pack/source.h"
 #include "dataset/parameters.h"
 #include "dataset/shard.h"
+#include "dataset/unfinished.h"
 #include "launch/command/commands.h"
 
 #include <errno.h>
@@ -320,6 +321,8 @@ static lk_status prepare_folder(const render_options *o)
     if (names.count > 0 && !o->force)
         status = lk_fail(LK_USAGE, "%s already holds shards (%s); name another folder, or replace them with --force", o->output,
                          names.names[0]);
+    if (status == LK_OK)
+        status = lk_unfinished_begin(o->output);
     for (size_t i = 0; status == LK_OK && i < names.count; i++) {
         char path[LK_PATH_SIZE];
         status = lk_path_join(path, o->output, names.names[i]);
@@ -354,6 +357,8 @@ static lk_status produce(producer *p, lk_process_group *group)
         int64_t shard = round + group->rank;
         status = lk_group_agree(group, shard < shards ? produce_shard(p, shard) : LK_OK);
     }
+    if (status == LK_OK)
+        status = lk_group_agree(group, group->rank == 0 ? lk_unfinished_end(o->output) : LK_OK);
     lk_progress_end(&p->bar);
     double seconds = lk_clock() - start;
     if (status == LK_OK && group->rank == 0)

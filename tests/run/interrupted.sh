@@ -25,12 +25,12 @@ cp pictures/0.png pictures/1.png
 for i in 0 1; do echo '{"continuous": {"nose": 0.1}, "discrete": {"hair": "long"}}' >pictures/$i.json; done
 works 1 predict pictures --aligned --model run -o predicted
 
-# When the process has come to the held call: the signal. It must have ended by it, and have left no file in work/.
-interrupted() { # SIGNAL COMMAND...
-  local signal=$1 job code n; shift
+# When the process has come to the held call, the Nth fsync: the signal. It must have ended by it and have left these files.
+interrupted() { # SIGNAL N "FILE..." COMMAND...
+  local signal=$1 at=$2 stays=$3 job code n; shift 3
   rm -rf work faults.log
   mkdir work
-  FAULTS_ROOT=$PWD/work FAULTS_CALL=fsync FAULTS_AT=1 FAULTS_TIMES=1000 FAULTS_ERRNO=HANG FAULTS_LOG=$PWD/faults.log \
+  FAULTS_ROOT=$PWD/work FAULTS_CALL=fsync FAULTS_AT=$at FAULTS_TIMES=1000 FAULTS_ERRNO=HANG FAULTS_LOG=$PWD/faults.log \
     LD_PRELOAD=$shim env --default-signal "$@" >out.log 2>err.log &
   job=$!
   until [ -s faults.log ]; do
@@ -42,8 +42,8 @@ interrupted() { # SIGNAL COMMAND...
   code=$?
   n=$(kill -l "$signal")
   [ $code = $((128 + n)) ] || fail "exit $code after $signal, not $((128 + n)): $*"
-  left=$(find work -type f ! -name lock)
-  [ -z "$left" ] || fail "after $signal there is $left: $*"
+  left=$(find work -type f ! -name lock -printf '%P\n' | sort | xargs)
+  [ "$left" = "$stays" ] || fail "after $signal there is $left, not $stays: $*"
 }
 again() { # FILE COMMAND...: it does, and makes the file
   local file=$1; shift
@@ -52,7 +52,7 @@ again() { # FILE COMMAND...: it does, and makes the file
 }
 while read -r signal file arguments; do
   read -ra words <<<"$arguments"
-  interrupted "$signal" "$LIKENESS" "${words[@]}"
+  interrupted "$signal" 1 "" "$LIKENESS" "${words[@]}"
   again "$file" "$LIKENESS" "${words[@]}"
 done <<END
 INT face.png render predicted/0.json -o work/face.png
@@ -66,6 +66,20 @@ INT e.safetensors export run -o work/e.safetensors
 TERM sweep/lambda-1/job/config.yaml sweep plan sweep.yaml
 INT sheet.png inspect tiny/val --contact-sheet work/sheet.png
 END
+
+# Some of the shards are no data set. The mark is synced and its folder, then each shard and its folder.
+unfinished() { # "FILE..." FOLDER HOW COMMAND...: interrupted at the second shard; HOW makes the whole of it
+  local files=$1 folder=$2 how=$3; shift 3
+  interrupted TERM "$at" "$files" "$LIKENESS" "$@"
+  refused 65 "$folder: its shards are not all of them" inspect "$folder"
+  refused 65 "remove $folder/unfinished" train tiny.yaml --set run.dir=never --set data.train="$folder"
+  works 1 "$@" "$how"
+  works 1 inspect "$folder"
+  [ ! -e "$folder/unfinished" ] || fail "the mark is left: $*"
+}
+at=5 unfinished "shard-00000.h5 unfinished" work --force render --random 8 --shard-size 4 --size 32 -o work
+at=7 unfinished "pack.json shard-00000.h5 unfinished" work --resume \
+  pack pictures -o work --schema schema.yaml --size 32 --shard-size 1
 
 # A client of one's own runs in a process group that no terminal reaches.
 mkdir -p work/client

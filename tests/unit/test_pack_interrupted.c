@@ -52,8 +52,11 @@ static void assert_no_half_shards(const char *folder)
         assert_int_equal(lk_path_join(path, folder, parts[p]), LK_OK);
         if (kind_of(path) == LK_FOLDER)
             assert_int_equal(lk_list_folder(path, ".h5", &names), LK_OK);
-        if (names.count > 0)
-            content_hash(path);
+        for (size_t i = 0; i < names.count; i++) {
+            char shard[LK_PATH_SIZE];
+            assert_int_equal(lk_path_join(shard, path, names.names[i]), LK_OK);
+            content_hash(shard);
+        }
         lk_names_free(&names);
     }
 }
@@ -135,7 +138,10 @@ static void a_full_disk_is_one_error(void **state)
     assert_non_null(strstr(lk_error_text(), "the disk is full"));
     lk_dataset *set;
     const char *folder = "full/out";
-    assert_int_equal(lk_dataset_open(&folder, 1, &set), LK_OK); /* the finished shards */
+    assert_int_equal(lk_dataset_open(&folder, 1, &set), LK_BAD_DATA);
+    assert_non_null(strstr(lk_error_text(), "full/out: its shards are not all of them"));
+    assert_int_equal(unlink("full/out/unfinished"), 0);
+    assert_ok(lk_dataset_open(&folder, 1, &set)); /* the finished shards */
     assert_true(lk_dataset_count(set) >= 16 && lk_dataset_count(set) < 400);
     lk_dataset_close(set);
     json_t *report = load_report(folder);

@@ -1,0 +1,16 @@
+/* The mark of a folder in which shards are being written, the file `unfinished`: while it is there, whatever the reason that its
+ * writer has not come to its end, lk_dataset_open refuses the folder, so that nobody takes some of the faces for all of them.
+ */
+#ifndef LK_DATASET_UNFINISHED_H
+#define LK_DATASET_UNFINISHED_H
+
+#include "base/error.h"
+
+/* Before the first shard; again is fine. LK_IO: it could not be written, so none may be. */
+lk_status lk_unfinished_begin(const char *folder);
+/* Behind the last one. LK_IO: it is there still. */
+lk_status lk_unfinished_end(const char *folder);
+/* LK_BAD_DATA where the mark is there. */
+lk_status lk_unfinished_refuse(const char *folder);
+
+#endif
