@@ -168,6 +168,7 @@ static enum MHD_Result take_query(void *context, enum MHD_ValueKind kind, const 
 static void check_headers(request *r, const char *path, const char *method)
 {
     const char *length = header(r, "Content-Length"), *encoding = header(r, "Content-Encoding");
+    const char *type = header(r, "Content-Type");
     check_names(r);
     if (!r->answer.code)
         find_route(r, path, method);
@@ -177,6 +178,8 @@ static void check_headers(request *r, const char *path, const char *method)
         refuse_size(r);
     if (!r->answer.code && encoding && strcasecmp(encoding, "identity") != 0)
         lk_answer_error(&r->answer, 415, "Content-Encoding: %.40s: send the body as it is", encoding);
+    if (!r->answer.code && type && strncasecmp(type, "multipart/", strlen("multipart/")) == 0)
+        lk_answer_error(&r->answer, 415, "a form with parts: send the file itself as the body (curl --data-binary @FILE)");
     if (!r->answer.code && atomic_load(&r->http->closing))
         lk_answer_error(&r->answer, 503, "the server is going down; ask another one, or again later");
 }

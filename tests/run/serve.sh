@@ -190,6 +190,7 @@ refused(404, "there is no /v2", "/v2")
 assert refused(405, "use POST", "/v1/predict").getheader("Allow") == "POST"
 assert refused(405, "use GET", "/metrics", b"x").getheader("Allow") == "GET, HEAD"
 refused(415, "gzip", "/v1/predict", crop, Content_Encoding="gzip")
+refused(415, "--data-binary", "/v1/predict", crop, Content_Type="multipart/form-data; boundary=x")
 refused(400, "the body is empty", "/v1/render", b"")
 refused(400, "no JSON", "/v1/render", b'{"continuous": ')
 refused(400, 'must be {"continuous"', "/v1/render", b"[]")
