@@ -292,7 +292,7 @@ static lk_status each_source(packing *p, lk_status (*read)(packing *p, lk_source
 {
     for (p->source = 0; p->source < p->options->source_count; p->source++) {
         lk_source *source;
-        if (again && strcmp(p->options->sources[p->source], "-") == 0)
+        if (again && lk_source_is_stream(p->options->sources[p->source]))
             continue;
         LK_TRY(lk_source_open(p->options->sources[p->source], &p->options->limits, &source));
         lk_status status = read(p, source);

@@ -45,6 +45,13 @@ static lk_status open_kind(lk_source *source, int fd)
     return lk_archive_open(fd, source->path, source->limits, &source->self);
 }
 
+bool lk_source_is_stream(const char *path)
+{
+    struct stat info;
+    return strcmp(path, "-") == 0 ||
+           (stat(path, &info) == 0 && (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode) || S_ISCHR(info.st_mode)));
+}
+
 lk_status lk_source_open(const char *path, const lk_limits *limits, lk_source **out)
 {
     *out = NULL;

@@ -7,8 +7,9 @@
  *
  * Archives: tar (plain or compressed by gzip, zstd, xz, bzip2), zip, 7z, recognised by content and never unpacked to disk. A
  * folder gives its files in the byte order of their paths, at any depth. A single JSONL or CSV file is a source of one entry.
- * Standard input ("-") is an archive that cannot be rewound. Archives come from strangers: nothing is allocated or skipped by
- * what a header claims, every limit is an error with a name, and names are returned raw (dataset/pack/names.h judges them).
+ * Standard input ("-") and pipes are archives that cannot be rewound. Archives come from strangers: nothing is allocated or
+ * skipped by what a header claims, every limit is an error with a name, and names are returned raw (dataset/pack/names.h judges
+ * them).
  *
  * A damaged archive ends with LK_BAD_DATA: a gzip or zip checksum that does not fit, a file that ends within an entry, a tar
  * without its end marker. Tars joined by `cat`, compressed or not, are one stream; other bytes behind an archive are LK_BAD_DATA.
@@ -42,10 +43,14 @@ typedef struct lk_entry {
 
 typedef struct lk_source lk_source;
 
+/* Whether the path is "-" or that of a pipe or a device: what was read of it once is gone, and opening it may wait for who
+ * writes. */
+bool lk_source_is_stream(const char *path);
+
 /* The error of a path that is none of the above names it; `limits` must outlive the source. */
 lk_status lk_source_open(const char *path, const lk_limits *limits, lk_source **out);
 void lk_source_close(lk_source *source);
-/* About how much of the source has been read, 0 to 1; 0 where nobody can know (standard input). */
+/* About how much of the source has been read, 0 to 1; 0 where nobody can know (streams). */
 double lk_source_share_read(const lk_source *source);
 
 /* The next regular or refused entry; folders are passed over. An entry that was not read is skipped. */

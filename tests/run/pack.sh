@@ -63,6 +63,14 @@ else
 fi
 pack - -o from-pipe <plain.tar.gz
 [ "$(hash_of from-pipe)" = "$wanted" ] || fail "standard input differs from the folder"
+# A pipe by its name: what was read of it does not come again.
+pack <(cat plain.tar.gz) -o from-substitution
+mkfifo named-pipe
+cat plain.tar >named-pipe &
+pack named-pipe -o from-named-pipe
+for folder in from-substitution from-named-pipe; do
+  [ "$(hash_of $folder)" = "$wanted" ] || fail "$folder differs from the folder"
+done
 
 # Splits, the data set is what it was.
 pack plain.tar.zst -o split --split 0.7/0.3 --expect "$count"
@@ -109,4 +117,4 @@ refused 65 "half.tar.gz" pack half.tar.gz -o half --schema "$schema" --size 64
 # ... and with the whole archive it goes on.
 pack plain.tar.gz -o half --resume
 [ "$(hash_of half)" = "$wanted" ] || fail "going on after a damaged archive"
-echo "pack.sh: $count faces out of seven kinds of source are the same"
+echo "pack.sh: $count faces out of eight kinds of source are the same"
