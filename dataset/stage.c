@@ -12,7 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-static const char MARK[] = "stage", WHOLE[] = "whole\n", UNFINISHED[] = "unfinished\n";
+static const char MARK[] = "stage", UNNAMED_MARK[] = "stage.tmp-", WHOLE[] = "whole\n", UNFINISHED[] = "unfinished\n";
 enum { PIECE = 4 << 20, LONGEST_MARK = 64 };
 
 /* ---- the folder ---- */
@@ -50,6 +50,43 @@ lk_status lk_stage_check(const char *folder)
     return LK_OK;
 }
 
+/* The mark goes last: what a kill leaves is a stage still. */
+static lk_status remove_marked(const char *folder)
+{
+    lk_names names;
+    LK_TRY(lk_list_folder(folder, "", &names));
+    lk_status status = LK_OK;
+    for (size_t i = 0; status == LK_OK && i < names.count; i++) {
+        char path[LK_PATH_SIZE];
+        if (strcmp(names.names[i], MARK) == 0)
+            continue;
+        status = lk_path_join(path, folder, names.names[i]);
+        if (status == LK_OK)
+            status = lk_remove_tree(path);
+    }
+    lk_names_free(&names);
+    return status == LK_OK ? lk_remove_tree(folder) : status;
+}
+
+/* Nothing is lost with a folder that is empty. A kill leaves one, too, just before there is a mark and just after. */
+static lk_status remove_bare(const char *folder)
+{
+    static const char *const marks[] = {MARK};
+    lk_names names;
+    bool bare = true;
+    LK_TRY(lk_list_folder(folder, "", &names));
+    for (size_t i = 0; i < names.count; i++)
+        bare = bare && strncmp(names.names[i], UNNAMED_MARK, strlen(UNNAMED_MARK)) == 0;
+    lk_names_free(&names);
+    if (bare)
+        LK_TRY(lk_sweep_temporaries(folder, marks, 1, true));
+    if (bare && rmdir(folder) == 0)
+        return LK_OK;
+    if (bare && errno != ENOTEMPTY && errno != EEXIST)
+        return lk_fail_io("remove", folder, errno, 0);
+    return lk_fail(LK_USAGE, "%s: is there already and is not a stage; name another folder", folder);
+}
+
 lk_status lk_stage_remove(const char *folder)
 {
     char text[LONGEST_MARK];
@@ -58,9 +95,11 @@ lk_status lk_stage_remove(const char *folder)
     if (kind == LK_ABSENT)
         return LK_OK;
     LK_TRY(read_mark(folder, text));
+    if (kind == LK_FOLDER && !text[0])
+        return remove_bare(folder);
     if (strcmp(text, WHOLE) != 0 && strcmp(text, UNFINISHED) != 0)
         return lk_fail(LK_USAGE, "%s: is there already and is not a stage; name another folder", folder);
-    return lk_remove_tree(folder);
+    return remove_marked(folder);
 }
 
 lk_status lk_stage_path(char *path, const char *folder, const char *name, int index)
@@ -272,7 +311,7 @@ static lk_status fill(copying *c, const lk_stage_set *sets, int count, lk_datase
 failed:;
     lk_error error;
     lk_error_take(&error, status);
-    lk_remove_tree(folder);
+    remove_marked(folder);
     return lk_error_put(&error);
 }
 

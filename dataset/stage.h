@@ -7,7 +7,7 @@
  *
  * A stage is a folder with a file `stage` in it, which says `whole` once every copy has been read back: each sample's checksum
  * fits, and the content hash is the original's. Whatever cannot become whole is removed. Only folders with that file are ever
- * removed or written over.
+ * removed or written over, and empty ones.
  */
 #ifndef LK_DATASET_STAGE_H
 #define LK_DATASET_STAGE_H

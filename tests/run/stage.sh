@@ -64,6 +64,30 @@ touch mine/file
 refused 64 "is not a stage" stage tiny.yaml --to mine "$@"
 refused 64 "is not a stage" stage tiny.yaml --to mine --remove
 [ -e mine/file ] || fail "a folder of the user's is gone"
+rm mine/file
+touch mine/.hidden
+refused 64 "is not a stage" stage tiny.yaml --to mine "$@"
+[ -e mine/.hidden ] || fail "a hidden file of the user's is gone"
+rm mine/.hidden
+works 1 stage tiny.yaml --to mine "$@" # made beforehand
+
+# Killed while it is made or removed: the same command again makes it.
+killed() { # CALL N ARGUMENTS...: while the Nth call of that class is held
+  rm -f faults.log
+  FAULTS_ROOT=$PWD/near FAULTS_CALL=$1 FAULTS_AT=$2 FAULTS_TIMES=1000 FAULTS_ERRNO=HANG FAULTS_LOG=$PWD/faults.log \
+    LD_PRELOAD=$LIKENESS_BUILD/tests/faults.so "$LIKENESS" "${@:3}" 2>err.log &
+  job=$!
+  until grep -qs fault faults.log; do kill -0 $job 2>/dev/null || fail "no call $2 of $1: ${*:3}"; pause 0.02; done
+  kill -KILL $job
+  wait $job 2>/dev/null
+}
+killed fsync 1 stage tiny.yaml --to near "$@"
+works 1 stage tiny.yaml --to near "$@"
+for n in 2 4 6 8; do
+  killed unlink $n stage tiny.yaml --to near --remove
+  works 1 stage tiny.yaml --to near "$@"
+done
+works 1 stage tiny.yaml --to near --remove
 
 # A disk that is too small, as is known beforehand; and one that fills up meanwhile.
 if [ "$(id -u)" = 0 ] && unshare --mount true 2>/dev/null; then
