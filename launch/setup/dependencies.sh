@@ -2,10 +2,15 @@
 # Installs what likeness is built on: Debian packages through apt, libtorch and the face data from PyPI wheels into .deps/. The
 # wheels are named with versions and hashes in the .txt files beside this script.
 # usage: launch/setup/dependencies.sh DIR [cuda] [develop]     (called by `make deps`; DIR is .deps)
+# DIR is made anew as a whole: a folder that this script did not make is left alone.
 set -euo pipefail
 
-dir=$1
+dir=$(realpath -ms "$1") # without a slash at its end: "$dir.new" stands beside it
 shift
+if [ ! -e "$dir/.installed" ] && [ -n "$(ls -A "$dir" 2>/dev/null)" ]; then
+  echo "deps: error: $dir holds other files and would be replaced; name a folder that is empty or not there yet (DEPS=)" >&2
+  exit 64
+fi
 here=$(dirname "$(realpath "$0")")
 [[ " $* " == *" cuda "* ]] && cuda=yes || cuda=
 [[ " $* " == *" develop "* ]] && develop=yes || develop=
@@ -61,10 +66,9 @@ fetch_nvrtc() {
 # One stamp names the exact set, so that an upgrade of this script installs again.
 libtorch=$here/libtorch${cuda:+-cuda}.txt
 version_of() { sed -n "s/^$1==\([^ ]*\) .*/\1/p" "$2"; } # WHEEL FILE
-stamp="$dir/.installed"
 wanted="$(version_of torch "$libtorch") $(version_of anny "$here/faces.txt") ${cuda:+cuda}"
 [ -n "$cuda" ] || wanted+=cpu
-if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+if [ "$(cat "$dir/.installed" 2>/dev/null)" = "$wanted" ]; then
   echo "deps: wheels in $dir: all there"
   fetch_nvrtc
   exit 0
@@ -102,8 +106,8 @@ mkdir -p "$target/csrc/stable" "$target/headeronly"
 cp "$source/csrc/stable/version.h" "$target/csrc/stable/"
 cp "$source/headeronly/version.h" "$target/headeronly/"
 
+echo "$wanted" >"$dir.new/.installed"
 rm -rf "$dir"
 mv "$dir.new" "$dir"
-echo "$wanted" >"$stamp"
 fetch_nvrtc
 echo "deps: done ($(du -sh "$dir" | cut -f1) in $dir)"
