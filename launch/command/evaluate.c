@@ -6,6 +6,7 @@
 #include "launch/command/evaluate_photos.h"
 #include "trainer/evaluate/evaluate.h"
 #include "trainer/evaluate/evaluation_file.h"
+#include "trainer/record/find_model.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -161,8 +162,12 @@ static lk_status run_photos(const evaluate_values *v, const char *model)
         return lk_fail(LK_USAGE, "evaluate: --calibrate needs the labels of a data set; --photos has none");
     if (v->data)
         return lk_fail(LK_USAGE, "evaluate: --data and --photos are two evaluations; ask for one after the other");
-    if (!v->folder && kind == LK_ABSENT)
+    if (!v->folder && kind == LK_ABSENT) {
+        lk_found_model found;
+        LK_TRY(lk_find_model(model, &found)); /* a name that leads nowhere is told as that */
+        lk_found_model_free(&found);
         return lk_fail(LK_USAGE, "evaluate: %s is no run, so -o must say where the report goes", model);
+    }
     const lk_evaluate_photos values = {.model = model,
                                        .photos = v->photos,
                                        .table = v->table,

@@ -151,6 +151,7 @@ refused 64 "belong to --photos" evaluate encoder --table right.csv
 refused 64 "belong to --photos" evaluate encoder --faces all
 refused 64 "two evaluations" evaluate encoder --photos photos --data faces/varied/val
 refused 64 "-o must say where" evaluate encoder/model.safetensors --photos photos
+refused 65 "nowhere: there is no such file" evaluate nowhere --photos photos
 mkdir named
 cp right.csv named/photos.json
 refused 64 "named/photos.json would replace named/photos.json" evaluate encoder --photos photos --table named/photos.json -o named
