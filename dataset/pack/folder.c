@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -137,6 +138,15 @@ lk_status lk_folder_open(int fd, const char *path, const lk_limits *limits, void
     return LK_OK;
 }
 
+/* A call about the current entry failed: its whole path says which of several folders it is in. */
+static lk_status fail_at(const folder_source *f, const char *action)
+{
+    char path[2 * PATH_ROOM];
+    int reason = errno;
+    snprintf(path, sizeof path, "%s/%s", f->path, f->name);
+    return lk_fail_io(action, path, reason, 0);
+}
+
 /* Opens the file or tells why not. Nothing is followed and nothing blocks: what is no regular file is not opened at all. */
 static lk_status open_file(folder_source *f, const level *l, const char *name, const char **refused)
 {
@@ -144,7 +154,7 @@ static lk_status open_file(folder_source *f, const level *l, const char *name, c
     int looks = 0;
     while (fstatat(l->fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
         if (!lk_try_again(&looks, errno))
-            return lk_fail_io("examine", f->name, errno, 0);
+            return fail_at(f, "examine");
     *refused = S_ISLNK(info.st_mode) ? "link" : S_ISREG(info.st_mode) ? NULL : "not a regular file";
     if (*refused)
         return LK_OK;
@@ -155,7 +165,7 @@ static lk_status open_file(folder_source *f, const level *l, const char *name, c
     if (f->file >= 0)
         return LK_OK;
     if (errno != ELOOP)
-        return lk_fail_io("open", f->name, errno, 0);
+        return fail_at(f, "open");
     *refused = "link";
     return LK_OK;
 }
@@ -188,7 +198,7 @@ static lk_status folder_next(void *self, lk_entry *out)
             fd = openat(l->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         while (fd < 0 && lk_try_again(&tries, errno));
         if (fd < 0)
-            return lk_fail_io("open the folder", f->name, errno, 0);
+            return fail_at(f, "open the folder");
         LK_TRY(open_level(f, fd, l->prefix + length));
     }
     return LK_OK;
@@ -204,7 +214,7 @@ static lk_status folder_read(void *self, void *buffer, size_t size, size_t *got,
         n = read(f->file, buffer, size);
     while (n < 0 && lk_try_again(&tries, errno));
     if (n < 0)
-        return lk_fail_io("read", f->name, errno, 0);
+        return fail_at(f, "read");
     *got = (size_t)n;
     return LK_OK;
 }

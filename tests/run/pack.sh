@@ -92,6 +92,13 @@ cp "$shard" damaged.h5
 printf '\125' | dd of=damaged.h5 bs=1 seek=$((size / 2)) conv=notrunc status=none
 refused 65 damaged inspect damaged.h5 --verify
 
+# A file that may not be read is told by its whole path.
+forbidden() {
+  FAULTS_ROOT=$PWD/studio/a FAULTS_CALL=open FAULTS_AT=3 FAULTS_TIMES=1000 FAULTS_ERRNO=EACCES \
+    LD_PRELOAD=$LIKENESS_BUILD/tests/faults.so "$LIKENESS" "$@"
+}
+fails 70 "studio/a/0000.png: cannot open: Permission denied" forbidden pack studio -o forbidden --schema "$schema" --size 64
+
 # The command line.
 refused 64 "needs a source" pack -o x --schema "$schema"
 refused 64 "needs --schema FILE" pack studio -o x
