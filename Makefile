@@ -83,7 +83,7 @@ $(shell mkdir -p $(build))$(file >$(build)/flags,$(built_with))
 endif
 endif
 
-.PHONY: FORCE all deps test demo bench oracle fuzz lint format nightly install clean unit-tests
+.PHONY: FORCE all deps have-deps test demo bench oracle fuzz lint format nightly install clean unit-tests
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -94,6 +94,10 @@ $(build)/flags: ; # is there by now, but for make -n in a fresh tree
 deps:
 	launch/setup/dependencies.sh '$(DEPS)' $(if $(CUDA),cuda) $(if $(DEVELOP),develop)
 
+# Else a compiler would say which of its files it does not find.
+have-deps:
+	@[ -e '$(deps_path)/lib' ] || { echo "make: error: $(deps_path) holds nothing to build on; make deps installs it" >&2; exit 1; }
+
 $(program): $(build)/launch/main.o $(archive)
 	$(say) LINK $@
 	$(Q)$(CC) $(ld_flags) $(LDFLAGS) -o $@ $^ $(ld_libs) $(LDLIBS)
@@ -103,17 +107,17 @@ $(program): $(build)/launch/main.o $(archive)
 $(archive): $(objects) $(generated)
 	$(Q)rm -f $@ && ar qcs $@ $^
 
-$(build)/%.o: %.c $(build)/flags
+$(build)/%.o: %.c $(build)/flags | have-deps
 	@mkdir -p $(@D)
 	$(say) CC $<
 	$(Q)$(compile) $(room_cflags) -MMD -MP -c -o $@ $<
 
-$(build)/%.o: %.cc $(build)/flags
+$(build)/%.o: %.cc $(build)/flags | have-deps
 	@mkdir -p $(@D)
 	$(say) CXX $<
 	$(Q)$(CXX) -I. $(CPPFLAGS) $(cxx_flags) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 
-$(build)/%.pb-c.c $(build)/%.pb-c.h &: %.proto
+$(build)/%.pb-c.c $(build)/%.pb-c.h &: %.proto | have-deps
 	@mkdir -p $(@D)
 	$(Q)protoc-c --proto_path=. --c_out=$(build) $<
 

@@ -44,4 +44,10 @@ PATH=$PWD/tools:$PATH "$LIKENESS_ROOT/launch/setup/dependencies.sh" deps >out.lo
 rm away
 dependencies deps
 [ ! -e deps.new ] && [ "$(cat deps/.installed)" != older ] || fail "not installed anew"
+
+# Who builds before is told, and not which header there is none of.
+mkdir "a tree"
+tar -C "$LIKENESS_ROOT" --exclude=./{.git,build,.deps,runs,data} -cf - . | tar -C "a tree" -xf -
+fails 2 "a tree/.deps holds nothing to build on; make deps installs it" env -u MAKEFLAGS make -C "a tree" all
+! grep -q '^CC' out.log || fail "something was compiled"
 echo "ok: dependencies"
