@@ -98,6 +98,10 @@ refused 64 "--sheet: link.png would replace photos/face0.png, which is read" \
 refused 64 "--sheet: ./photos/face0.png would replace a file in photos, which is read" \
   predict photos --aligned --model encoder -o two --sheet ./photos/face0.png
 cmp photos/face0.png crops/face0.png || fail "the sheet replaced a photo"
+# A sheet without a place is told before the first photo.
+refused 64 "--sheet: there is no folder gone" predict crops --aligned --model encoder -o three --sheet gone/sheet.png
+refused 64 "--sheet: crops is a folder" predict crops --aligned --model encoder -o three --sheet crops
+[ -z "$(ls three)" ] || fail "photos were predicted for a sheet that has no place"
 for again in 1 2; do # in the folder of the outputs it is no photo
   works 1 predict photos --aligned --model encoder -o photos/faces --sheet photos/faces/all.png
 done
