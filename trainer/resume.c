@@ -68,6 +68,21 @@ static lk_status load_buffers(lk_training *t, const char *path)
     return status;
 }
 
+/* A run, its folder of checkpoints or a file of one are near, and none. */
+static lk_status require_checkpoint(const char *path)
+{
+    char state[LK_PATH_SIZE];
+    lk_path_kind kind;
+    LK_TRY(lk_path_join(state, path, "state.json"));
+    LK_TRY(lk_path_look(state, &kind));
+    if (kind == LK_ABSENT)
+        return lk_fail(LK_BAD_DATA,
+                       "--resume %s: there is no state.json in it, so it is no checkpoint; name one, as "
+                       "RUN/checkpoints/step-000000100",
+                       path);
+    return LK_OK;
+}
+
 lk_status lk_resume_load(lk_training *t, const char *resume)
 {
     char path[LK_PATH_SIZE] = "";
@@ -77,6 +92,7 @@ lk_status lk_resume_load(lk_training *t, const char *resume)
     if (strcmp(resume, "auto") == 0) {
         LK_TRY(lk_checkpoint_find(t->config->run.dir, path, &info));
     } else if (strcmp(resume, "never") != 0) {
+        LK_TRY(require_checkpoint(resume));
         snprintf(path, sizeof path, "%s", resume);
         LK_TRY(lk_checkpoint_verify(path, &info));
     }

@@ -81,7 +81,7 @@ refused 78 "holds a run already" "$@" --set run.dir=elastic --resume never
 rm elastic/DONE
 refused 78 "optimizer.lr" "$@" --set run.dir=elastic --set optimizer.lr=0.123
 grep -q '0\.123' err.log && grep -q '0\.0005' err.log || fail "not both values of the changed key"
-refused 65 "state.json" "$@" --set run.dir=elastic --resume elastic
+refused 65 "--resume elastic: there is no state.json in it, so it is no checkpoint" "$@" --set run.dir=elastic --resume elastic
 # DONE lost: nothing is trained again, and it comes back.
 works 1 "$@" --set run.dir=elastic
 same_run ranks-1 elastic
