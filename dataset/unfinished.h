@@ -1,5 +1,6 @@
 /* The mark of a folder in which shards are being written, the file `unfinished`: while it is there, whatever the reason that its
  * writer has not come to its end, lk_dataset_open refuses the folder, so that nobody takes some of the faces for all of them.
+ * Where several ranks write into one folder, rank 0 alone begins, before the others write, and ends when all have written.
  */
 #ifndef LK_DATASET_UNFINISHED_H
 #define LK_DATASET_UNFINISHED_H

@@ -48,7 +48,7 @@ static lk_status take_lock(lk_output *o)
 }
 
 /* Removes what a run that was cut off left unfinished. */
-static lk_status remove_unfinished(const lk_output *o, const char *folder)
+static lk_status remove_temporaries(const lk_output *o, const char *folder)
 {
     static const char *const ours[] = {"shard-", "pack.json", "rejected.jsonl"};
     return lk_sweep_temporaries(folder, ours, sizeof ours / sizeof *ours, o->locked);
@@ -215,9 +215,9 @@ static lk_status open_folder(lk_output *o, lk_existing_function *existing, void 
                        options->folder);
     if (shards > 0 && !begun)
         return lk_fail(LK_USAGE, "%s holds shards that likeness pack has not begun; choose another folder", options->folder);
-    LK_TRY(remove_unfinished(o, options->folder));
+    LK_TRY(remove_temporaries(o, options->folder));
     for (int i = 0; options->part_count > 1 && i < options->part_count; i++)
-        LK_TRY(remove_unfinished(o, o->parts[i].folder));
+        LK_TRY(remove_temporaries(o, o->parts[i].folder));
     LK_TRY(begun ? go_on(o, existing, context, complete) : write_pack_json(o, false, NULL));
     for (int i = 0; i < options->part_count && !*complete; i++)
         LK_TRY(lk_unfinished_begin(o->parts[i].folder));
