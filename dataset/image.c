@@ -104,9 +104,8 @@ static int next_chunk(png_source *s)
             return SPNG_IO_EOF;
         const uint8_t *chunk = s->data + s->at;
         size_t room = s->size - s->at;
-        s->left = room; /* one that is cut short goes to the decoder, which says so */
         if (room < 12 || big_endian(chunk) > room - 12)
-            return 0;
+            return SPNG_IO_EOF; /* cut short: the decoder would first ask for all the memory that its length speaks of */
         s->left = big_endian(chunk) + (size_t)12;
         if (!(chunk[4] & 0x20) || memcmp(chunk + 4, "tRNS", 4) == 0)
             return 0;
