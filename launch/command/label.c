@@ -39,7 +39,7 @@ static const lk_option option_table[] = {
     {LK_OPTION_FLAG, "mhm", NULL, "write NAME.mhm for MakeHuman too (likeness pack takes one of the two)",
      LK_TARGET(label_values, mhm)},
     {LK_OPTION_PATH, "sheet", "FILE.png", "photo, client in the photo's pose, client, on one page (of the first 1000 faces)",
-     LK_TARGET(label_values, sheet), .writes = ""},
+     LK_TARGET(label_values, sheet), .writes = ".png"},
     {LK_OPTION_PATH, "schema", "FILE.yaml", "the client's parameters, where they are not all of configs/client-schema.yaml",
      LK_TARGET(label_values, schema)},
     {LK_OPTION_PATH, "prior", "FILE.yaml", "what faces are like, where it is not configs/client-prior.yaml",

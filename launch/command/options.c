@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { WORD_SIZE = 64, NAME_COLUMN = 26 };
 
@@ -134,6 +135,28 @@ lk_status lk_keep_folder(const char *command, const char *option, const char *ou
     if (name[0])
         return lk_fail(LK_USAGE, "%s: --%s: %s would replace a file in %s, which is read; give another --%s", command, option,
                        output, folder, option);
+    return LK_OK;
+}
+
+lk_status lk_check_output(const char *command, const char *option, const char *path, const char *suffix)
+{
+    char folder[LK_PATH_SIZE];
+    lk_path_kind kind;
+    size_t length = strlen(path), wanted = strlen(suffix);
+    LK_TRY(lk_path_look(path, &kind));
+    if (kind == LK_FOLDER || kind == LK_SPECIAL)
+        return lk_fail(LK_USAGE, "%s: --%s: %s is %s; give the name of a file", command, option, path,
+                       kind == LK_FOLDER ? "a folder" : "a device or pipe");
+    if (length < wanted || strcasecmp(path + length - wanted, suffix) != 0)
+        return lk_fail(LK_USAGE, "%s: --%s: %s does not end in %s, which is what is written", command, option, path, suffix);
+    const char *slash = strrchr(path, '/');
+    if (!slash || slash == path)
+        return LK_OK;
+    snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
+    LK_TRY(lk_path_look(folder, &kind));
+    if (kind != LK_FOLDER)
+        return lk_fail(LK_USAGE, "%s: --%s: there is no folder %s; make it, or give another --%s", command, option, folder,
+                       option);
     return LK_OK;
 }
 
@@ -326,15 +349,18 @@ static lk_status keep_all(const parser *p, const lk_option *option, const char *
     return LK_OK;
 }
 
-static lk_status keep_inputs(const parser *p)
+static lk_status check_outputs(const parser *p)
 {
     char name[WORD_SIZE], output[LK_PATH_SIZE];
     for (const lk_option *option = p->command->options; option && option->help; option++) {
         const char *path = path_of(p, option), *names = option->writes;
         if (!path || !names)
             continue;
-        if (*names == '\0')
+        if (*names == '\0' || *names == '.') {
             LK_TRY(keep_all(p, option, path));
+            LK_TRY(lk_check_output(p->command->name, option->name, path, names));
+            continue;
+        }
         while (lk_next_choice(&names, name, sizeof name)) {
             LK_TRY(lk_path_join(output, path, name));
             LK_TRY(keep_all(p, option, output));
@@ -354,7 +380,7 @@ static lk_status check_whole(const parser *p)
             return lk_fail(LK_USAGE, "%s: needs --%s %s; likeness %s --help says more", command->name, option->name,
                            option->value, command->name);
     }
-    return keep_inputs(p);
+    return check_outputs(p);
 }
 
 static lk_status parse(parser *p)

@@ -64,8 +64,8 @@ typedef struct lk_option {
     double low, high;
     int64_t unit;
     const char *choices; /* words with | between */
-    /* Of a path: "" where it is a file that is written; names with | between where it is a folder in which they are. None of them
-     * may be an argument or another path of the line. */
+    /* Of a path: where it is a file that is written, how its name must end, ".png", or "" for any; names with | between where it
+     * is a folder in which they are. None of them may be an argument or another path of the line. */
     const char *writes;
     lk_status (*parse)(const char *command, const char *text, void *values);
     void (*print)(void);
@@ -115,6 +115,11 @@ lk_status lk_command_run(const lk_command *command, int argc, char **argv);
 lk_status lk_keep_input(const char *command, const char *option, const char *output, const char *input);
 /* The same for a command that reads all files in and below `folder`. */
 lk_status lk_keep_folder(const char *command, const char *option, const char *output, const char *folder);
+
+/* LK_USAGE where the file `path`, the value of --OPTION, cannot be written, which would else be told at the end of perhaps hours:
+ * it is a folder or a device, is to be in a folder that is not there, or does not end in `suffix`. The parser asks for what the
+ * table says is written. */
+lk_status lk_check_output(const char *command, const char *option, const char *path, const char *suffix);
 
 /* A number among the arguments, called `name`, as a LK_OPTION_REAL is read. */
 lk_status lk_parse_real(const char *command, const char *name, const char *text, double low, double high, double *out);

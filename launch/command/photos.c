@@ -224,24 +224,6 @@ static lk_status is_source(const char *path, bool *is)
     return LK_OK;
 }
 
-/* The sheet is written behind the last photo, hours later perhaps: it must have a place now. */
-static lk_status check_sheet(const lk_photos *photos)
-{
-    char folder[LK_PATH_SIZE];
-    lk_path_kind kind;
-    LK_TRY(lk_path_look(photos->sheet, &kind));
-    if (kind == LK_FOLDER)
-        return lk_fail(LK_USAGE, "%s: --sheet: %s is a folder; give the name of a file", photos->command, photos->sheet);
-    const char *slash = strrchr(photos->sheet, '/');
-    if (!slash || slash == photos->sheet)
-        return LK_OK;
-    snprintf(folder, sizeof folder, "%.*s", (int)(slash - photos->sheet), photos->sheet);
-    LK_TRY(lk_path_look(folder, &kind));
-    if (kind != LK_FOLDER)
-        return lk_fail(LK_USAGE, "%s: --sheet: there is no folder %s; make it, or give another --sheet", photos->command, folder);
-    return LK_OK;
-}
-
 static lk_status walk_all(walk *w, char **paths, int count)
 {
     const lk_photos *photos = w->photos;
@@ -272,8 +254,6 @@ lk_status lk_photos_run(lk_photos *photos, char **paths, int count)
 {
     walk w = {.photos = photos, .threads = photos->threads ? photos->threads : lk_core_count()};
     bool files = true;
-    if (photos->sheet)
-        LK_TRY(check_sheet(photos));
     for (int i = 0; i < count; i++) {
         bool source;
         LK_TRY(is_source(paths[i], &source));

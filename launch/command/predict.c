@@ -25,7 +25,7 @@ static const lk_option option_table[] = {
     {LK_OPTION_PATH, "output", "FOLDER", "where the faces go", LK_TARGET(predict_values, folder), .letter = 'o',
      .required = true},
     {LK_OPTION_PATH, "sheet", "FILE.png", "all triptychs on one page (of the first 1000 faces)", LK_TARGET(predict_values, sheet),
-     .writes = ""},
+     .writes = ".png"},
     LK_CLIENT_OPTIONS(predict_values, photos),
     LK_PHOTO_OPTIONS(predict_values, photos),
     {0}};

@@ -32,8 +32,7 @@ typedef struct render_options {
 /* ---- the command line ---- */
 
 static const lk_option option_table[] = {
-    {LK_OPTION_PATH, "output", "PATH", "what is written", LK_TARGET(render_options, output), .letter = 'o', .required = true,
-     .writes = ""},
+    {LK_OPTION_PATH, "output", "PATH", "what is written", LK_TARGET(render_options, output), .letter = 'o', .required = true},
     {LK_OPTION_WHOLE, "random", "N", "write shards of N random faces", LK_TARGET(render_options, random), .low = 1,
      .high = 1ll << 48},
     {LK_OPTION_INT, "sheet", "N", "draw N random faces on one page", LK_TARGET(render_options, sheet), .low = 1, .high = 1000},
@@ -404,10 +403,15 @@ static lk_status run(void *values, char **arguments, int count)
                        "render: give either one parameter file, or --random N, or --sheet N; likeness render --help says more");
     if (o->random > 0)
         return render_data_set(o);
+    const char *const inputs[] = {o->parameters, o->schema_path, o->prior};
+    for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
+        if (inputs[i])
+            LK_TRY(lk_keep_input("render", "output", o->output, inputs[i]));
     const char *const folders[] = {o->backgrounds, o->assets};
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
         if (folders[i])
             LK_TRY(lk_keep_folder("render", "output", o->output, folders[i]));
+    LK_TRY(lk_check_output("render", "output", o->output, ".png"));
     return o->sheet > 0 ? render_sheet(o) : render_one(o);
 }
 

@@ -61,7 +61,13 @@ done <<'END'
 FIRST_EPOCH sweep halving a b zero 0.5
 'b' sweep plan a b
 --output export a
+x.jpg render --sheet 2 -o x.jpg
+gone export a -o gone/x.safetensors
+folder report a -o .
+device report a -o /dev/null
+gone inspect a --contact-sheet gone/x.png
 END
+[ -c /dev/null ] || fail "/dev/null was replaced"
 "$LIKENESS" nonsense 2>err.log; [ $? = 64 ] && [ "$(wc -l <err.log)" = 1 ] || fail "a command that there is not"
 "$LIKENESS" sweep 2>err.log; [ $? = 64 ] && [ "$(wc -l <err.log)" = 1 ] || fail "sweep alone"
 

@@ -219,12 +219,25 @@ static void nothing_that_is_read_is_written(void **state)
           "copy: --output: way-to-a would replace kept/a, which is read; give another --output");
     keeps("--folder kept x kept/page.png",
           "copy: --folder: kept/page.png would replace kept/page.png, which is read; give another --folder");
-    static const char *const fine[] = {"kept/a --output kept/b", "kept/a --folder kept",
-                                       "kept --output kept",     "--from usual --output usual",
-                                       "none --output none",     "kept/page.png --folder kept/inner"};
+    static const char *const fine[] = {"kept/a --output kept/b", "kept/a --folder kept", "--from usual --output usual",
+                                       "none --output none", "kept/page.png --folder kept/inner"};
     for (size_t i = 0; i < sizeof fine / sizeof *fine; i++)
         if (run_line(&copy, fine[i]) != LK_OK)
             fail_msg("%s: %s", fine[i], lk_error_text());
+}
+
+static void what_cannot_be_written_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(lk_make_folder("place"), LK_OK);
+    keeps("x --output place", "copy: --output: place is a folder; give the name of a file");
+    keeps("x --output /dev/null", "copy: --output: /dev/null is a device or pipe; give the name of a file");
+    keeps("x --output gone/a", "copy: --output: there is no folder gone; make it, or give another --output");
+    assert_int_equal(run_line(&copy, "x --output place/a"), LK_OK);
+    assert_int_equal(lk_check_output("copy", "output", "place/a.jpg", ".png"), LK_USAGE);
+    assert_string_equal(lk_error_text(), "copy: --output: place/a.jpg does not end in .png, which is what is written");
+    assert_int_equal(lk_check_output("copy", "output", "place/a.PNG", ".png"), LK_OK);
+    assert_int_equal(lk_check_output("copy", "output", "/a.png", ".png"), LK_OK);
 }
 
 static void a_command_looks_into_folders_itself(void **state)
@@ -376,6 +389,7 @@ int main(void)
         cmocka_unit_test(a_value_among_the_arguments),
         cmocka_unit_test(every_row_of_every_command),
         cmocka_unit_test(nothing_that_is_read_is_written),
+        cmocka_unit_test(what_cannot_be_written_is_refused),
         cmocka_unit_test(a_command_looks_into_folders_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
