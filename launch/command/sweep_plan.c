@@ -184,16 +184,34 @@ typedef struct point {
     char name[NAME_SIZE];
 } point;
 
-static void write_scalar(FILE *out, const lk_yaml_node *node)
+static void write_quoted(FILE *out, const char *text)
 {
-    if (!node->quoted) {
-        fputs(node->text, out);
-        return;
-    }
     fputc('"', out);
-    for (const char *c = node->text; *c; c++)
+    for (const char *c = text; *c; c++)
         fprintf(out, "%s%c", *c == '"' || *c == '\\' ? "\\" : "", *c);
     fputc('"', out);
+}
+
+/* On one line: a list in brackets, a map in braces (data.train has lists of {path, share}). */
+static void write_value(FILE *out, const lk_yaml_node *node)
+{
+    bool list = node->kind == LK_YAML_LIST;
+    if (node->kind == LK_YAML_SCALAR && node->quoted)
+        write_quoted(out, node->text);
+    else if (node->kind == LK_YAML_SCALAR)
+        fputs(node->text, out);
+    if (node->kind == LK_YAML_SCALAR)
+        return;
+    fputs(list ? "[" : "{", out);
+    for (int i = 0; i < node->count; i++) {
+        fputs(i ? ", " : "", out);
+        if (!list) {
+            write_quoted(out, node->items[i]->key);
+            fputs(": ", out);
+        }
+        write_value(out, node->items[i]);
+    }
+    fputs(list ? "]" : "}", out);
 }
 
 static lk_status add_set(const sweep *s, point *p, const char *key, const lk_yaml_node *value)
@@ -206,14 +224,8 @@ static lk_status add_set(const sweep *s, point *p, const char *key, const lk_yam
     FILE *out = fmemopen(text, SET_SIZE, "w");
     if (!out)
         return lk_fail(LK_INTERNAL, "%s: out of memory", s->file);
-    fprintf(out, "%s=%s", key, value->kind == LK_YAML_LIST ? "[" : "");
-    for (int i = 0; value->kind == LK_YAML_LIST && i < value->count; i++) {
-        fputs(i ? ", " : "", out);
-        write_scalar(out, value->items[i]);
-    }
-    if (value->kind == LK_YAML_SCALAR)
-        write_scalar(out, value);
-    fputs(value->kind == LK_YAML_LIST ? "]" : "", out);
+    fprintf(out, "%s=", key);
+    write_value(out, value);
     bool whole = ftell(out) < SET_SIZE - 1;
     if (fclose(out) != 0 || !whole)
         return refuse(s, value, "the value is too long");

@@ -59,4 +59,13 @@ sweep 'base: base.yaml' 'grid: {loss.lambda: [4, 4.0, 8]}'
 works 1 sweep plan planned.yaml --dry-run
 grep -qx 'note lambda-4.0 is the same point as lambda-4 and is left out' out.log || fail "one point twice: $(cat out.log)"
 [ ! -e planned/lambda-4 ] || fail "--dry-run makes a folder"
+
+# Values that are lists of lists or of maps: the shares of data.train, for all points or as what they differ in.
+plan "a list is not a name or path" 'base: base.yaml' 'set: {data.val: [[a, b], c]}' 'seeds: [1]'
+sweep 'base: base.yaml' 'grid: {data.train: [[{path: a, share: 1}, {path: "b c", share: 2}], [a, b]]}' \
+  'set: {data.val: [a, "b c"]}'
+works 1 sweep plan planned.yaml
+point=$(sed -n 's/^point //p' out.log | head -n 1)
+[ "$("$LIKENESS" config "$point/config.yaml" --get data.train)" = "a, b c" ] || fail "the paths of $point: $(cat out.log)"
+grep -q 'train: \[{path: a, share: 1}, {path: "b c", share: 2}\]' "$point/config.yaml" || fail "shares: $(cat "$point/config.yaml")"
 echo "ok: a sweep is planned whole, or not at all"
