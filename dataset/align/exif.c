@@ -6,7 +6,8 @@
 #include <strings.h>
 #include <zlib.h>
 
-enum { ORIENTATION_TAG = 0x0112, MAX_TEXT = 256 << 10 };
+/* A few texts, and so much of each: a file of a few megabytes could hold tens of thousands, each unpacked a thousandfold. */
+enum { ORIENTATION_TAG = 0x0112, MAX_TEXTS = 8, MAX_TEXT = 256 << 10 };
 
 static const char exif_mark[6] = "Exif\0"; /* with its second zero */
 
@@ -141,11 +142,12 @@ static const uint8_t *find_text(const uint8_t *chunk, size_t size, bool *compres
     return data;
 }
 
-static int of_text(const uint8_t *chunk, size_t size)
+/* *texts counts those that hold EXIF. */
+static int of_text(const uint8_t *chunk, size_t size, int *texts)
 {
     bool compressed;
     const uint8_t *text = find_text(chunk, size, &compressed);
-    if (!text)
+    if (!text || ++*texts > MAX_TEXTS)
         return 1;
     size_t length = (size_t)(chunk + 8 + size - text);
     uLongf room = compressed ? MAX_TEXT : length < MAX_TEXT ? length : MAX_TEXT;
@@ -161,7 +163,7 @@ static int of_png(const uint8_t *data, size_t size)
 {
     bytes b = {data, size, true};
     size_t at = 8;
-    int in_text = 1;
+    int in_text = 1, texts = 0;
     while (at + 12 <= size) {
         size_t length = get32(&b, at);
         if (length > size - at - 12)
@@ -170,7 +172,7 @@ static int of_png(const uint8_t *data, size_t size)
         if (memcmp(type, "eXIf", 4) == 0)
             return of_tiff(data + at + 8, length);
         if (in_text == 1 && (memcmp(type, "tEXt", 4) == 0 || memcmp(type, "zTXt", 4) == 0 || memcmp(type, "iTXt", 4) == 0))
-            in_text = of_text(data + at, length);
+            in_text = of_text(data + at, length, &texts);
         at += 12 + length;
     }
     return in_text;

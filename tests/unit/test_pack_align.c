@@ -255,6 +255,23 @@ static void orientation_is_found_wherever_programs_put_it(void **state)
     }
 }
 
+/* Tens of thousands of texts, each unpacked a thousandfold, would keep a server busy for minutes. */
+static void few_texts_are_searched_for_the_orientation(void **state)
+{
+    (void)state;
+    uint8_t exif[] = {'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 0x01, 3, 0, 1, 0, 0, 0, 0, 0, 0, 0};
+    for (int before = 7; before <= 8; before++) {
+        uint8_t png[4096] = "\x89PNG\r\n\x1a\n";
+        size_t size = 8;
+        exif[18] = 1;
+        for (int i = 0; i < before; i++)
+            size = add_text(png, size, "zTXt", "", 1, true, exif, sizeof exif);
+        exif[18] = 6;
+        size = add_text(png, size, "zTXt", "", 1, true, exif, sizeof exif);
+        assert_int_equal(lk_exif_orientation(png, size), before < 8 ? 6 : 1);
+    }
+}
+
 /* ---- real photos ---- */
 
 enum { SIZE = 256 };
@@ -547,6 +564,7 @@ int main(void)
         cmocka_unit_test(absurd_crops_are_refused),
         cmocka_unit_test(exif_turns_every_way),
         cmocka_unit_test(orientation_is_found_wherever_programs_put_it),
+        cmocka_unit_test(few_texts_are_searched_for_the_orientation),
         cmocka_unit_test(eyes_of_photos_land_at_their_places),
         cmocka_unit_test(turning_and_scaling_change_little),
         cmocka_unit_test(faces_break_rules),
