@@ -96,7 +96,8 @@ static uint32_t big_endian(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* Goes to the next chunk that the picture is made of: a critical one (a capital letter) or tRNS. */
+/* Goes to the next chunk that the picture is made of: a critical one (a capital letter) or tRNS. The first is handed on whatever
+ * it is, since it must be the header: lk_image_pixels reads it there. */
 static int next_chunk(png_source *s)
 {
     for (;;) {
@@ -107,7 +108,7 @@ static int next_chunk(png_source *s)
         if (room < 12 || big_endian(chunk) > room - 12)
             return SPNG_IO_EOF; /* cut short: the decoder would first ask for all the memory that its length speaks of */
         s->left = big_endian(chunk) + (size_t)12;
-        if (!(chunk[4] & 0x20) || memcmp(chunk + 4, "tRNS", 4) == 0)
+        if (s->at == PNG_SIGNATURE || !(chunk[4] & 0x20) || memcmp(chunk + 4, "tRNS", 4) == 0)
             return 0;
         if (crc32(0, chunk + 4, (uInt)(s->left - 8)) != big_endian(chunk + s->left - 4))
             return SPNG_ECHUNK_CRC; /* perhaps it was no such chunk */

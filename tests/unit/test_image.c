@@ -252,6 +252,27 @@ static void chunks_beside_the_picture_are_passed_over(void **state)
     lk_image_free(&image);
 }
 
+/* What is asked for before decoding, how much memory it will take, must be the header that decoding goes by. */
+static void a_png_begins_with_its_header(void **state)
+{
+    (void)state;
+    lk_image image = make_picture(300, 200), back;
+    char *png;
+    size_t size;
+    assert_int_equal(lk_image_save_png("header.png", &image), LK_OK);
+    assert_int_equal(lk_read_file("header.png", 1 << 20, &png, &size), LK_OK);
+    assert_int_equal(lk_image_pixels(png, size), 300 * 200);
+    uint8_t *larger = malloc(size + 24), *text = larger + 8;
+    memcpy(larger, png, 8);
+    memcpy(text, "\0\0\0\014tEXt\0\0\0\001\0\0\0\001key", 20); /* where the header would say 1 x 1 pixels */
+    put_big_endian(text + 20, crc32(0, text + 4, 16));
+    memcpy(text + 24, png + 8, size - 8);
+    assert_fails(lk_image_decode(larger, size + 24, 1 << 20, "text.png", &back), LK_BAD_DATA, "text.png: cannot read the PNG");
+    free(larger);
+    free(png);
+    lk_image_free(&image);
+}
+
 static void too_many_pixels_are_refused(void **state)
 {
     (void)state;
@@ -363,6 +384,7 @@ int main(void)
         cmocka_unit_test(every_sampling_is_read),
         cmocka_unit_test(inks_become_rgb),
         cmocka_unit_test(chunks_beside_the_picture_are_passed_over),
+        cmocka_unit_test(a_png_begins_with_its_header),
         cmocka_unit_test(too_many_pixels_are_refused),
         cmocka_unit_test(cut_and_foreign_files_are_refused),
         cmocka_unit_test(flipped_bytes_do_not_crash),
