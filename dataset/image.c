@@ -157,46 +157,76 @@ static bool has_alpha(spng_ctx *decoder, const struct spng_ihdr *header)
            spng_get_trns(decoder, &transparency) == 0;
 }
 
+/* Reads the header. The caller frees *decoder, also after a failure. */
+static lk_status begin_png(png_source *source, int64_t max_pixels, const char *origin, spng_ctx **decoder,
+                           struct spng_ihdr *header)
+{
+    *decoder = spng_ctx_new(0);
+    if (!*decoder)
+        return lk_fail(LK_INTERNAL, "%s: out of memory reading a PNG", origin);
+    int failed = spng_set_png_stream(*decoder, read_png, source);
+    if (!failed)
+        failed = spng_get_ihdr(*decoder, header);
+    return failed ? fail_png(origin, failed) : check_size(origin, header->width, header->height, max_pixels);
+}
+
+/* Reads the pixels, and what follows them: a file cut there is damaged too. */
+static lk_status finish_png(spng_ctx *decoder, const char *origin, void *pixels, size_t bytes, int format)
+{
+    int failed = spng_decode_image(decoder, pixels, bytes, format, SPNG_DECODE_TRNS);
+    if (!failed)
+        failed = spng_decode_chunks(decoder);
+    return failed ? fail_png(origin, failed) : LK_OK;
+}
+
+static lk_status finish_png_rgba(spng_ctx *decoder, const char *origin, const struct spng_ihdr *header, uint8_t **rgba)
+{
+    size_t bytes = (size_t)header->width * header->height * 4;
+    *rgba = malloc(bytes);
+    if (!*rgba)
+        return lk_fail(LK_INTERNAL, "%s: out of memory for %u x %u pixels", origin, header->width, header->height);
+    return finish_png(decoder, origin, *rgba, bytes, SPNG_FMT_RGBA8);
+}
+
 static lk_status decode_png(const void *data, size_t size, int64_t max_pixels, const char *origin, lk_image *out)
 {
-    lk_status status = LK_OK;
     uint8_t *rgba = NULL;
-    spng_ctx *decoder = spng_ctx_new(0);
-    if (!decoder)
-        return lk_fail(LK_INTERNAL, "%s: out of memory reading a PNG", origin);
+    spng_ctx *decoder;
     struct spng_ihdr header;
     png_source source = {.data = data, .size = size, .left = PNG_SIGNATURE};
-    int failed = spng_set_png_stream(decoder, read_png, &source);
-    if (!failed)
-        failed = spng_get_ihdr(decoder, &header);
-    if (failed) {
-        status = fail_png(origin, failed);
-        goto done;
-    }
-    LK_TRY_OR(done, check_size(origin, header.width, header.height, max_pixels));
+    lk_status status;
+    LK_TRY_OR(done, begin_png(&source, max_pixels, origin, &decoder, &header));
     LK_TRY_OR(done, lk_image_allocate((int)header.width, (int)header.height, out));
     if (has_alpha(decoder, &header)) {
-        size_t pixels = byte_count(out) / CHANNELS;
-        rgba = malloc(4 * pixels);
-        if (!rgba) {
-            status = lk_fail(LK_INTERNAL, "%s: out of memory for %u x %u pixels", origin, header.width, header.height);
-            goto done;
-        }
-        failed = spng_decode_image(decoder, rgba, 4 * pixels, SPNG_FMT_RGBA8, SPNG_DECODE_TRNS);
-        if (!failed)
-            flatten_over_white(rgba, pixels, out->pixels);
+        LK_TRY_OR(done, finish_png_rgba(decoder, origin, &header, &rgba));
+        flatten_over_white(rgba, byte_count(out) / CHANNELS, out->pixels);
     } else {
-        failed = spng_decode_image(decoder, out->pixels, byte_count(out), SPNG_FMT_RGB8, 0);
+        status = finish_png(decoder, origin, out->pixels, byte_count(out), SPNG_FMT_RGB8);
     }
-    if (!failed)
-        failed = spng_decode_chunks(decoder); /* what follows the pixels: a file cut there is damaged too */
-    if (failed)
-        status = fail_png(origin, failed);
 done:
     free(rgba);
     spng_ctx_free(decoder);
     if (status != LK_OK)
         lk_image_free(out);
+    return status;
+}
+
+static lk_status decode_png_rgba(const void *data, size_t size, int64_t max_pixels, const char *origin, lk_rgba *out)
+{
+    spng_ctx *decoder;
+    struct spng_ihdr header;
+    png_source source = {.data = data, .size = size, .left = PNG_SIGNATURE};
+    lk_status status = begin_png(&source, max_pixels, origin, &decoder, &header);
+    if (status == LK_OK)
+        status = finish_png_rgba(decoder, origin, &header, &out->pixels);
+    spng_ctx_free(decoder);
+    if (status == LK_OK) {
+        out->width = (int)header.width;
+        out->height = (int)header.height;
+    } else {
+        free(out->pixels);
+        out->pixels = NULL;
+    }
     return status;
 }
 
@@ -351,6 +381,25 @@ lk_status lk_image_decode(const void *data, size_t size, int64_t max_pixels, con
     if (lk_is_lfs_pointer(data, size))
         return lk_fail_lfs_pointer(LK_BAD_DATA, origin);
     return lk_fail(LK_BAD_DATA, "%s: is neither a PNG nor a JPEG picture", origin);
+}
+
+lk_status lk_image_decode_rgba(const void *data, size_t size, int64_t max_pixels, const char *origin, lk_rgba *out)
+{
+    lk_image image;
+    *out = (lk_rgba){0};
+    if (is_png(data, size))
+        return decode_png_rgba(data, size, max_pixels, origin, out);
+    LK_TRY(lk_image_decode(data, size, max_pixels, origin, &image));
+    size_t pixels = byte_count(&image) / CHANNELS;
+    out->pixels = malloc(4 * pixels);
+    for (size_t i = 0; out->pixels && i < pixels; i++) {
+        memcpy(out->pixels + 4 * i, image.pixels + CHANNELS * i, CHANNELS);
+        out->pixels[4 * i + CHANNELS] = 255;
+    }
+    out->width = image.width;
+    out->height = image.height;
+    lk_image_free(&image);
+    return out->pixels ? LK_OK : lk_fail(LK_INTERNAL, "%s: out of memory", origin);
 }
 
 lk_status lk_image_encode_jpeg(const lk_image *image, int quality, uint8_t **data, size_t *size)

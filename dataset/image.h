@@ -31,6 +31,13 @@ int64_t lk_image_pixels(const void *data, size_t size);
 enum { LK_DECODING_COST = 12 };
 lk_status lk_image_decode(const void *data, size_t size, int64_t max_pixels, const char *origin, lk_image *out);
 
+/* The same with its transparency: RGBA, 4 bytes a pixel, freed by the caller with free(); a JPEG is opaque. */
+typedef struct lk_rgba {
+    int width, height;
+    uint8_t *pixels; /* width * height * 4 */
+} lk_rgba;
+lk_status lk_image_decode_rgba(const void *data, size_t size, int64_t max_pixels, const char *origin, lk_rgba *out);
+
 /* JPEG bytes of a picture at a quality of 1..100, 4:4:4; *data is freed by the caller with free(). */
 lk_status lk_image_encode_jpeg(const lk_image *image, int quality, uint8_t **data, size_t *size);
 

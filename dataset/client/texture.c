@@ -4,8 +4,6 @@
 #include "dataset/image.h"
 
 #include <pthread.h>
-#include <spng.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,48 +18,6 @@ static void make_tones(void)
         float v = (float)i / (TONES - 1);
         linear_tones[i] = v < 0.04045f ? v / 12.92f : powf((v + 0.055f) / 1.055f, 2.4f);
     }
-}
-
-static lk_status decode_png(const char *path, const void *data, size_t size, int64_t most_texels, lk_texture *out)
-{
-    lk_status status = LK_OK;
-    struct spng_ihdr header;
-    spng_ctx *decoder = spng_ctx_new(0);
-    int failed = decoder ? spng_set_png_buffer(decoder, data, size) : SPNG_EMEM;
-    if (!failed)
-        failed = spng_set_image_limits(decoder, LK_MOST_TEXTURE_EDGE, LK_MOST_TEXTURE_EDGE);
-    if (!failed)
-        failed = spng_get_ihdr(decoder, &header);
-    if (!failed && (int64_t)header.width * header.height > most_texels) {
-        status = lk_fail(LK_BAD_DATA, "%s: a texture of %u x %u texels is too large", path, header.width, header.height);
-    } else if (!failed) {
-        size_t bytes = (size_t)header.width * header.height * 4;
-        out->width[0] = (int)header.width;
-        out->height[0] = (int)header.height;
-        out->texels[0] = malloc(bytes);
-        failed = out->texels[0] ? spng_decode_image(decoder, out->texels[0], bytes, SPNG_FMT_RGBA8, SPNG_DECODE_TRNS) : SPNG_EMEM;
-    }
-    if (failed)
-        status = lk_fail(failed == SPNG_EMEM ? LK_INTERNAL : LK_BAD_DATA, "%s: cannot read the texture: %s", path,
-                         spng_strerror(failed));
-    spng_ctx_free(decoder);
-    return status;
-}
-
-static lk_status decode_other(const char *path, const void *data, size_t size, int64_t most_texels, lk_texture *out)
-{
-    lk_image image;
-    LK_TRY(lk_image_decode(data, size, most_texels, path, &image));
-    size_t pixels = (size_t)image.width * (size_t)image.height;
-    out->width[0] = image.width;
-    out->height[0] = image.height;
-    out->texels[0] = malloc(pixels * 4);
-    for (size_t i = 0; out->texels[0] && i < pixels; i++) {
-        memcpy(out->texels[0] + 4 * i, image.pixels + 3 * i, 3);
-        out->texels[0][4 * i + 3] = 255;
-    }
-    lk_image_free(&image);
-    return out->texels[0] ? LK_OK : lk_fail(LK_INTERNAL, "%s: out of memory", path);
 }
 
 /* Colours count by their opacity: what is hidden in a cut-out must not bleed into its edge. */
@@ -104,12 +60,16 @@ static lk_status make_levels(const char *path, lk_texture *t)
 
 lk_status lk_texture_decode(const void *data, size_t size, int64_t most_texels, const char *origin, lk_texture *out)
 {
-    static const uint8_t png[] = {0x89, 'P', 'N', 'G'};
+    lk_rgba picture;
     *out = (lk_texture){0};
     pthread_once(&tones_once, make_tones);
-    bool is_png = size >= sizeof png && memcmp(data, png, sizeof png) == 0;
-    lk_status status =
-        is_png ? decode_png(origin, data, size, most_texels, out) : decode_other(origin, data, size, most_texels, out);
+    lk_status status = lk_image_decode_rgba(data, size, most_texels, origin, &picture);
+    out->width[0] = picture.width;
+    out->height[0] = picture.height;
+    out->texels[0] = picture.pixels;
+    if (status == LK_OK && (picture.width > LK_MOST_TEXTURE_EDGE || picture.height > LK_MOST_TEXTURE_EDGE))
+        status = lk_fail(LK_BAD_DATA, "%s: a texture of %d x %d texels; at most %d a side are read", origin, picture.width,
+                         picture.height, LK_MOST_TEXTURE_EDGE);
     if (status == LK_OK)
         status = make_levels(origin, out);
     if (status != LK_OK)

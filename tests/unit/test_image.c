@@ -1,6 +1,7 @@
 /* Pictures: what is saved is read back; damaged, foreign and oversized pictures are refused. */
 #include "base/file.h"
 #include "base/random.h"
+#include "dataset/client/texture.h"
 #include "dataset/image.h"
 
 #include <setjmp.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <zlib.h>
 
 #include <cmocka.h>
@@ -252,6 +254,80 @@ static void chunks_beside_the_picture_are_passed_over(void **state)
     lk_image_free(&image);
 }
 
+/* A quarter of a gigabyte of one letter as a text of a megabyte; how many bytes the chunk's data have. */
+static size_t pack_long_text(uint8_t *out, size_t room)
+{
+    enum { PIECE = 1 << 20, PIECES = 256 };
+    z_stream z = {.next_out = out, .avail_out = (uInt)room};
+    char *piece = malloc(PIECE);
+    memset(piece, 'a', PIECE);
+    assert_int_equal(deflateInit(&z, 1), Z_OK);
+    for (int i = 0; i < PIECES; i++) {
+        z.next_in = (uint8_t *)piece;
+        z.avail_in = PIECE;
+        deflate(&z, i == PIECES - 1 ? Z_FINISH : Z_NO_FLUSH);
+        assert_int_equal(z.avail_in, 0);
+    }
+    assert_int_equal(deflateEnd(&z), Z_OK);
+    free(piece);
+    return room - z.avail_out;
+}
+
+static void a_long_text_takes_no_memory(void **state)
+{
+    (void)state;
+    enum { ROOM = 8 << 20, BEFORE_PIXELS = 33, MOST_KILOBYTES = 64 << 10 };
+    static const char keyword[] = "Comment\0"; /* and the method */
+    lk_image image = make_picture(20, 10), back;
+    lk_texture texture;
+    struct rusage before, after;
+    char *png;
+    size_t size;
+    assert_ok(lk_image_save_png("text.png", &image));
+    assert_ok(lk_read_file("text.png", 1 << 20, &png, &size));
+    uint8_t *larger = malloc(size + 64 + ROOM), *chunk = larger + BEFORE_PIXELS;
+    size_t length = sizeof keyword + pack_long_text(chunk + 8 + sizeof keyword, ROOM);
+    memcpy(larger, png, BEFORE_PIXELS);
+    put_big_endian(chunk, length);
+    memcpy(chunk + 4, "zTXt", 4);
+    memcpy(chunk + 8, keyword, sizeof keyword);
+    put_big_endian(chunk + 8 + length, crc32(0, chunk + 4, (uInt)length + 4));
+    memcpy(chunk + 12 + length, png + BEFORE_PIXELS, size - BEFORE_PIXELS);
+    getrusage(RUSAGE_SELF, &before);
+    assert_ok(lk_image_decode(larger, size + 12 + length, 200, "text", &back));
+    assert_ok(lk_texture_decode(larger, size + 12 + length, 200, "text", &texture));
+    getrusage(RUSAGE_SELF, &after);
+    assert_in_range(after.ru_maxrss - before.ru_maxrss, 0, MOST_KILOBYTES);
+    lk_texture_free(&texture);
+    lk_image_free(&back);
+    free(larger);
+    free(png);
+    lk_image_free(&image);
+}
+
+static void textures_keep_their_transparency(void **state)
+{
+    (void)state;
+    const uint8_t pixels[] = {10, 20, 30, 40, 50, 60, 70, 0};
+    lk_texture texture;
+    size_t size;
+    uint8_t *png = encode_png(2, 1, SPNG_COLOR_TYPE_TRUECOLOR_ALPHA, 8, pixels, sizeof pixels, &size);
+    assert_ok(lk_texture_decode(png, size, 2, "rgba", &texture));
+    assert_memory_equal(texture.texels[0], pixels, sizeof pixels);
+    lk_texture_free(&texture);
+    assert_fails(lk_texture_decode(png, size, 1, "rgba", &texture), LK_BAD_DATA, "rgba: a picture of 2 x 1");
+    for (size_t cut = 0; cut < size; cut++)
+        assert_int_equal(lk_texture_decode(png, cut, 2, "cut", &texture), LK_BAD_DATA);
+    free(png);
+    lk_image image, wide = make_picture(4097, 1);
+    assert_ok(lk_image_encode_jpeg(&wide, 90, &png, &size));
+    assert_fails(lk_texture_decode(png, size, 8192, "wide", &texture), LK_BAD_DATA, "wide: a texture of 4097 x 1 texels");
+    assert_ok(lk_image_decode(png, size, 8192, "wide", &image));
+    lk_image_free(&image);
+    lk_image_free(&wide);
+    free(png);
+}
+
 /* What is asked for before decoding, how much memory it will take, must be the header that decoding goes by. */
 static void a_png_begins_with_its_header(void **state)
 {
@@ -384,6 +460,8 @@ int main(void)
         cmocka_unit_test(every_sampling_is_read),
         cmocka_unit_test(inks_become_rgb),
         cmocka_unit_test(chunks_beside_the_picture_are_passed_over),
+        cmocka_unit_test(a_long_text_takes_no_memory),
+        cmocka_unit_test(textures_keep_their_transparency),
         cmocka_unit_test(a_png_begins_with_its_header),
         cmocka_unit_test(too_many_pixels_are_refused),
         cmocka_unit_test(cut_and_foreign_files_are_refused),
