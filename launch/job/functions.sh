@@ -11,7 +11,7 @@
 
 launch=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
 # Nothing of the same name in the environment counts.
-program='' run='' sweep='' halving='' max_restarts=3 verdict='' code=0 outside='' unstarted='' ranks_pid='' signalled=''
+program='' run='' sweep='' halving='' max_restarts=3 verdict='' code=0 outside='' unstarted='' ranks_pid='' signalled='' asked=''
 most_unstarted=60 # starts in a row that reached no program, before a run is given up: some hours
 
 die() { # CODE TEXT: the exit codes of the program itself
@@ -208,7 +208,8 @@ wait_for_ranks() { # sets `code`; traps set `signalled`, since a trapped signal 
 #     stuck      ended by itself too often without a newer checkpoint
 #     again      ended by itself
 # The caller defines start_ranks RUN (puts them into the background, sets ranks_pid; or fails with `code`) and look_outside RUN
-# (sets `outside` and `unstarted`, both empty where the program ended by itself).
+# (sets `outside` and `unstarted`, both empty where the program ended by itself). Its traps set `asked` where the ranks are to
+# save and stop: asked before they are started they are not, and while they are, they hear of it as soon as they can.
 attempt() { # RUN WHERE...
   local folder=$1 before text watcher
   shift
@@ -222,7 +223,10 @@ attempt() { # RUN WHERE...
   fi
   before=$(generation "$folder")
   record "$folder" "start step=$(newest_step "$folder") $*"
-  if start_ranks "$folder"; then
+  if [ -n "$asked" ]; then
+    code=75
+  elif start_ranks "$folder"; then
+    [ -z "$asked" ] || forward USR1
     watch_ranks "$folder" 3>&- 4>&- 9>&- & # launch/local's own output and lock are not the watcher's
     watcher=$!
     wait_for_ranks

@@ -6,7 +6,7 @@
 #     stage (empty, or the folder of each node's own disk that shards are copied to)
 # shellcheck source=launch/job/functions.sh
 . "$(dirname "${BASH_SOURCE[0]}")/functions.sh"
-start_with=srun grace=120 batch_file='' job='' marks='' asked='' job_state='' seconds_left=0 stage=''
+start_with=srun grace=120 batch_file='' job='' marks='' job_state='' seconds_left=0 stage=''
 
 # ---- shards on the nodes' own disks ----
 
@@ -126,12 +126,11 @@ look_outside() { # RUN
     TAKEN) outside="started again elsewhere" ;;
     LOST) outside="cut off from the controller" ;;
   esac
-  look_who_started
+  [ -n "$outside" ] || look_who_started
 }
 
 look_who_started() { # sets `unstarted` to the nodes without a mark
   local names node count
-  unstarted=''
   count=$(find "$marks" -type f | wc -l)
   [ "$count" -lt "$SLURM_JOB_NUM_NODES" ] || return 0
   # These codes are the program's own: there is no mark at all where the disk is full.

@@ -114,6 +114,21 @@ for signal in HUP INT TERM; do
   [ -z "$(ranks_of_test)" ] || fail "$signal: ranks are left"
   compgen -G "on-$signal/checkpoints/step-*" >/dev/null || fail "$signal: nothing saved"
 done
+# Asked to stop before there are ranks to hear of it, here while it counts its attempts: none are started.
+mkdir early
+cat >early/awk <<'AWK'
+#!/bin/bash
+if mkdir early/asked 2>/dev/null; then
+  read -r _ script _ <asked/job/lock
+  kill -USR1 "$script"
+fi
+exec "$AWK" "$@"
+AWK
+chmod +x early/awk
+AWK=$(command -v awk) PATH=$PWD/early:$PATH local_run tiny.yaml --set run.dir=asked --set train.steps=60 -n 2 --no-report
+code=$?
+[ -d early/asked ] && [ $code = 75 ] && [ ! -e asked/metrics.jsonl ] && [[ $(last_attempt asked) = *" code=75: stopped" ]] ||
+  fail "asked to stop before its ranks were started: exit $code, $(last_attempt asked)"
 begin killed
 kill -KILL $script
 until_gone ranks_of_test
