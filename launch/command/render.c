@@ -146,6 +146,7 @@ static lk_status render_one(const render_options *o)
     lk_schema *schema = NULL;
     lk_client *client = NULL;
     lk_renderer *renderer = NULL;
+    lk_backgrounds *backgrounds = NULL;
     lk_image image = {0};
     int size = o->size ? o->size : 256;
     lk_status status;
@@ -153,12 +154,15 @@ static lk_status render_one(const render_options *o)
     LK_TRY_OR(done, lk_parameters_load(schema, o->parameters, p.continuous, p.discrete));
     LK_TRY_OR(done, lk_client_open_assets(NULL, o->assets, schema, &client));
     LK_TRY_OR(done, lk_renderer_create(client, size, &renderer));
+    LK_TRY_OR(done, load_backgrounds(o->backgrounds, &backgrounds));
+    lk_renderer_set_backgrounds(renderer, backgrounds);
     LK_TRY_OR(done, lk_image_allocate(size, size, &image));
     LK_TRY_OR(done, lk_render(renderer, p.continuous, p.discrete, o->view, (uint64_t)o->seed, image.pixels));
     LK_TRY_OR(done, lk_image_save_png(o->output, &image));
 done:
     lk_image_free(&image);
     lk_renderer_free(renderer);
+    lk_backgrounds_free(backgrounds);
     lk_client_close(client);
     lk_schema_free(schema);
     return status;

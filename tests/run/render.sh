@@ -75,6 +75,13 @@ works 1 render --sheet 3 --view photo -o sheet-photo.png --size 32
 cmp -s sheet.png sheet-photo.png && fail "the sheet does not show the view"
 mkdir empty
 refused 65 "holds no picture" render --random 3 --view photo --backgrounds empty -o x
+differ=0
+for seed in 1 2 3 4; do # some scenes have no picture behind them
+  works 1 render face.json --view photo --seed $seed --size 48 -o plain.png
+  works 1 render face.json --view photo --seed $seed --size 48 --backgrounds pictures -o behind.png
+  cmp -s plain.png behind.png || differ=1
+done
+[ $differ = 1 ] || fail "--backgrounds changes nothing of one face"
 sed -i 's/stubble/whiskers/' own.yaml
 refused 78 "no choice 'whiskers'" render --random 3 --prior own.yaml -o x
 
