@@ -103,14 +103,14 @@ static name_kind parts_of(const char *name, char parts[2][NAME_SIZE])
 /* The way back: which parameter a modifier of MakeHuman is a part of, and which part; -1: of none. */
 static int find_part(const lk_schema *schema, const char *modifier, int *part)
 {
-    char name[2 * NAME_SIZE];
+    char name[2 * NAME_SIZE], parts[2][NAME_SIZE];
     size_t group = sided_group(modifier);
     if (strlen(modifier) > LK_MAX_NAME)
         return -1;
     if (group && (strncmp(modifier + group, "l-", 2) == 0 || strncmp(modifier + group, "r-", 2) == 0)) {
         *part = modifier[group] == 'r';
         snprintf(name, sizeof name, "%.*s%s", (int)group, modifier, modifier + group + 2);
-        return lk_schema_find_continuous(schema, name);
+        return parts_of(name, parts) == LEFT_AND_RIGHT ? lk_schema_find_continuous(schema, name) : -1;
     }
     const char *shape = modifier + sizeof HEAD - 1;
     if (strncmp(modifier, HEAD, sizeof HEAD - 1) != 0 || !is_shape(shape, strlen(shape)))

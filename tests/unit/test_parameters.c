@@ -338,6 +338,8 @@ static void mhm_of_makehuman_and_of_old_is_read(void **state)
         {"modifier macrodetails/African 0.9\nmodifier macrodetails/Caucasian 0.1\n", "is 3, outside 0 to 1"},
         {"modifier macrodetails-universal/Weight 0.8\n", "is 0.8; the schema 'makehuman' has no such parameter"},
         {"modifier ears/r-ear-lobe-decr|incr 0.1\n", "has no continuous parameter 'ears/r-ear-lobe-decr|incr'"},
+        {"modifier ears/l-l-ear-lobe-decr|incr 0.1\nmodifier ears/r-l-ear-lobe-decr|incr 0.1\n",
+         "has no continuous parameter 'ears/l-l-ear-lobe-decr|incr'"},
         {"likeness asym/asym-eye-3 0.1\n", "has no continuous parameter 'asym/asym-eye-3'"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
