@@ -60,6 +60,14 @@ static int part_of_group(const char *name, size_t length)
     return -1;
 }
 
+static const char *group_of_part(lk_part part)
+{
+    size_t i = 0;
+    while (GROUPS[i].part != part)
+        i++;
+    return GROUPS[i].group;
+}
+
 /* "f v/t v/t v/t v/t": fails on an index that points nowhere. */
 static bool parse_face(const char *line, const obj_file *obj, obj_face *face)
 {
@@ -190,7 +198,8 @@ static lk_status choose_vertices(lk_mesh *mesh, obj_file *obj, const uint8_t *wa
             mesh->kept[i] = mesh->count++;
     for (int part = 0; part < LK_PART_COUNT; part++)
         if (mesh->parts[part].count == 0)
-            return lk_fail(LK_BAD_DATA, "the base mesh lacks a part of the face: it must hold the group %s", GROUPS[part].group);
+            return lk_fail(LK_BAD_DATA, "the base mesh lacks a part of the face: it must hold the group %s",
+                           group_of_part((lk_part)part));
     return mesh->count <= MAX_VERTICES ? LK_OK : lk_fail(LK_BAD_DATA, "the base mesh has too many face vertices");
 }
 

@@ -363,6 +363,17 @@ static void refuses_bad_arguments_and_data(void **state)
     assert_fails(lk_client_open("damaged", schema, &opened), LK_BAD_DATA, "damaged/3dobjs/base.obj line 3");
     assert_ok(lk_write_file("damaged/3dobjs/base.obj", "v 0 0 0\n", 8));
     assert_fails(lk_client_open("damaged", schema, &opened), LK_BAD_DATA, "not MakeHuman's base mesh");
+    /* Without the upper teeth. */
+    static const char *const groups[] = {"body", "helper-l-eye", "helper-r-eye", "helper-l-eyelashes-2", "helper-l-eyelashes-1"};
+    FILE *file = fopen("damaged/3dobjs/base.obj", "w");
+    assert_non_null(file);
+    fputs("vt 0 0\n", file);
+    for (int i = 0; i < 13000; i++)
+        fputs("v 0 0 0\n", file);
+    for (int i = 0; i < 5; i++)
+        fprintf(file, "g %s\nf 1/1 2/1 3/1\n", groups[i]);
+    assert_int_equal(fclose(file), 0);
+    assert_fails(lk_client_open("damaged", schema, &opened), LK_BAD_DATA, "must hold the group helper-upper-teeth");
 }
 
 int main(void)
