@@ -176,11 +176,19 @@ lk_status lk_atomic_open(lk_atomic_file *file, const char *path)
     return lk_fail(LK_INTERNAL, "%s: out of memory", path);
 }
 
+/* Why a write to the stream failed before: nobody kept that, so the file, which goes anyway, is asked again. */
+static int reason_again(FILE *stream)
+{
+    errno = 0;
+    return write(fileno(stream), "", 1) < 0 && errno ? errno : EIO;
+}
+
 lk_status lk_atomic_commit(lk_atomic_file *file)
 {
     errno = 0;
-    bool good = fflush(file->stream) == 0 && !ferror(file->stream) && fsync(fileno(file->stream)) == 0;
-    int reason = errno ? errno : EIO;
+    bool failed_before = ferror(file->stream) != 0;
+    bool good = fflush(file->stream) == 0 && !failed_before && fsync(fileno(file->stream)) == 0;
+    int reason = errno ? errno : failed_before ? reason_again(file->stream) : EIO;
     int64_t wanted = (int64_t)ftello(file->stream);
     if (fclose(file->stream) != 0 && good) {
         good = false;

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -48,6 +49,26 @@ static void looking_has_three_answers(void **unused)
     assert_int_equal(reading, LK_IO);
     assert_int_equal(listing, LK_IO);
     assert_non_null(strstr(lk_error_text(), "a: cannot list the folder: Too many open files"));
+}
+
+/* However much is written at once: a stream that failed before it is closed keeps no reason. */
+static void a_failed_write_says_why(void **unused)
+{
+    (void)unused;
+    struct rlimit before;
+    char *data = calloc(1, 1 << 20);
+    assert_non_null(data);
+    getrlimit(RLIMIT_FSIZE, &before);
+    const struct rlimit small = {.rlim_cur = 1 << 16, .rlim_max = before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &small);
+    lk_status status = lk_write_file("large", data, 1 << 20);
+    setrlimit(RLIMIT_FSIZE, &before);
+    signal(SIGXFSZ, SIG_DFL);
+    free(data);
+    assert_int_equal(status, LK_IO);
+    assert_non_null(strstr(lk_error_text(), "large: cannot write: File too large"));
+    assert_false(exists("large"));
 }
 
 static void two_paths_of_one_file(void **unused)
@@ -183,6 +204,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(looking_has_three_answers),
+        cmocka_unit_test(a_failed_write_says_why),
         cmocka_unit_test(two_paths_of_one_file),
         cmocka_unit_test(passing_reasons_are_tried_again),
         cmocka_unit_test(temporary_files_meet_nobodys),
