@@ -1,6 +1,7 @@
 #include "base/error.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,9 +10,14 @@ static _Thread_local char detail[LK_ERROR_SIZE];
 /* Names and values out of hostile files stand in sentences: a sentence stays one line and cannot steer a terminal. */
 static void keep(const char *text)
 {
+    const unsigned char *c = (const unsigned char *)text;
     size_t i = 0;
-    for (; text[i]; i++)
-        detail[i] = (unsigned char)text[i] < ' ' || text[i] == 0x7f ? '?' : text[i];
+    for (; c[i]; i++) {
+        bool two = c[i] == 0xc2 && c[i + 1] >= 0x80 && c[i + 1] <= 0x9f; /* U+0080 to U+009F */
+        detail[i] = two || c[i] < ' ' || c[i] == 0x7f ? '?' : text[i];
+        if (two)
+            detail[++i] = '?';
+    }
     detail[i] = '\0';
 }
 

@@ -71,6 +71,16 @@ static void a_failed_write_says_why(void **unused)
     assert_false(exists("large"));
 }
 
+/* Names out of files stand in sentences: nothing in them steers a terminal, characters stay what they are. */
+static void a_sentence_is_plain_text(void **unused)
+{
+    (void)unused;
+    lk_fail(LK_BAD_DATA, "%s",
+            "a\x1b[2J\n\xc2\x9b"
+            "2J \xc2\xa9 \xc3\x9f");
+    assert_string_equal(lk_error_text(), "a?[2J???2J \xc2\xa9 \xc3\x9f");
+}
+
 static void two_paths_of_one_file(void **unused)
 {
     (void)unused;
@@ -205,6 +215,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(looking_has_three_answers),
         cmocka_unit_test(a_failed_write_says_why),
+        cmocka_unit_test(a_sentence_is_plain_text),
         cmocka_unit_test(two_paths_of_one_file),
         cmocka_unit_test(passing_reasons_are_tried_again),
         cmocka_unit_test(temporary_files_meet_nobodys),
