@@ -62,17 +62,6 @@ int lk_exit_code(lk_status status)
     return 70;
 }
 
-const char *lk_status_meaning(lk_status status)
-{
-    switch (status) {
-#define LK_STATUS_MEANING(name, code, meaning)                                                                                   \
-    case name: return meaning;
-        LK_STATUS_TABLE(LK_STATUS_MEANING)
-#undef LK_STATUS_MEANING
-    }
-    return "unknown";
-}
-
 void lk_error_take(lk_error *error, lk_status status)
 {
     error->status = status;

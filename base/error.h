@@ -40,7 +40,6 @@ lk_status lk_fail_in(lk_status status, const char *format, ...) __attribute__((f
 const char *lk_error_text(void);
 
 int lk_exit_code(lk_status status);
-const char *lk_status_meaning(lk_status status);
 
 /* Carries a failure from a worker to the thread that waits for it. */
 enum { LK_ERROR_SIZE = 1024 };

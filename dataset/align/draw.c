@@ -7,10 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+typedef struct lk_colour {
+    uint8_t red, green, blue;
+} lk_colour;
+
 static const lk_colour green = {40, 220, 80}, yellow = {255, 220, 0}, red = {240, 60, 50}, blue = {60, 120, 220};
 static const lk_colour black = {0, 0, 0}, grey = {170, 170, 170}, pale = {225, 225, 225};
 
-void lk_draw_rectangle(lk_image *image, int x, int y, int width, int height, lk_colour colour)
+/* What lies outside the picture is left out. Coordinates in pixels. */
+static void draw_rectangle(lk_image *image, int x, int y, int width, int height, lk_colour colour)
 {
     int right = x + width < image->width ? x + width : image->width,
         bottom = y + height < image->height ? y + height : image->height;
@@ -24,17 +29,18 @@ void lk_draw_rectangle(lk_image *image, int x, int y, int width, int height, lk_
     }
 }
 
-void lk_draw_line(lk_image *image, lk_point from, lk_point to, int thickness, lk_colour colour)
+static void draw_line(lk_image *image, lk_point from, lk_point to, int thickness, lk_colour colour)
 {
     int steps = (int)fmin(ceil(hypot(to.x - from.x, to.y - from.y)), 1e5);
     for (int i = 0; i <= steps; i++) {
         double t = steps > 0 ? (double)i / steps : 0;
         int x = (int)floor(from.x + t * (to.x - from.x)), y = (int)floor(from.y + t * (to.y - from.y));
-        lk_draw_rectangle(image, x - thickness / 2, y - thickness / 2, thickness, thickness, colour);
+        draw_rectangle(image, x - thickness / 2, y - thickness / 2, thickness, thickness, colour);
     }
 }
 
-int lk_draw_text(lk_image *image, int x, int y, int scale, const char *text, lk_colour colour)
+/* Letters of 5 x 7 pixels, times `scale`; other characters than ASCII show as "?". */
+static void draw_text(lk_image *image, int x, int y, int scale, const char *text, lk_colour colour)
 {
     for (; *text; text++) {
         if (((unsigned char)*text & 0xc0) == 0x80)
@@ -43,10 +49,9 @@ int lk_draw_text(lk_image *image, int x, int y, int scale, const char *text, lk_
         for (int row = 0; row < LK_FONT_HEIGHT; row++)
             for (int column = 0; column < LK_FONT_WIDTH; column++)
                 if (lk_font[glyph][row] >> column & 1)
-                    lk_draw_rectangle(image, x + column * scale, y + row * scale, scale, scale, colour);
+                    draw_rectangle(image, x + column * scale, y + row * scale, scale, scale, colour);
         x += LK_FONT_WIDTH * scale;
     }
-    return x;
 }
 
 void lk_draw_aligned(lk_image *photo, const lk_aligned *face, int size)
@@ -58,17 +63,17 @@ void lk_draw_aligned(lk_image *photo, const lk_aligned *face, int size)
     for (int i = 0; i < 4; i++)
         crop[i] = lk_similarity_apply(&face->frame, crop[i]);
     for (int i = 0; i < 4; i++) {
-        lk_draw_line(photo, box[i], box[(i + 1) % 4], thick, yellow);
-        lk_draw_line(photo, crop[i], crop[(i + 1) % 4], thick, face->rejected ? red : green);
+        draw_line(photo, box[i], box[(i + 1) % 4], thick, yellow);
+        draw_line(photo, crop[i], crop[(i + 1) % 4], thick, face->rejected ? red : green);
     }
     for (int i = 0; i < LK_LANDMARKS; i++)
-        lk_draw_line(photo, face->landmarks[i], face->landmarks[i], 2 * thick, green);
+        draw_line(photo, face->landmarks[i], face->landmarks[i], 2 * thick, green);
     lk_eye_centres(face->landmarks, &left, &right);
-    lk_draw_line(photo, left, right, thick, red);
+    draw_line(photo, left, right, thick, red);
     char text[96];
     snprintf(text, sizeof text, "%s x%.2f turn %.0f sharp %.3f", face->rejected ? face->rejected : "taken", face->enlarge,
              face->turn, face->sharpness);
-    lk_draw_text(photo, (int)b->left + 2, (int)b->top + 3, thick, text, face->rejected ? red : green);
+    draw_text(photo, (int)b->left + 2, (int)b->top + 3, thick, text, face->rejected ? red : green);
 }
 
 /* ---- the contact sheet ---- */
@@ -86,12 +91,12 @@ typedef struct sheet {
 
 static void draw_bars(lk_image *page, int x, int y, const float *values, int count)
 {
-    lk_draw_rectangle(page, x, y, TILE, BARS, pale);
-    lk_draw_rectangle(page, x, y + BARS / 2, TILE, 1, grey);
+    draw_rectangle(page, x, y, TILE, BARS, pale);
+    draw_rectangle(page, x, y + BARS / 2, TILE, 1, grey);
     for (int i = 0; i < count; i++) {
         int from = x + (int)((int64_t)i * TILE / count), to = x + (int)((int64_t)(i + 1) * TILE / count);
         int height = (int)lroundf(values[i] * BARS), width = to - from > 2 ? to - from - 1 : 1;
-        lk_draw_rectangle(page, from, y + BARS - height, width, height, blue);
+        draw_rectangle(page, from, y + BARS - height, width, height, blue);
     }
 }
 
@@ -109,13 +114,13 @@ static lk_status draw_tile(sheet *s, int size, int number, const char *key)
     char text[TILE / LK_FONT_WIDTH + 1];
     size_t length = strlen(key), most = sizeof text - 1; /* the end of a long key tells more than its start */
     snprintf(text, sizeof text, "%s", key + (length > most ? length - most : 0));
-    lk_draw_text(&s->page, x, y, 1, text, black);
+    draw_text(&s->page, x, y, 1, text, black);
     draw_bars(&s->page, x, y + LINE, s->continuous, s->schema->continuous_count);
     y += LINE + BARS + 3;
     for (int g = 0; g < s->schema->group_count; g++, y += LINE) {
         const lk_choice_group *group = &s->schema->groups[g];
         snprintf(text, sizeof text, "%s: %s", group->name, group->choices[s->discrete[g]]);
-        lk_draw_text(&s->page, x, y, 1, text, black);
+        draw_text(&s->page, x, y, 1, text, black);
     }
     return LK_OK;
 }
@@ -139,7 +144,7 @@ lk_status lk_draw_contact_sheet(const lk_dataset *dataset, int count, const char
     if (status == LK_OK)
         status = lk_image_allocate(GAP + s.columns * (TILE + GAP), GAP + rows * (s.tile_height + GAP), &s.page);
     if (status == LK_OK)
-        lk_draw_rectangle(&s.page, 0, 0, s.page.width, s.page.height, (lk_colour){255, 255, 255});
+        draw_rectangle(&s.page, 0, 0, s.page.width, s.page.height, (lk_colour){255, 255, 255});
     for (int i = 0; i < count && status == LK_OK; i++) {
         char key[LK_KEY_SIZE];
         status = lk_dataset_read(dataset, i * samples / count, s.image, s.continuous, s.discrete, key);

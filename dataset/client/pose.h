@@ -1,5 +1,5 @@
 /* Pose: how a scene turns the head and where its camera puts the face in the picture. Who draws a face and who fits one to a
- * photo * (dataset/label/) share it, so that a fitted pose is drawn where it was fitted.
+ * photo (dataset/label/) share it, so that a fitted pose is drawn where it was fitted.
  */
 #ifndef LK_DATASET_CLIENT_POSE_H
 #define LK_DATASET_CLIENT_POSE_H

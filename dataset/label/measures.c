@@ -122,7 +122,8 @@ static float lab_curve(float t)
     return t > 0.008856f ? cbrtf(t) : 7.787f * t + 16.0f / 116;
 }
 
-lk_vec3 lk_lab(lk_vec3 c, lk_vec3 white)
+/* CIE Lab of a linear colour under a white. */
+static lk_vec3 to_lab(lk_vec3 c, lk_vec3 white)
 {
     lk_vec3 a = lk_v3(c.x / white.x, c.y / white.y, c.z / white.z);
     float x = lab_curve((0.4124f * a.x + 0.3576f * a.y + 0.1805f * a.z) / 0.9505f), y = lab_curve(luminance(a)),
@@ -142,7 +143,7 @@ static int put(float *out, int at, lk_vec3 v)
 
 int lk_measure_skin(const lk_seen_face *face, float *out)
 {
-    return put(out, 0, lk_lab(face->skin, face->white));
+    return put(out, 0, to_lab(face->skin, face->white));
 }
 
 int lk_measure_beard(const lk_seen_face *face, float *out)
@@ -187,7 +188,7 @@ int lk_measure_lips(const lk_seen_face *face, float *out)
         lk_point at = between(face->landmarks[RING[i][0]], face->landmarks[RING[i][1]], 0.5);
         add_disk(face, at.x, at.y, 0.03, &s);
     }
-    return put(out, 0, lk_vec3_sub(lk_lab(mean_between(&s, 0.25, 0.75), face->white), lk_lab(face->skin, face->white)));
+    return put(out, 0, lk_vec3_sub(to_lab(mean_between(&s, 0.25, 0.75), face->white), to_lab(face->skin, face->white)));
 }
 
 /* Nothing where the eyes are nearly closed. */
@@ -201,7 +202,7 @@ int lk_measure_eyes(const lk_seen_face *face, float *out)
         if (open > 0.1)
             add_disk(face, middle.x, middle.y, 0.06, &s);
     }
-    return s.count == 0 ? 0 : put(out, 0, lk_lab(mean_between(&s, 0.3, 0.8), face->white));
+    return s.count == 0 ? 0 : put(out, 0, to_lab(mean_between(&s, 0.3, 0.8), face->white));
 }
 
 /* ---- hair ---- */
@@ -240,7 +241,7 @@ static float misfit(const region *r, lk_vec3 lab, float least)
 double lk_hair_misfit(const lk_seen_face *face, const lk_hair_mask *mask)
 {
     region hair = {0}, behind = {0};
-    lk_vec3 skin = lk_lab(face->skin, face->white);
+    lk_vec3 skin = to_lab(face->skin, face->white);
     region bare = {1, skin, lk_vec3_add(lk_vec3_multiply(skin, skin), lk_v3(150, 25, 40))};
     for (int pass = 0; pass < 2; pass++) {
         double sum = 0;
@@ -250,7 +251,7 @@ double lk_hair_misfit(const lk_seen_face *face, const lk_hair_mask *mask)
                 int i = y * LK_LABEL_SIZE + x;
                 if (!could_be_hair(x, y))
                     continue;
-                lk_vec3 lab = lk_lab(face->linear[i], face->white);
+                lk_vec3 lab = to_lab(face->linear[i], face->white);
                 if (pass == 0)
                     add_pixel(mask->is_hair[i] ? &hair : &behind, lab);
                 else
@@ -276,5 +277,5 @@ int lk_measure_hair_colour(const lk_seen_face *face, const lk_hair_mask *mask, f
         if (mask->is_hair[i] && could_be_hair(i % LK_LABEL_SIZE, i / LK_LABEL_SIZE) && seen++ % stride == 0 &&
             s.count < MOST_SAMPLES)
             s.colours[s.count++] = face->linear[i];
-    return s.count < 50 ? 0 : put(out, 0, lk_lab(mean_between(&s, 0.1, 0.5), face->white));
+    return s.count < 50 ? 0 : put(out, 0, to_lab(mean_between(&s, 0.1, 0.5), face->white));
 }

@@ -22,9 +22,6 @@ typedef struct lk_seen_face {
 
 void lk_face_see(const uint8_t *pixels, const lk_point landmarks[LK_LANDMARKS], lk_seen_face *out);
 
-/* CIE Lab of a linear colour under a white. */
-lk_vec3 lk_lab(lk_vec3 linear, lk_vec3 white);
-
 /* What tells the choices of a group apart, [LK_MEASURES] at most; returns how many, 0: nothing can be measured. */
 enum { LK_MEASURES = 64 };
 int lk_measure_skin(const lk_seen_face *face, float *out);

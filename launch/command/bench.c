@@ -221,7 +221,6 @@ static lk_status bench_kernels(const bench_options *o, json_t *json)
     return status;
 }
 
-/* The step comes first, so that its peak of memory is its own. */
 /* As --config and --set have it, where one of them is given. The steps may have been on a GPU already. */
 static lk_status plan_exchange(lk_process_group *group, const bench_options *o, lk_exchange_plan *plan)
 {
@@ -243,6 +242,7 @@ static lk_status plan_exchange(lk_process_group *group, const bench_options *o, 
     return status;
 }
 
+/* The step comes first, so that its peak of memory is its own. */
 static lk_status measure(lk_process_group *group, const bench_options *o, json_t *json)
 {
     bool tells = group->rank == 0;
