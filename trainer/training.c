@@ -81,6 +81,11 @@ static size_t least_memory(const lk_training *t)
     return (size_t)-least;
 }
 
+int64_t lk_training_length(const lk_config *c, const lk_training_order *order)
+{
+    return c->train.steps > 0 ? c->train.steps : c->train.epochs * order->steps_per_epoch;
+}
+
 /* The order of training, and how long it is. Every rank must call. */
 static lk_status plan_steps(lk_training *t)
 {
@@ -107,7 +112,7 @@ static lk_status plan_steps(lk_training *t)
         .accumulation = c->train.global_batch / pass,
     };
     LK_TRY(mix_sets(t));
-    t->total_steps = c->train.steps > 0 ? c->train.steps : c->train.epochs * t->order.steps_per_epoch;
+    t->total_steps = lk_training_length(c, &t->order);
     if (c->train.reproducible && !sums_in_tree(t))
         return lk_fail(
             LK_BAD_CONFIG,
@@ -201,7 +206,7 @@ bool lk_training_validation_due(const lk_training *t)
     int64_t epoch = step / t->order.steps_per_epoch;
     if (step == 0 || t->state.validated == step)
         return false;
-    if (step == t->total_steps)
+    if (step == t->total_steps || step == t->length_before)
         return true;
     return step % t->order.steps_per_epoch == 0 && c->validate.every_epochs > 0 && epoch % c->validate.every_epochs == 0;
 }

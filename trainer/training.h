@@ -46,6 +46,7 @@ typedef struct lk_training {
     char *config_yaml;
     lk_checkpoint_texts texts;
     int64_t total_steps;
+    int64_t length_before; /* the same of the run as it was when its checkpoint was written; 0: there is none */
     lk_train_state state;
     bool resumed;           /* rank 0: from a checkpoint */
     double saved_at;        /* clock of the last snapshot */
@@ -62,7 +63,11 @@ void lk_training_defer(lk_training *t, lk_status status);
 /* An exchange of nothing else: everyone's first failure that was deferred. Every rank must call. */
 lk_status lk_training_agree(lk_training *t);
 
-/* Whether the validation that belongs to this step has still to be done. */
+/* How many steps the configuration asks for. */
+int64_t lk_training_length(const lk_config *config, const lk_training_order *order);
+
+/* Whether the validation that belongs to this step has still to be done: behind some epochs, and at the end, which is also that
+ * of a run that is made longer. */
 bool lk_training_validation_due(const lk_training *t);
 
 /* The buffers that a checkpoint holds, where training works on them. */

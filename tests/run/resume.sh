@@ -76,6 +76,8 @@ grep -q 'done already, at train.epochs 0, train.steps 2, .*train.steps 3, remove
 rm longer/DONE
 works 1 "$@" --set run.dir=longer --set train.steps=3
 grep -q '^steps 3,' longer/DONE || fail "a finished run did not go on to its new length"
+[ "$(metric longer val step | xargs)" = "2 3" ] && [ "$(state_of longer 3 best_step)" = 2 ] ||
+  fail "the run does not know of the validation with which it had ended: $(state_of longer 3 best_step)"
 set -- "${@:1:$#-2}"
 refused 78 "holds a run already" "$@" --set run.dir=elastic --resume never
 rm elastic/DONE
