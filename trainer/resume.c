@@ -84,6 +84,14 @@ static lk_status require_checkpoint(const char *path)
     return LK_OK;
 }
 
+/* One of that step that stands in the run's folder may be another, a damaged one, say, whose copy is resumed from. */
+static lk_status note_whose(lk_training *t, const char *path)
+{
+    char own[LK_PATH_SIZE];
+    LK_TRY(lk_checkpoint_path(t->config->run.dir, t->state.step, own));
+    return lk_path_same(own, path, &t->own_checkpoint);
+}
+
 lk_status lk_resume_load(lk_training *t, const char *resume)
 {
     char path[LK_PATH_SIZE] = "";
@@ -108,9 +116,11 @@ lk_status lk_resume_load(lk_training *t, const char *resume)
     if (status == LK_OK) {
         t->state = info.state;
         t->state.restarts++;
+        status = note_whose(t, path);
+    }
+    if (status == LK_OK)
         lk_info("resumed from %s (written by %d rank%s), restart %" PRId64, path, info.world, info.world == 1 ? "" : "s",
                 t->state.restarts);
-    }
     lk_checkpoint_info_free(&info);
     return status;
 }

@@ -19,12 +19,7 @@ lk_status lk_save_start(lk_training *t)
                                      .world = t->group->size,
                                      .kernels = lk_weights_kernels(t->task->weights)};
     lk_training_buffers live = lk_training_live(t);
-    char path[LK_PATH_SIZE];
-    lk_path_kind kind;
-    LK_TRY(lk_checkpoint_path(t->config->run.dir, t->state.step, path));
-    LK_TRY(lk_path_look(path, &kind));
-    /* There is none where the run began from another's checkpoint. */
-    return lk_saver_start(t->config, &live, &t->texts, kind == LK_FOLDER ? t->state.step : -1, &t->saver);
+    return lk_saver_start(t->config, &live, &t->texts, t->own_checkpoint ? t->state.step : -1, &t->saver);
 }
 
 lk_status lk_save_commit(lk_training *t)

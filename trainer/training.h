@@ -48,7 +48,8 @@ typedef struct lk_training {
     int64_t total_steps;
     int64_t length_before; /* the same of the run as it was when its checkpoint was written; 0: there is none */
     lk_train_state state;
-    bool resumed;           /* rank 0: from a checkpoint */
+    bool resumed;           /* rank 0: from a checkpoint ... */
+    bool own_checkpoint;    /* ... that stands in this run's folder */
     double saved_at;        /* clock of the last snapshot */
     lk_error deferred;      /* lk_training_defer */
     lk_placement placement; /* cores and threads */

@@ -111,6 +111,15 @@ rm -r elastic/checkpoints
 mv away elastic/checkpoints
 works 1 "$@" --set run.dir=elastic
 same_run ranks-1 elastic
+# A copy of a damaged checkpoint, of a run that is stopped in the validation with which it begins: it is saved all the same.
+cp -r elastic/checkpoints/step-000000030 copy
+rm elastic/DONE
+flip elastic/checkpoints/step-000000030/model.safetensors 5000
+likeness_on 1 "$@" --set run.dir=elastic --set train.max_minutes=1e-9 --resume copy
+[ $? = 75 ] || fail "not stopped at once"
+works 1 "$@" --set run.dir=elastic
+says 'resumed from elastic/checkpoints/step-000000030 '
+same_run ranks-1 elastic
 # Another run's checkpoint: this run has one of its own at the end.
 works 1 "$@" --set run.dir=other --resume ranks-1/checkpoints/step-000000030
 [ -d other/checkpoints/step-000000030 ] || fail "a run begun from another's last checkpoint has none"
