@@ -21,13 +21,15 @@ static lk_status path_of_best(const char *run, char out[LK_PATH_SIZE])
 
 static const char aside_mark[] = ".aside-";
 
-/* "step-000000300.aside-2": the step; 0 for what has none ("metrics.jsonl.aside-1"), -1 for other names. */
+/* "step-000000300.aside-2": the step; 0 for what has none ("metrics.jsonl.aside-1"), -1 for other names, as who wants to keep it
+ * may give it. */
 static int64_t step_of_aside(const char *name)
 {
     char stem[64];
     int64_t step = 0;
     const char *mark = strstr(name, aside_mark);
-    if (!mark || mark == name)
+    const char *number = mark ? mark + sizeof aside_mark - 1 : "";
+    if (mark == name || !*number || number[strspn(number, "0123456789")])
         return -1;
     snprintf(stem, sizeof stem, "%.*s", (int)(mark - name), name);
     return lk_checkpoint_step_of(stem, &step) ? step : 0;
