@@ -122,11 +122,13 @@ static lk_status exchange(lk_reducer *r, int distance, const float *send, size_t
     carrier *c = r->state;
     int peer = r->group.rank ^ distance;
     LK_TRY(check(c, c->nccl.group_start(), "ncclGroupStart"));
+    lk_status status = LK_OK;
     if (send_count > 0)
-        LK_TRY(check(c, c->nccl.send(send, send_count, LK_NCCL_FLOAT32, peer, c->comm, c->stream), "ncclSend"));
-    if (receive_count > 0)
-        LK_TRY(check(c, c->nccl.receive(receive, receive_count, LK_NCCL_FLOAT32, peer, c->comm, c->stream), "ncclRecv"));
-    return check(c, c->nccl.group_end(), "ncclGroupEnd");
+        status = check(c, c->nccl.send(send, send_count, LK_NCCL_FLOAT32, peer, c->comm, c->stream), "ncclSend");
+    if (receive_count > 0 && status == LK_OK)
+        status = check(c, c->nccl.receive(receive, receive_count, LK_NCCL_FLOAT32, peer, c->comm, c->stream), "ncclRecv");
+    int ended = c->nccl.group_end(); /* also after a failure: this thread would stay within the group */
+    return status == LK_OK ? check(c, ended, "ncclGroupEnd") : status;
 }
 
 /* The same tree as reducer_tree.c's. */

@@ -57,10 +57,11 @@ for rank in 0, 1:
 PYTHON
 
 # ---- failures ----
-ends() { # CODE FAULT ARGUMENTS...: three ranks; exactly one line of error, and nothing is left
+ranks=3
+ends() { # CODE FAULT ARGUMENTS...: so many ranks; exactly one line of error, and nothing is left
   local code=$1 fault=$2 got=0 start=$SECONDS; shift 2
   rm -rf record/* collectives
-  STAND_IN_FAIL=$fault timeout -s KILL 300 mpirun --oversubscribe --bind-to none -n 3 "$program" --stand-in "$@" \
+  STAND_IN_FAIL=$fault timeout -s KILL 300 mpirun --oversubscribe --bind-to none -n $ranks "$program" --stand-in "$@" \
     >out.log 2>err.log || got=$?
   [ $got = "$code" ] || fail "$fault, $*: exit $got instead of $code"
   [ "$(grep -c 'error: ' err.log)" = 1 ] || fail "$fault, $*: not one line of error"
@@ -102,6 +103,14 @@ fails_at 0 'asynchronous 6 6' "$lost"
 fails_at 2 'asynchronous 6 6' "$lost"
 fails_at 1 'ncclAllReduce 6 2' 'NCCL: ncclAllReduce: unhandled system error'
 fails_at 1 'cudaStreamWaitEvent 20 719' 'cuda:1 stand-in for a GPU failed: cudaStreamWaitEvent: a failure of the stand-in \(719\)'
+
+# in the tree, within a group: it is left all the same
+ranks=2
+ends 75 '1 ncclRecv 6 2' stall 0 tree
+says 'rank 1 on [^ ]+: error: step 5, phase reduce: NCCL: ncclRecv: unhandled system error.*; the job ends'
+[ "$(grep -cE '^nccl(Send|Recv) ' record/calls-1)" = "$(grep -c '^ncclGroupEnd$' record/calls-1)" ] ||
+  fail "rank 1 is still within a group"
+ranks=3
 
 # a rank that never comes to the sum: the others' is under way, and ended
 ends 75 '' stall 2 hang

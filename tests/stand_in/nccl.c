@@ -269,6 +269,7 @@ int ncclGroupEnd(void)
 {
     int code = stand_in_fault("ncclGroupEnd");
     job *j = grouped;
+    stand_in_record("ncclGroupEnd");
     if (--depth > 0 || !j || code)
         return code;
     grouped = NULL;

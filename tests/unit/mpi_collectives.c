@@ -6,8 +6,8 @@
  *     mpi_collectives stall RANK HOW    steps under a watchdog that warns after 1 s and ends the job after 3 s. In step 5 that
  *                                       rank meets its fate: stop (SIGSTOP), die (SIGKILL), hang (in phase data, its threads
  *                                       go on), slow (for 2 s, then all goes on to the end), write (a file, for 5 s in phase
- *                                       save, without a report), or none. Ranks sum in every step, and their last collectives
- *                                       are recorded in the folder "collectives"
+ *                                       save, without a report), or none; tree: none, with sums in the tree. Ranks sum in every
+ *                                       step, and their last collectives are recorded in the folder "collectives"
  *     mpi_collectives open              opens a reducer and closes it
  *     mpi_collectives strangers         the watchdog's connections, while silent and lying strangers crowd rank 0's port
  *
@@ -428,7 +428,7 @@ static lk_status stall_on(int rank, const char *how)
 {
     lk_watchdog *dog;
     LK_TRY(lk_watchdog_start(&group, 1, 3, "any", &dog));
-    lk_reducer *reducer = open_reducer(&carriers[0], 1);
+    lk_reducer *reducer = open_reducer(&carriers[strcmp(how, "tree") == 0], 1);
     lk_watchdog_watch(dog, reducer, "collectives");
     bool early = strcmp(how, "hang") == 0;
     for (int step = 0; step < STALL_STEPS; step++) {
