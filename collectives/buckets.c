@@ -82,7 +82,7 @@ lk_status lk_buckets_create(lk_process_group *group, lk_device *device, const si
     lk_status status = LK_OK;
     lk_buckets *b = calloc(1, sizeof *b);
     if (!b)
-        return lk_fail(LK_INTERNAL, "out of memory");
+        return lk_group_agree(group, lk_fail(LK_INTERNAL, "out of memory"));
     b->device = device;
     pthread_mutex_init(&b->lock, NULL);
     LK_TRY_OR(fail, lk_group_agree(group, prepare(b, sizes, count, options.bucket_bytes / sizeof *b->data)));

@@ -34,8 +34,9 @@ lk_status lk_reducer_open(lk_process_group *group, lk_device *device, lk_reducer
         return lk_fail(LK_BAD_CONFIG, "a reproducible sum travels as float32, not as bfloat16; set collectives.dtype to f32");
     lk_reducer *r = calloc(1, sizeof *r);
     lk_status status = r ? LK_OK : lk_fail(LK_INTERNAL, "out of memory");
+    if (r) /* before anything can fail: closing asks the kind */
+        *r = (lk_reducer){.kind = choose(device, &options), .device = device, .options = options};
     LK_TRY_OR(fail, lk_group_agree(group, status));
-    *r = (lk_reducer){.kind = choose(device, &options), .device = device, .options = options};
     status = lk_group_duplicate(group, &r->group);
     if (status != LK_OK)
         r->group.backend = NULL;
