@@ -16,7 +16,6 @@ struct lk_group_backend {
     lk_status (*duplicate)(const lk_process_group *group, lk_process_group *out);
     void (*release)(lk_process_group *duplicate);
     void (*barrier)(lk_process_group *group);
-    void (*sum_f64)(lk_process_group *group, double *buffer, size_t count);
     void (*max_i64)(lk_process_group *group, int64_t *buffer, size_t count);
     void (*broadcast)(lk_process_group *group, void *data, size_t size, int root);
     void (*gather)(lk_process_group *group, const void *data, size_t size, void *out);

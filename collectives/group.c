@@ -99,11 +99,6 @@ void lk_group_barrier(lk_process_group *group)
     group->backend->barrier(group);
 }
 
-void lk_group_sum_f64(lk_process_group *group, double *buffer, size_t count)
-{
-    group->backend->sum_f64(group, buffer, count);
-}
-
 void lk_group_max_i64(lk_process_group *group, int64_t *buffer, size_t count)
 {
     group->backend->max_i64(group, buffer, count);

@@ -47,10 +47,8 @@ void lk_group_abort(lk_process_group *group, int exit_code);
 lk_status lk_group_duplicate(const lk_process_group *group, lk_process_group *out);
 void lk_group_release(lk_process_group *duplicate);
 
-/* Every rank must call each of these, with buffers in host memory. Sums are the same bits on every rank, but their order may
- * depend on the number of ranks. */
+/* Every rank must call each of these, with buffers in host memory. */
 void lk_group_barrier(lk_process_group *group);
-void lk_group_sum_f64(lk_process_group *group, double *buffer, size_t count);  /* in place */
 void lk_group_max_i64(lk_process_group *group, int64_t *buffer, size_t count); /* in place */
 void lk_group_broadcast(lk_process_group *group, void *data, size_t size, int root);
 /* Gathers `size` bytes of every rank into out[rank * size] on every rank. */

@@ -127,11 +127,6 @@ static void sum_bf16(lk_process_group *group, uint16_t *buffer, size_t count)
     MPI_Op_free(&add);
 }
 
-static void sum_f64(lk_process_group *group, double *buffer, size_t count)
-{
-    reduce(group, buffer, count, sizeof *buffer, MPI_DOUBLE, MPI_SUM);
-}
-
 static void max_i64(lk_process_group *group, int64_t *buffer, size_t count)
 {
     reduce(group, buffer, count, sizeof *buffer, MPI_INT64_T, MPI_MAX);
@@ -177,7 +172,6 @@ static const lk_group_backend mpi = {
     .barrier = barrier,
     .sum_f32 = sum_f32,
     .sum_bf16 = sum_bf16,
-    .sum_f64 = sum_f64,
     .max_i64 = max_i64,
     .broadcast = broadcast,
     .gather = gather,

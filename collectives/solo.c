@@ -32,11 +32,6 @@ static void keep_bf16(lk_process_group *group, uint16_t *buffer, size_t count)
     (void)group, (void)buffer, (void)count;
 }
 
-static void keep_f64(lk_process_group *group, double *buffer, size_t count)
-{
-    (void)group, (void)buffer, (void)count;
-}
-
 static void keep_i64(lk_process_group *group, int64_t *buffer, size_t count)
 {
     (void)group, (void)buffer, (void)count;
@@ -68,7 +63,6 @@ static const lk_group_backend solo = {
     .barrier = do_nothing,
     .sum_f32 = keep_f32,
     .sum_bf16 = keep_bf16,
-    .sum_f64 = keep_f64,
     .max_i64 = keep_i64,
     .broadcast = broadcast,
     .gather = gather,

@@ -146,12 +146,6 @@ void lk_push_optional_tensor(lk_call *call, const lk_tensor *t)
     wrap_optional(call);
 }
 
-void lk_push_optional_int(lk_call *call, int64_t value)
-{
-    lk_push_int(call, value);
-    wrap_optional(call);
-}
-
 void lk_push_ints(lk_call *call, int count, const int64_t *values)
 {
     StableListHandle list = NULL;

@@ -31,7 +31,6 @@ void lk_push_tensor(lk_call *call, const lk_tensor *t);
 void lk_push_optional_tensor(lk_call *call, const lk_tensor *t); /* NULL: None */
 void lk_push_none(lk_call *call);
 void lk_push_int(lk_call *call, int64_t value);
-void lk_push_optional_int(lk_call *call, int64_t value);
 void lk_push_double(lk_call *call, double value);
 void lk_push_bool(lk_call *call, bool value);
 void lk_push_ints(lk_call *call, int count, const int64_t *values);
