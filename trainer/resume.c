@@ -12,7 +12,8 @@ static lk_status check_same_run(lk_training *t, const char *path, const lk_check
     lk_config *saved = NULL;
     LK_TRY(lk_config_parse(info->config, path, &saved));
     lk_status status = lk_config_compare(saved, t->config);
-    t->length_before = lk_training_length(saved, &t->order);
+    if (lk_training_length(saved, &t->order) == info->state.step)
+        t->ended_at = info->state.step;
     lk_config_free(saved);
     if (status != LK_OK)
         return lk_fail_in(status, "%s cannot be resumed", path);
@@ -151,7 +152,7 @@ lk_status lk_resume_share(lk_training *t)
     lk_status status = LK_OK;
     lk_weights *w = t->task->weights;
     lk_group_broadcast(t->group, &t->state, sizeof t->state, 0);
-    lk_group_broadcast(t->group, &t->length_before, sizeof t->length_before, 0);
+    lk_group_broadcast(t->group, &t->ended_at, sizeof t->ended_at, 0);
     lk_group_broadcast(t->group, &w->own_kernels, sizeof w->own_kernels, 0);
     lk_training_buffers live = lk_training_live(t);
     for (int i = -1; t->group->size > 1 && i < live.buffer_count; i++) {

@@ -206,7 +206,7 @@ bool lk_training_validation_due(const lk_training *t)
     int64_t epoch = step / t->order.steps_per_epoch;
     if (step == 0 || t->state.validated == step)
         return false;
-    if (step == t->total_steps || step == t->length_before)
+    if (step == t->total_steps || step == t->ended_at)
         return true;
     return step % t->order.steps_per_epoch == 0 && c->validate.every_epochs > 0 && epoch % c->validate.every_epochs == 0;
 }

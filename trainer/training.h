@@ -46,7 +46,7 @@ typedef struct lk_training {
     char *config_yaml;
     lk_checkpoint_texts texts;
     int64_t total_steps;
-    int64_t length_before; /* the same of the run as it was when its checkpoint was written; 0: there is none */
+    int64_t ended_at; /* the step with which the run that is resumed had ended; 0: it had not */
     lk_train_state state;
     bool resumed;           /* rank 0: from a checkpoint ... */
     bool own_checkpoint;    /* ... that stands in this run's folder */
