@@ -17,6 +17,11 @@ void lk_log_set_rank(int rank, int size)
     ranks = size;
 }
 
+int lk_log_get_rank(void)
+{
+    return this_rank;
+}
+
 static void speak(const char *kind, const char *format, va_list arguments)
 {
     char line[2048];

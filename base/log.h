@@ -8,6 +8,7 @@
 
 /* Called once, after the process group is known. Before it the process counts as rank 0 of 1. */
 void lk_log_set_rank(int rank, int size);
+int lk_log_get_rank(void);
 
 /* Spoken by rank 0 alone. */
 void lk_info(const char *format, ...) __attribute__((format(printf, 1, 2)));

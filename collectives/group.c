@@ -60,6 +60,8 @@ lk_status lk_group_open(lk_process_group *group)
 {
     launcher by = find_launcher();
     int allocated = number_in_environment("SLURM_NTASKS");
+    if (by == LAUNCHED_BY_MPIRUN) /* for what is said before MPI has started */
+        lk_log_set_rank(number_in_environment("OMPI_COMM_WORLD_RANK"), number_in_environment("OMPI_COMM_WORLD_SIZE"));
     if (by == LAUNCHED_BY_SRUN)
         LK_TRY(open_under_srun(group));
     else if (by == LAUNCHED_BY_MPIRUN || has_process_manager())

@@ -259,11 +259,10 @@ static lk_status gather(gathering *g, int listener)
         first++;
     char where[512];
     describe(g->call, where, sizeof where);
-    return lk_fail(
-        LK_INTERNAL,
-        "%d ranks, the first of them rank %d, cannot reach rank 0 by TCP at %s for the stall watchdog; allow TCP "
-        "between the nodes, name the network in stall.interface, or run without it (stall.warn_s: 0 and stall.abort_s: 0)",
-        g->missing, first, where);
+    return lk_fail(LK_INTERNAL,
+                   "%d ranks, the first of them rank %d, cannot reach rank 0 by TCP at %s for the stall watchdog; allow TCP "
+                   "between the nodes, or name the network in stall.interface",
+                   g->missing, first, where);
 }
 
 static lk_status accept_all(int listener, const invitation *call, lk_star_link *links, int size)
@@ -357,8 +356,8 @@ static lk_status connect_to_centre(const invitation *call, int rank, lk_star_lin
     char where[512];
     describe(call, where, sizeof where);
     return lk_fail(LK_INTERNAL,
-                   "cannot reach rank 0 by TCP at %s for the stall watchdog; allow TCP between the nodes, name the network in "
-                   "stall.interface, or run without it (stall.warn_s: 0 and stall.abort_s: 0)",
+                   "cannot reach rank 0 by TCP at %s for the stall watchdog; allow TCP between the nodes, or name the "
+                   "network in stall.interface",
                    where);
 }
 

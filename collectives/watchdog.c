@@ -232,13 +232,13 @@ static void end_at(lk_watchdog *dog, double at)
     dog->abort_at = at;
 }
 
-/* Tells all ranks, so that each of them ends even where no launcher reaches them. */
+/* Tells all ranks, so that each of them ends even where no launcher reaches them. The others tell rank 0, too: when it wakes, it
+ * must not take those that ended without it for dead. */
 static void order_abort(lk_watchdog *dog, double at)
 {
     const lk_star_message order = {.kind = ABORT};
-    if (dog->group->rank == 0)
-        for (int r = 1; r < dog->group->size; r++)
-            lk_star_send(&dog->links[r], &order);
+    for (int r = 0; r < dog->group->size; r++)
+        lk_star_send(&dog->links[r], &order);
     end_at(dog, at);
 }
 
@@ -342,7 +342,7 @@ static void hear(lk_watchdog *dog, peer *p, const lk_star_message *message)
 {
     p->heard = dog->now;
     if (message->kind == ABORT && dog->abort_at == 0)
-        end_at(dog, dog->now + grace_seconds);
+        order_abort(dog, dog->now + grace_seconds);
     if (message->kind == LEAVING)
         p->leaving = true;
     if (message->kind == FAILED)

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "collectives/deadline.h"
 #include "collectives/same.h"
 #include "dataset/labels.h"
 #include "dataset/stage.h"
@@ -309,6 +310,7 @@ lk_status lk_training_open(lk_training *t, const lk_config *config, lk_process_g
     double until = config->train.max_minutes > 0 ? lk_clock() + 60 * config->train.max_minutes : INFINITY;
     LK_TRY(lk_group_agree(group, lk_stop_install(&config->run.signals, until)));
     LK_TRY(lk_watchdog_start(group, config->stall.warn_s, config->stall.abort_s, config->stall.interface, &t->dog));
+    lk_deadline_clear();
     lk_watchdog_report(t->dog, 0, LK_PHASE_START);
     LK_TRY(agree(t, look_at_run(t, resume, finished)));
     lk_group_broadcast(group, finished, sizeof *finished, 0);
@@ -335,6 +337,8 @@ lk_status lk_training_open(lk_training *t, const lk_config *config, lk_process_g
 void lk_training_close(lk_training *t)
 {
     lk_watchdog_stop(t->dog);
+    if (t->group->size > 1 && lk_deadline_set("while the ranks end", t->config->stall.abort_s) != LK_OK)
+        lk_warn("%s", lk_error_text());
     lk_loader_stop(t->loader);
     lk_saver_stop(t->saver);
     lk_buckets_free(t->buckets);

@@ -1,6 +1,7 @@
 /* likeness train (commands.h): trains the decoder or the encoder from a configuration. */
 #include "base/hash.h"
 #include "base/version.h"
+#include "collectives/deadline.h"
 #include "collectives/group.h"
 #include "collectives/same.h"
 #include "configs/config.h"
@@ -28,6 +29,9 @@ static const lk_option option_table[] = {
      .print = lk_config_print_keys},
     {0}};
 
+/* Of a rank that finds no configuration, in seconds, until it has rank 0's. */
+static const double usual_patience = 300;
+
 /* What was loaded here, as text; rank 0's where this rank could load nothing. Caller frees. */
 static lk_status resolved_text(lk_process_group *group, const lk_config *own, char **mine, char **first)
 {
@@ -48,13 +52,9 @@ static lk_status resolved_text(lk_process_group *group, const lk_config *own, ch
 
 /* Rank 0's configuration is everyone's. A rank that finds no such file on its node takes it; one that finds another is an error,
  * and so is another build of the program. Every rank must call. */
-static lk_status load_config(lk_process_group *group, const char *path, const lk_set_list *sets, lk_config **out)
+static lk_status share_config(lk_process_group *group, const char *path, const lk_config *own, lk_config **out)
 {
-    lk_config *own = NULL;
     char *mine = NULL, *first = NULL;
-    lk_status loaded = lk_config_load(path, sets->items, sets->count, &own);
-    *out = NULL;
-    LK_TRY(lk_group_agree(group, group->rank == 0 ? loaded : LK_OK));
     lk_status status = resolved_text(group, own, &mine, &first);
     if (status == LK_OK) {
         const char *text = mine ? mine : first;
@@ -67,26 +67,42 @@ static lk_status load_config(lk_process_group *group, const char *path, const lk
     }
     if (status == LK_OK)
         status = lk_group_agree(group, lk_config_parse(first, path, out));
-    lk_config_free(own);
     free(mine);
     free(first);
     return status;
 }
 
+/* `loaded`: how loading `own` went. Every rank must call. */
+static lk_status train(lk_process_group *group, const char *path, const lk_config *own, const lk_error *loaded,
+                       const train_values *v)
+{
+    lk_config *config = NULL;
+    LK_TRY(lk_group_agree(group, group->rank == 0 ? lk_error_put(loaded) : LK_OK));
+    LK_TRY(share_config(group, path, own, &config));
+    config->staged = v->staged;
+    lk_status status = lk_train(config, group, v->resume);
+    lk_config_free(config);
+    return status;
+}
+
+/* The configuration comes before MPI: it says how long ranks may wait for each other. */
 static lk_status run(void *values, char **arguments, int count)
 {
     (void)count;
     const train_values *v = values;
+    const char *path = arguments[0];
     lk_process_group group;
-    lk_config *config = NULL;
-    LK_TRY(lk_group_open(&group));
-    lk_status status = load_config(&group, arguments[0], &v->sets, &config);
+    lk_config *own = NULL;
+    lk_error loaded;
+    lk_error_take(&loaded, lk_config_load(path, v->sets.items, v->sets.count, &own));
+    lk_status status = lk_deadline_set("while the ranks start", own ? own->stall.abort_s : usual_patience);
+    if (status == LK_OK)
+        status = lk_group_open(&group);
     if (status == LK_OK) {
-        config->staged = v->staged;
-        status = lk_train(config, &group, v->resume);
+        status = train(&group, path, own, &loaded, v);
+        lk_group_close(&group);
     }
-    lk_config_free(config);
-    lk_group_close(&group);
+    lk_config_free(own);
     return status;
 }
 

@@ -55,6 +55,7 @@ stall 0 stop 75
 says 'likeness: rank 1 on .*: warning: no progress for .*; waiting for rank 0 on [^ ]+ \(last heard of'
 says 'likeness: rank 1 on .*: error: no progress for 3\.[0-9] s; waiting for rank 0 on .*; the job ends'
 says 'rank 1 on .*first collective that differs: [4-6] \(bucket 0, 4 bytes\): .* on rank 0, .* on rank 1;'
+! grep -q 'is gone' err.log || fail "rank 0, which wakes as the job ends, takes those that ended it for dead"
 recorded 1 6 5
 
 # A rank whose threads beat while its main thread does not come on; the others wait in a later phase.

@@ -3,12 +3,14 @@
  *     mpi_training CONFIG RANK HOW    opens the training of CONFIG and takes steps. In the third, that rank meets its fate:
  *                                     backward   hangs when half of its gradients are handed in
  *                                     update     its optimizer fails, when backward was well
+ *                                     end        is stopped (SIGSTOP) when all steps are taken and the watchdog has ended
  *
  * It ends as main() would: one line of error, and its exit code.
  */
 #include "base/log.h"
 #include "trainer/step.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -41,8 +43,10 @@ static lk_status fail_after_backward(lk_task *task, const lk_batch *batch, doubl
 static lk_status take_steps(bool mine, const char *how)
 {
     learn = training.task->learn;
-    if (mine)
-        training.task->learn = strcmp(how, "backward") == 0 ? hang_in_backward : fail_after_backward;
+    if (mine && strcmp(how, "backward") == 0)
+        training.task->learn = hang_in_backward;
+    else if (mine && strcmp(how, "update") == 0)
+        training.task->learn = fail_after_backward;
     for (int step = 0; step < STEPS; step++) {
         lk_step_report report;
         LK_TRY(lk_training_step(&training, &report));
@@ -66,11 +70,14 @@ int main(int argc, char **argv)
         lk_log_error("%s", lk_error_text());
         return lk_exit_code(status);
     }
+    bool mine = group.rank == atoi(argv[2]);
     status = lk_training_open(&training, config, &group, "never", &finished);
     if (status == LK_OK)
-        status = take_steps(group.rank == atoi(argv[2]), argv[3]);
+        status = take_steps(mine, argv[3]);
     lk_error_take(&error, status);
     lk_training_close(&training);
+    if (mine && strcmp(argv[3], "end") == 0)
+        raise(SIGSTOP);
     lk_config_free(config);
     lk_group_close(&group);
     if (error.status != LK_OK)
