@@ -6,7 +6,7 @@ static const char NAME[] = "unfinished";
 
 lk_status lk_unfinished_begin(const char *folder)
 {
-    static const char text[] = "Shards are being written here, or it was interrupted: they are not all of them.\n";
+    static const char text[] = "This folder is being written, or that was interrupted: not all of it is there.\n";
     char path[LK_PATH_SIZE];
     LK_TRY(lk_path_join(path, folder, NAME));
     return lk_write_file(path, text, sizeof text - 1);
@@ -29,7 +29,7 @@ lk_status lk_unfinished_refuse(const char *folder)
     if (kind == LK_ABSENT)
         return LK_OK;
     return lk_fail(LK_BAD_DATA,
-                   "%s: its shards are not all of them: what writes them is still at work, or was interrupted; wait, or run it "
-                   "again (pack with --resume, render with --force), or remove %s to take those that are there",
+                   "%s: not all of it is there: what writes it is still at work, or was interrupted; wait, or run it again (pack "
+                   "with --resume, render with --force), or remove %s to take what is there",
                    folder, path);
 }

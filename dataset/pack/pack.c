@@ -9,6 +9,7 @@
 #include "dataset/pack/pipeline.h"
 #include "dataset/pack/table.h"
 #include "dataset/parameters.h"
+#include "dataset/unfinished.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -397,6 +398,8 @@ static lk_status open_all(packing *p, bool *complete)
     const lk_pack_options *o = p->options;
     LK_TRY(lk_schema_load(o->schema, &p->schema));
     LK_TRY(make_settings(p));
+    for (int i = 0; i < o->source_count; i++)
+        LK_TRY(lk_unfinished_refuse(o->sources[i]));
     LK_TRY(lk_pairing_create(memory_waiting(o), &p->pairing));
     p->tables = calloc((size_t)o->source_count, sizeof *p->tables);
     if (!p->tables)

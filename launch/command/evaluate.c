@@ -129,9 +129,11 @@ static lk_status report(lk_evaluator *evaluator, const evaluate_values *v, const
         print_encoder(schema, &e);
     else
         print_decoder(&e);
-    lk_status status = lk_evaluation_write(path, schema, &e);
+    lk_status status = draw(evaluator, v, folder);
+    if (status == LK_OK) /* last: launch/ takes it for the whole */
+        status = lk_evaluation_write(path, schema, &e);
     lk_evaluation_free(&e);
-    return status == LK_OK ? draw(evaluator, v, folder) : status;
+    return status;
 }
 
 /* ---- photos ---- */

@@ -269,8 +269,9 @@ static lk_status finish(void *context)
     LK_TRY(lk_path_join(sheet, run->values->folder, "photos.png"));
     LK_TRY(lk_photo_evaluation_finish(&run->result));
     print_all(run);
-    LK_TRY(lk_photo_evaluation_write(json, &run->result));
+    LK_TRY(lk_remove_file(json)); /* its faces are looked up in the sheet: never in that of other photos */
     LK_TRY(save_sheet(run, sheet));
+    LK_TRY(lk_photo_evaluation_write(json, &run->result));
     printf("\n%s\n", sheet);
     return LK_OK;
 }

@@ -7,6 +7,7 @@
 #include "dataset/label/label.h"
 #include "dataset/pack/names.h"
 #include "dataset/parameters.h"
+#include "dataset/unfinished.h"
 #include "launch/command/align.h"
 #include "launch/command/commands.h"
 #include "launch/command/photos.h"
@@ -427,6 +428,7 @@ static lk_status label_all(label_run *run, char **arguments, int count)
     LK_TRY(lk_make_folder(v->folder));
     LK_TRY(open_all(run));
     LK_TRY(lk_path_join(path, v->folder, "labels.jsonl"));
+    LK_TRY(lk_unfinished_begin(v->folder));
     LK_TRY(lk_atomic_open(&run->lines, path));
     lk_photos photos = {.command = "label",
                         .output = ".png",
@@ -446,6 +448,7 @@ static lk_status label_all(label_run *run, char **arguments, int count)
         lk_atomic_abort(&run->lines);
     LK_TRY(status);
     LK_TRY(save_sheet(run));
+    LK_TRY(lk_unfinished_end(v->folder));
     return tell(run, photos.count);
 }
 

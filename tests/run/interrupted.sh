@@ -71,7 +71,7 @@ END
 unfinished() { # "FILE..." FOLDER HOW COMMAND...: interrupted at the second shard; HOW makes the whole of it
   local files=$1 folder=$2 how=$3; shift 3
   interrupted TERM "$at" "$files" "$LIKENESS" "$@"
-  refused 65 "$folder: its shards are not all of them" inspect "$folder"
+  refused 65 "$folder: not all of it is there" inspect "$folder"
   refused 65 "remove $folder/unfinished" train tiny.yaml --set run.dir=never --set data.train="$folder"
   works 1 "$@" "$how"
   works 1 inspect "$folder"
@@ -80,6 +80,17 @@ unfinished() { # "FILE..." FOLDER HOW COMMAND...: interrupted at the second shar
 at=5 unfinished "shard-00000.h5 unfinished" work --force render --random 8 --shard-size 4 --size 32 -o work
 at=7 unfinished "pack.json shard-00000.h5 unfinished" work --resume \
   pack pictures -o work --schema schema.yaml --size 32 --shard-size 1
+
+# By its evaluation the launchers take a run for judged, pictures included; a report looks photos up in their sheet.
+interrupted TERM 3 triptych.png "$LIKENESS" evaluate run -o work
+photos=(evaluate run --photos pictures --aligned -o work)
+interrupted TERM 3 photos.png "$LIKENESS" "${photos[@]}"
+works 1 "${photos[@]}"
+[ -s work/photos.json ] && cp -r work judged
+
+# Labels of some of the photos.
+interrupted TERM 3 unfinished "$LIKENESS" label pictures/0.png -o work
+refused 65 "work: not all of it is there" pack work -o packed --schema "$LIKENESS_ROOT/configs/client-schema.yaml" --size 32
 
 # A client of one's own runs in a process group that no terminal reaches.
 mkdir -p work/client
