@@ -8,8 +8,8 @@
  * Archives: tar (plain or compressed by gzip, zstd, xz, bzip2), zip, 7z, recognised by content and never unpacked to disk. A
  * folder gives its files in the byte order of their paths, at any depth. A single JSONL or CSV file is a source of one entry.
  * Standard input ("-") and pipes are archives that cannot be rewound. Archives come from strangers: nothing is allocated or
- * skipped by what a header claims (but the list of a 7z, by libarchive: docs/packing.md), every limit is an error with a name, and
- * names are returned raw (dataset/pack/names.h judges them).
+ * skipped by what a header claims (but the list of a 7z, by libarchive: docs/packing.md), every limit is an error with a name,
+ * and names are returned raw (dataset/pack/names.h judges them).
  *
  * A damaged archive ends with LK_BAD_DATA: a gzip or zip checksum that does not fit, a file that ends within an entry, a tar
  * without its end marker. Tars joined by `cat`, compressed or not, are one stream; other bytes behind an archive are LK_BAD_DATA.

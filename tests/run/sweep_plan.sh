@@ -67,5 +67,6 @@ sweep 'base: base.yaml' 'grid: {data.train: [[{path: a, share: 1}, {path: "b c",
 works 1 sweep plan planned.yaml
 point=$(sed -n 's/^point //p' out.log | head -n 1)
 [ "$("$LIKENESS" config "$point/config.yaml" --get data.train)" = "a, b c" ] || fail "the paths of $point: $(cat out.log)"
-grep -q 'train: \[{path: a, share: 1}, {path: "b c", share: 2}\]' "$point/config.yaml" || fail "shares: $(cat "$point/config.yaml")"
+grep -q 'train: \[{path: a, share: 1}, {path: "b c", share: 2}\]' "$point/config.yaml" ||
+  fail "shares: $(cat "$point/config.yaml")"
 echo "ok: a sweep is planned whole, or not at all"
