@@ -2,13 +2,14 @@
 
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static int this_rank = 0;
-static int ranks = 1;
+static atomic_int this_rank = 0;
+static atomic_int ranks = 1;
 static char footer[256];
 
 void lk_log_set_rank(int rank, int size)

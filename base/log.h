@@ -6,7 +6,8 @@
 #ifndef LK_BASE_LOG_H
 #define LK_BASE_LOG_H
 
-/* Called once, after the process group is known. Before it the process counts as rank 0 of 1. */
+/* Called when the launcher has said which rank this is, and again when the process group is known. Before it the process counts
+ * as rank 0 of 1. */
 void lk_log_set_rank(int rank, int size);
 int lk_log_get_rank(void);
 

@@ -31,8 +31,8 @@ static void *wait_for_it(void *context)
 {
     deadline d = *(deadline *)context;
     free(context);
-    double until = d.seconds + (lk_log_get_rank() > 1 ? grace_seconds : 0);
-    for (double waited = 0; waited < until; waited += turn_seconds) {
+    /* The rank may become known meanwhile. */
+    for (double waited = 0; waited < d.seconds + (lk_log_get_rank() > 1 ? grace_seconds : 0); waited += turn_seconds) {
         poll(NULL, 0, (int)(turn_seconds * 1000));
         if (atomic_load(&newest) != d.number)
             return NULL;
