@@ -4,7 +4,7 @@
     python pytorch_ddp.py FOLDER ...                                          one rank
     torchrun --standalone --nproc-per-node 2 pytorch_ddp.py FOLDER ...        several, DistributedDataParallel over gloo
     python pytorch_ddp.py FOLDER ... --device cuda --resident [--compile]     one GPU, its batches there from the start
-    python pytorch_ddp.py FOLDER/loader --loader                              the DataLoader alone
+    python pytorch_ddp.py FOLDER/loader-2000 --loader                         the DataLoader alone
 
 FOLDER is that of `likeness bench --folder`: shards in train/, decoder.safetensors. Prints one JSON object with the keys of
 `likeness bench --json`. PyTorch is given what makes it fast: channels_last, fused AdamW, gradients as views of the buckets.
@@ -35,6 +35,8 @@ WARM_UP = 2
 class Shards(Dataset):
     def __init__(self, folder):
         self.paths = sorted(glob.glob(f"{folder}/*.h5"))
+        if not self.paths:
+            sys.exit(f"{folder}: there are no shards")
         self.files = {}  # opened by each worker for itself
         self.index = []
         for path in self.paths:

@@ -66,16 +66,19 @@ static float *transformed(const lk_kernel *k, const lk_team *team, const layer *
     return out;
 }
 
+/* By an even number of threads without transformed filters: the digits are the same. */
 static results compute(const lk_kernel *k, int threads, const layer *l)
 {
     const lk_convolution3 *s = &l->shape;
     lk_team team = {threads, run_on_threads};
+    bool kept = threads % 2;
     size_t size = s->bf16 ? 2 : 4;
     void *y = malloc(l->outputs * size), *dx = calloc(l->inputs, size);
     results r = {.dfilters = malloc(l->weights * sizeof(float)),
                  .dbias = malloc((size_t)s->out * sizeof(float)),
                  .choice = malloc(l->outputs)};
-    float *forward = transformed(k, &team, l, LK_FORWARD), *back = s->first ? NULL : transformed(k, &team, l, LK_DATA_GRADIENT);
+    float *forward = kept ? transformed(k, &team, l, LK_FORWARD) : NULL;
+    float *back = kept && !s->first ? transformed(k, &team, l, LK_DATA_GRADIENT) : NULL;
     lk_output_gradient g = {l->stored_dy, y, r.choice};
     assert_int_equal(k->forward(&team, s, l->stored_x, &(lk_filters){l->filters, forward}, l->bias, y, r.choice), LK_OK);
     if (!s->first)
