@@ -6,6 +6,9 @@
 
 #include "base/error.h"
 
+/* Seconds, where no configuration says stall.abort_s. */
+enum { LK_USUAL_PATIENCE = 300 };
+
 /* From now on this process has so many seconds, at least 15, in place of what it had before. Then it ends with exit code 75, by
  * which its launcher ends the job; ranks 0 and 1 say so first, in a line with `where`, which must outlive it: "while the ranks
  * start". Time in which the process was suspended does not count. From one thread at a time. */

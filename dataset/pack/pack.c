@@ -418,6 +418,8 @@ static lk_status open_all(packing *p, bool *complete)
     memcpy(p->output_options.shares, o->shares, sizeof o->shares);
     LK_TRY(lk_pack_report_create(p->schema, &p->report));
     LK_TRY(lk_output_open(&p->output_options, take_existing, p, &p->output, complete));
+    if (*complete)
+        return LK_OK;
     LK_TRY(lk_pack_report_begin(p->report, o->folder));
     return lk_pipeline_start(o->threads, DEPTH, work, p, &p->pipeline);
 }

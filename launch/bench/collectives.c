@@ -1,6 +1,7 @@
 #include "launch/bench/collectives.h"
 
 #include "base/clock.h"
+#include "collectives/deadline.h"
 #include "collectives/tree_sum.h"
 #include "trainer/tensor/tensor.h"
 
@@ -62,6 +63,12 @@ static lk_status open_workload(lk_device *device, workload *w)
     return lk_tensor_check();
 }
 
+/* No rank waits for one that is stopped for longer than that. */
+static lk_status watch(const lk_exchange_plan *plan)
+{
+    return plan->patience > 0 ? lk_deadline_set("in an exchange of likeness bench", plan->patience) : LK_OK;
+}
+
 /* One step: `turns` of arithmetic in equal parts, each followed by a gradient. Returns its seconds, of the slowest rank. */
 static lk_status run_step(lk_process_group *group, lk_buckets *buckets, const workload *w, long turns, bool exchange,
                           double *seconds)
@@ -88,12 +95,14 @@ static lk_status run_step(lk_process_group *group, lk_buckets *buckets, const wo
 }
 
 static lk_status time_steps(lk_process_group *group, lk_buckets *buckets, const workload *w, long turns, bool exchange,
-                            int repeats, double *seconds)
+                            const lk_exchange_plan *plan, double *seconds)
 {
     double all[MOST_REPEATS];
-    for (int i = -1; i < repeats; i++) /* the first one warms up */
+    for (int i = -1; i < plan->repeats; i++) { /* the first one warms up */
+        LK_TRY(watch(plan));
         LK_TRY(run_step(group, buckets, w, turns, exchange, &all[i < 0 ? 0 : i]));
-    *seconds = median(all, repeats);
+    }
+    *seconds = median(all, plan->repeats);
     return LK_OK;
 }
 
@@ -107,15 +116,16 @@ static lk_status bench(lk_process_group *group, const lk_exchange_plan *plan, bo
     lk_buckets *buckets;
     lk_buckets_options options = plan->options;
     options.reproducible = reproducible;
+    LK_TRY(watch(plan));
     LK_TRY(lk_buckets_create(group, plan->device, sizes, GRADIENTS, options, &buckets));
     lk_status status = LK_OK;
     LK_TRY_OR(done, open_workload(plan->device, &w));
-    LK_TRY_OR(done, time_steps(group, buckets, &w, 0, true, plan->repeats, &exchange));
-    LK_TRY_OR(done, time_steps(group, buckets, &w, w.probe, false, plan->repeats, &calibration));
+    LK_TRY_OR(done, time_steps(group, buckets, &w, 0, true, plan, &exchange));
+    LK_TRY_OR(done, time_steps(group, buckets, &w, w.probe, false, plan, &calibration));
     long turns = (long)((double)w.probe * exchange / calibration);
     lk_group_broadcast(group, &turns, sizeof turns, 0);
-    LK_TRY_OR(done, time_steps(group, buckets, &w, turns, false, plan->repeats, &computing));
-    LK_TRY_OR(done, time_steps(group, buckets, &w, turns, true, plan->repeats, &together));
+    LK_TRY_OR(done, time_steps(group, buckets, &w, turns, false, plan, &computing));
+    LK_TRY_OR(done, time_steps(group, buckets, &w, turns, true, plan, &together));
     *out = (lk_exchange_speed){.reproducible = reproducible,
                                .exchange_ms = 1e3 * exchange,
                                .compute_ms = 1e3 * computing,
@@ -137,5 +147,6 @@ lk_status lk_bench_collectives(lk_process_group *group, const lk_exchange_plan *
     lk_status status = bench(group, plan, false, &out[(*count)++]);
     if (status == LK_OK && lk_is_power_of_two(group->size) && !plan->options.bf16)
         status = bench(group, plan, true, &out[(*count)++]);
+    lk_deadline_clear();
     return status;
 }

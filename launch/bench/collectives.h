@@ -12,6 +12,7 @@ typedef struct lk_exchange_plan {
     lk_device *device;          /* whose sums: MPI's on the CPU, NCCL's on a GPU */
     size_t bytes;               /* of gradients */
     int repeats;                /* the median counts; at most 101 */
+    double patience;            /* seconds of an exchange after which the process ends (collectives/deadline.h); 0: never */
     lk_buckets_options options; /* but for `reproducible` */
 } lk_exchange_plan;
 

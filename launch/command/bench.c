@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "collectives/deadline.h"
 #include "collectives/group.h"
 #include "launch/bench/collectives.h"
 #include "launch/bench/kernels.h"
@@ -229,6 +230,7 @@ static lk_status plan_exchange(lk_process_group *group, const bench_options *o, 
     *plan = (lk_exchange_plan){.device = lk_device_host(),
                                .bytes = (size_t)o->megabytes * 1000000,
                                .repeats = REPEATS,
+                               .patience = LK_USUAL_PATIENCE,
                                .options = {.bucket_bytes = 25u << 20}};
     if (!o->plan.config && o->plan.set_count == 0)
         return LK_OK;
@@ -238,6 +240,7 @@ static lk_status plan_exchange(lk_process_group *group, const bench_options *o, 
     if (status == LK_OK)
         status = lk_training_exchange(config, &plan->options);
     plan->device = lk_tensor_device();
+    plan->patience = config ? config->stall.abort_s : 0;
     lk_config_free(config);
     return status;
 }
@@ -354,7 +357,9 @@ static lk_status run(void *values, char **parts, int count)
     o->plan.sets = o->sets.items;
     o->plan.set_count = o->sets.count;
     lk_process_group group;
+    LK_TRY(lk_deadline_set("while the ranks start", LK_USUAL_PATIENCE));
     LK_TRY(lk_group_open(&group));
+    lk_deadline_clear();
     lk_status status = bench(&group, o);
     lk_group_close(&group);
     return status;

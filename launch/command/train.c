@@ -29,9 +29,6 @@ static const lk_option option_table[] = {
      .print = lk_config_print_keys},
     {0}};
 
-/* Of a rank that finds no configuration, in seconds, until it has rank 0's. */
-static const double usual_patience = 300;
-
 /* What was loaded here, as text; rank 0's where this rank could load nothing. Caller frees. */
 static lk_status resolved_text(lk_process_group *group, const lk_config *own, char **mine, char **first)
 {
@@ -85,7 +82,8 @@ static lk_status train(lk_process_group *group, const char *path, const lk_confi
     return status;
 }
 
-/* The configuration comes before MPI: it says how long ranks may wait for each other. */
+/* The configuration comes before MPI: it says how long ranks may wait for each other. A rank that finds none waits as is usual,
+ * until it has rank 0's. */
 static lk_status run(void *values, char **arguments, int count)
 {
     (void)count;
@@ -95,7 +93,7 @@ static lk_status run(void *values, char **arguments, int count)
     lk_config *own = NULL;
     lk_error loaded;
     lk_error_take(&loaded, lk_config_load(path, v->sets.items, v->sets.count, &own));
-    lk_status status = lk_deadline_set("while the ranks start", own ? own->stall.abort_s : usual_patience);
+    lk_status status = lk_deadline_set("while the ranks start", own ? own->stall.abort_s : LK_USUAL_PATIENCE);
     if (status == LK_OK)
         status = lk_group_open(&group);
     if (status == LK_OK) {

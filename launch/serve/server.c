@@ -91,7 +91,8 @@ static void look_at(int listener, place *out)
         inet_ntop(AF_INET6, &six->sin6_addr, text, sizeof text);
         snprintf(out->host, sizeof out->host, "[%s]", text);
         out->port = ntohs(six->sin6_port);
-        out->loopback = IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
+        out->loopback =
+            IN6_IS_ADDR_LOOPBACK(&six->sin6_addr) || (IN6_IS_ADDR_V4MAPPED(&six->sin6_addr) && six->sin6_addr.s6_addr[12] == 127);
     } else {
         const struct sockaddr_in *four = (const struct sockaddr_in *)&bound;
         inet_ntop(AF_INET, &four->sin_addr, text, sizeof text);

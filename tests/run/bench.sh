@@ -31,6 +31,27 @@ fails 78 'collectives.reducer: nccl sums on GPUs' "$LIKENESS" bench collectives 
   --set collectives.reducer=nccl
 [ -e /dev/nvidiactl ] ||
   fails 78 'train.device cuda: there is no NVIDIA driver' "$LIKENESS" bench collectives --set train.device=cuda
+
+# A rank that is stopped in an exchange keeps the other for stall.abort_s, of which no less than 15 s count.
+likeness_on 2 bench collectives --megabytes 400 --set stall.warn_s=0.5 --set stall.abort_s=1 &
+job=$!
+both_exchange() {
+  local process ready=0
+  for process in $(ranks_of_test); do # both have their gradients
+    [ "$(awk '/^VmRSS/ { print int($2 / 1000) }' "/proc/$process/status" 2>/dev/null || echo 0)" -lt 400 ] || ready=$((ready + 1))
+  done
+  [ $ready = 2 ]
+}
+until both_exchange; do
+  kill -0 $job 2>/dev/null || fail "ended before its exchange"
+  pause 0.05
+done
+kill -STOP "$(ranks_of_test | tail -n 1)"
+wait $job
+code=$?
+[ $code = 75 ] || fail "a rank stopped in an exchange: exit $code instead of 75"
+says 'error: no progress for 15 s in an exchange of likeness bench: a rank is stopped or hangs; the job ends'
+
 works 1 bench step $small --folder kept
 for line in '32 px, width 0.125, norm none, f32, batch 16' 'samples/s' 'ms a step' 'MB of memory'; do
   grep -q "$line" out.log || fail "the table has no '$line'"

@@ -109,6 +109,15 @@ refused 64 "--size takes a whole number" pack studio -o x --schema "$schema" --s
 refused 64 "packed into already" pack studio -o from-folder --schema "$schema" --size 64
 pack studio -o from-folder --resume
 says "is complete"
+if unshare -m true 2>/dev/null; then # nor is anything written
+  LIKENESS=$LIKENESS schema=$schema set=$PWD/from-folder unshare -m bash -c '
+    mount --bind "$set" "$set" && mount -o remount,ro,bind "$set" &&
+      exec "$LIKENESS" pack studio -o from-folder --schema "$schema" --size 64 --resume' >out.log 2>err.log ||
+    fail "a whole set on a disk that is read-only"
+  says "is complete"
+else
+  echo "SKIPPED: a set on a disk that is read-only (needs root)"
+fi
 refused 64 "begun with size" pack studio -o from-folder --schema "$schema" --size 32 --resume
 mkdir named
 cp "$schema" named/rejected.jsonl

@@ -372,6 +372,16 @@ PYTHON
 port=$(sed -E 's/.*:([0-9]+)\/$/\1/' url)
 refused 70 "port $port: Address already in use; --port chooses another" serve --model encoder --address ::1 --port "$port"
 stop
+model=alone.safetensors LIKENESS_CLIENT=nowhere start --address ::ffff:127.0.0.1 # this machine alone, in IPv6's words
+python3 - "$url" <<'PYTHON' || fail "who may call $url"
+import http.client, re, sys
+host, port = re.fullmatch(r"http://\[(.*)\]:(\d+)/", sys.argv[1]).groups()
+for name, wanted in {f"[{host}]": 200, "localhost": 200, "c.example": 421}.items():
+    connection = http.client.HTTPConnection(host, int(port))
+    connection.request("GET", "/healthz", None, {"Host": name})
+    assert connection.getresponse().status == wanted, name
+PYTHON
+stop
 server=
 refused 64 "--address here: " serve --model encoder --address here --port 0
 refused 64 "has no {picture}" serve --model encoder --port 0 --client 'draw {params}'
