@@ -34,7 +34,7 @@ typedef struct lk_convolution3 {
 
 typedef enum lk_direction { LK_FORWARD, LK_DATA_GRADIENT, LK_WEIGHT_GRADIENT } lk_direction;
 
-/* The filters, and what lk_kernel.transform made of them for a direction; NULL: it was not asked, and the digits are the same. */
+/* The filters, and what lk_kernel.transform made of them for a direction, or NULL: the digits are the same. */
 typedef struct lk_filters {
     const float *values;
     const float *transformed;
