@@ -5,33 +5,54 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* From weight i on, which lies behind those that follow it; returns the first that is not part of the run. */
+static int make_run(lk_optimizer *o, int i)
+{
+    const lk_weights *weights = o->weights;
+    const lk_weight *last = &weights->items[i], *first = last;
+    while (++i < weights->count && !weights->items[i].statistic && weights->items[i].lr_factor == last->lr_factor)
+        first = &weights->items[i];
+    int64_t count = (int64_t)(last->offset + last->count - first->offset);
+    size_t size = first->offset * sizeof(float);
+    lk_weights_run *run = &o->runs[o->run_count++];
+    *run = (lk_weights_run){
+        .lr_factor = first->lr_factor,
+        .value = lk_tensor_view((char *)weights->values + size, LK_DTYPE_F32, 1, &count),
+        .gradient = lk_tensor_view((char *)weights->gradients + size, LK_DTYPE_F32, 1, &count),
+    };
+    for (int b = 0; b < o->buffer_count; b++)
+        run->moments[b] = lk_tensor_view(o->buffers[b] + first->offset, LK_DTYPE_F32, 1, &count);
+    return i;
+}
+
 lk_status lk_optimizer_create(const lk_config *config, lk_weights *weights, lk_optimizer *o)
 {
     *o = (lk_optimizer){.config = config, .weights = weights, .buffer_count = config->optimizer.name == LK_ADAMW ? 2 : 1};
-    for (int b = 0; b < o->buffer_count; b++) {
-        o->buffers[b] = lk_device_alloc(weights->device, weights->total * sizeof(float));
-        o->views[b] = calloc((size_t)weights->count, sizeof *o->views[b]);
-        if (!o->buffers[b] || !o->views[b]) {
-            lk_optimizer_free(o);
-            return lk_fail(LK_INTERNAL, "out of memory for the optimizer's %zu numbers", weights->numbers);
-        }
-        for (int i = 0; i < weights->count; i++) {
-            const lk_weight *w = &weights->items[i];
-            o->views[b][i] = lk_tensor_view(o->buffers[b] + w->offset, LK_DTYPE_F32, w->dims, w->sizes);
-        }
+    bool complete = (o->runs = calloc((size_t)weights->count + 1, sizeof *o->runs)) != NULL;
+    for (int b = 0; b < o->buffer_count; b++)
+        complete = (o->buffers[b] = lk_device_alloc(weights->device, weights->total * sizeof(float))) != NULL && complete;
+    if (!complete) {
+        lk_optimizer_free(o);
+        return lk_fail(LK_INTERNAL, "out of memory for the optimizer's %zu numbers", weights->numbers);
     }
+    for (int i = 0; i < weights->count;)
+        i = weights->items[i].statistic ? i + 1 : make_run(o, i);
     return lk_tensor_check();
 }
 
 void lk_optimizer_free(lk_optimizer *o)
 {
-    for (int b = 0; b < o->buffer_count; b++) {
-        for (int i = 0; o->views[b] && i < o->weights->count; i++)
-            lk_tensor_free(&o->views[b][i]);
-        free(o->views[b]);
+    for (int i = 0; i < o->run_count; i++) {
+        lk_weights_run *run = &o->runs[i];
+        lk_tensor_free(&run->value);
+        lk_tensor_free(&run->gradient);
+        for (int b = 0; b < o->buffer_count; b++)
+            lk_tensor_free(&run->moments[b]);
+    }
+    free(o->runs);
+    for (int b = 0; b < o->buffer_count; b++)
         if (o->buffers[b])
             lk_device_free(o->weights->device, o->buffers[b]);
-    }
     *o = (lk_optimizer){0};
 }
 
@@ -59,18 +80,18 @@ static void update_list(const lk_optimizer *o, double lr, const fused *f)
     }
 }
 
-/* The trained weights with one factor on the rate, LK_FUSED_MAX at a time. */
+/* The runs with one factor on the rate, LK_FUSED_MAX at a time. */
 static void update_those(const lk_optimizer *o, double factor, double lr)
 {
     fused f = {.count = 0};
-    for (int i = 0; i < o->weights->count; i++) {
-        const lk_weight *w = &o->weights->items[i];
-        if (w->statistic || w->lr_factor != factor)
+    for (int i = 0; i < o->run_count; i++) {
+        const lk_weights_run *run = &o->runs[i];
+        if (run->lr_factor != factor)
             continue;
-        f.values[f.count] = w->value;
-        f.gradients[f.count] = w->gradient;
-        f.first[f.count] = o->views[0][i];
-        f.second[f.count] = o->buffer_count > 1 ? o->views[1][i] : NULL;
+        f.values[f.count] = run->value;
+        f.gradients[f.count] = run->gradient;
+        f.first[f.count] = run->moments[0];
+        f.second[f.count] = run->moments[1];
         if (++f.count == LK_FUSED_MAX) {
             update_list(o, lr * factor, &f);
             f.count = 0;
@@ -91,16 +112,16 @@ static void update_statistic(const lk_weight *w)
 
 lk_status lk_optimizer_update(lk_optimizer *o, double lr)
 {
-    for (int i = 0; i < o->weights->count; i++) {
-        double factor = o->weights->items[i].lr_factor;
+    for (int i = 0; i < o->run_count; i++) {
         bool seen = false;
         for (int k = 0; k < i; k++)
-            seen |= o->weights->items[k].lr_factor == factor;
+            seen |= o->runs[k].lr_factor == o->runs[i].lr_factor;
         if (!seen)
-            update_those(o, factor, lr);
+            update_those(o, o->runs[i].lr_factor, lr);
+    }
+    for (int i = 0; i < o->weights->count; i++)
         if (o->weights->items[i].statistic)
             update_statistic(&o->weights->items[i]);
-    }
     o->step++;
     lk_weights_refresh(o->weights);
     return lk_tensor_check();

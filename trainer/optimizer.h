@@ -12,13 +12,21 @@
 
 #include <stdint.h>
 
+/* Weights that are trained at one rate and lie side by side, and what lies between them (0, as its gradient), as tensors of one
+ * dimension: of channels_last ones libtorch's AdamW would make a copy first, on one thread. */
+typedef struct lk_weights_run {
+    double lr_factor;
+    lk_tensor *value, *gradient, *moments[2];
+} lk_weights_run;
+
 typedef struct lk_optimizer {
     const lk_config *config;
     lk_weights *weights;
     int64_t step;      /* updates done */
     int buffer_count;  /* 1: momentum; 2: mean and mean square */
     float *buffers[2]; /* laid out as the weights, on their device */
-    lk_tensor **views[2];
+    lk_weights_run *runs;
+    int run_count;
 } lk_optimizer;
 
 /* Gradients must be bound; config and weights must outlive it. */

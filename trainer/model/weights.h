@@ -63,7 +63,7 @@ typedef struct lk_weights {
     bool single_pass;       /* they change after each forward and backward: nothing that is made of them there is kept */
     double statistic_share; /* what one micro-batch adds to the statistics: 1 / micro-batches of a global batch */
 
-    /* The micro-batch under way, of weights.c alone. */
+    /* The micro-batch under way, of weights.c alone but for the gradients. */
     void *gradients;
     bool accumulate;
     int expected;  /* whose gradient comes next; -1: none */
@@ -89,8 +89,7 @@ int lk_weights_place(const lk_weights *weights, int i);
 size_t lk_weights_extent(const lk_weights *weights, int i);
 
 /* Gives the gradients their memory: `total` numbers of the weights' dtype on the device, zero between the weights, kept alive by
- * the caller. `micro_batches`: how many of
- * them, over all ranks, are summed up for one update. */
+ * the caller. `micro_batches`: how many of them, over all ranks, are summed up for one update. */
 lk_status lk_weights_bind_gradients(lk_weights *weights, void *gradients, int micro_batches);
 
 /* What computes blocks of these weights, as files of a run say it: the name of our kernels (LK_KERNELS_NAME), or "torch". Another
