@@ -174,13 +174,21 @@ static lk_status pixels(lk_device *d, const float *values, int64_t count, uint8_
 
 /* ---- sums ---- */
 
-static lk_status sum_squares(lk_device *d, const float *values, const lk_range *ranges, int count, double *sum)
+/* A part of a range, whose sum is one chain whoever computes it. */
+enum { SLICE = 1 << 16 };
+typedef struct slice {
+    const float *values;
+    int64_t count;
+    double sum;
+} slice;
+
+static void sum_slices(int64_t begin, int64_t end, void *context)
 {
     enum { LANES = 16 }; /* independent sums, which the compiler keeps in vector registers */
-    (void)d;
-    for (int r = 0; r < count; r++) {
-        const float *v = values + ranges[r].begin;
-        int64_t length = ranges[r].count, k = 0;
+    slice *slices = context;
+    for (int64_t i = begin; i < end; i++) {
+        const float *v = slices[i].values;
+        int64_t length = slices[i].count, k = 0;
         double sums[LANES] = {0};
         for (; k + LANES <= length; k += LANES)
             for (int lane = 0; lane < LANES; lane++)
@@ -188,9 +196,28 @@ static lk_status sum_squares(lk_device *d, const float *values, const lk_range *
         for (; k < length; k++)
             sums[0] += (double)v[k] * (double)v[k];
         for (int lane = 0; lane < LANES; lane++)
-            *sum += sums[lane];
+            slices[i].sum += sums[lane];
     }
-    return LK_OK;
+}
+
+static lk_status sum_squares(lk_device *d, const float *values, const lk_range *ranges, int count, double *sum)
+{
+    int64_t most = 0, made = 0;
+    (void)d;
+    for (int r = 0; r < count; r++)
+        most += ranges[r].count / SLICE + 1;
+    slice *slices = calloc((size_t)most + 1, sizeof *slices);
+    if (!slices)
+        return lk_fail(LK_INTERNAL, "out of memory for the sum of squares");
+    for (int r = 0; r < count; r++)
+        for (int64_t k = 0; k < ranges[r].count; k += SLICE)
+            slices[made++] = (slice){.values = values + ranges[r].begin + k,
+                                     .count = ranges[r].count - k < SLICE ? ranges[r].count - k : SLICE};
+    lk_status status = lk_torch_status(torch_parallel_for(0, made, 1, sum_slices, slices), "a sum of squares");
+    for (int64_t i = 0; i < made; i++)
+        *sum += slices[i].sum;
+    free(slices);
+    return status;
 }
 
 /* ---- losses: each sample's part by itself, then the samples in their order ---- */
