@@ -9,7 +9,7 @@ set -- train tiny.yaml --set optimizer.schedule=constant --set checkpoint.every_
 
 works 1 "$@" --set train.steps=12 --set run.dir=ours
 works 1 "$@" --set train.steps=12 --set run.dir=torch --set train.kernels=torch
-[ "$(state_of ours 12 kernels)" = winograd-4 ] && [ "$(state_of torch 12 kernels)" = torch ] || fail "kernels in state.json"
+[ "$(state_of ours 12 kernels)" = winograd-5 ] && [ "$(state_of torch 12 kernels)" = torch ] || fail "kernels in state.json"
 works 1 inspect torch/checkpoints/step-000000012
 says 'kernels torch'
 ! cmp -s ours/model.safetensors torch/model.safetensors || fail "ours computed nothing"
@@ -29,8 +29,8 @@ works 1 "$@" --set train.steps=12 --set run.dir=part
 cmp part/model.safetensors torch/model.safetensors || fail "auto did not go on with libtorch's kernels"
 [ "$(state_of part 12 kernels)" = torch ] || fail "what went on with libtorch's kernels says something else"
 works 1 "$@" --set train.steps=12 --set run.dir=asked --set train.kernels=ours
-says 'was computed with kernels torch and goes on with winograd-4'
-[ "$(state_of asked 12 kernels)" = winograd-4 ] || fail "ours were asked for and not taken"
+says 'was computed with kernels torch and goes on with winograd-5'
+[ "$(state_of asked 12 kernels)" = winograd-5 ] || fail "ours were asked for and not taken"
 echo "ok a resume: auto as it began, ours with a warning"
 
 works 1 "$@" --set train.steps=6 --set run.dir=exact --set train.reproducible=true
@@ -47,7 +47,7 @@ echo "ok reproducible"
 for kernels in ours torch; do
   works 1 "$@" --set train.steps=12 --set train.precision=bf16 --set train.kernels=$kernels --set run.dir=bf16-$kernels
 done
-[ "$(state_of bf16-ours 12 kernels)" = winograd-4 ] || fail "kernels of a run in bfloat16"
+[ "$(state_of bf16-ours 12 kernels)" = winograd-5 ] || fail "kernels of a run in bfloat16"
 ! cmp -s bf16-ours/model.safetensors bf16-torch/model.safetensors || fail "ours computed nothing in bfloat16"
 python3 - <<'PYTHON' || fail "losses in bfloat16 differ by more than rounding"
 import json

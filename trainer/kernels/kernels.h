@@ -87,6 +87,6 @@ const lk_kernel *lk_kernel_at(int index);
 const lk_kernel *lk_kernel_choose(const lk_convolution3 *shape, unsigned cpu);
 
 /* What a run's files call the whole table: another name, other digits. */
-#define LK_KERNELS_NAME "winograd-4"
+#define LK_KERNELS_NAME "winograd-5"
 
 #endif

@@ -51,6 +51,12 @@ INLINE vec vec_gated(vec v, vec gate)
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(gate, vec_zero(), _CMP_NLE_UQ), v);
 }
 
+/* v where mask is -1, 0 where it is 0. */
+INLINE vec vec_kept(vec v, int mask)
+{
+    return _mm512_maskz_mov_ps((__mmask16)mask, v);
+}
+
 /* v where bytes[i] is k, else 0. */
 INLINE vec vec_chosen(vec v, const uint8_t *bytes, int k)
 {
@@ -142,6 +148,11 @@ INLINE vec vec_relu(vec v)
 INLINE vec vec_gated(vec v, vec gate)
 {
     return _mm256_and_ps(_mm256_cmp_ps(gate, vec_zero(), _CMP_NLE_UQ), v);
+}
+
+INLINE vec vec_kept(vec v, int mask)
+{
+    return _mm256_and_ps(_mm256_castsi256_ps(_mm256_set1_epi32(mask)), v);
 }
 
 INLINE vec vec_chosen(vec v, const uint8_t *bytes, int k)

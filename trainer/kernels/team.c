@@ -28,3 +28,11 @@ void lk_team_each(const lk_team *team, int count, lk_team_item *item, void *cont
     else
         team->run(lanes, take_items, &w);
 }
+
+int lk_team_parts(const lk_team *team, int count, int most)
+{
+    int parts = 1;
+    while (parts < most && count * parts < 4 * team->threads && count * parts % team->threads != 0)
+        parts++;
+    return parts;
+}

@@ -22,4 +22,7 @@ typedef void lk_team_item(void *context, int lane, int item);
 /* All items 0 ... count-1; a thread takes the next one when it is through with its last. */
 void lk_team_each(const lk_team *team, int count, lk_team_item *item, void *context);
 
+/* In how many parts, `most` at most, each of `count` items is best cut, for all threads to have as much to do. */
+int lk_team_parts(const lk_team *team, int count, int most);
+
 #endif

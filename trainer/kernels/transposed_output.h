@@ -1,17 +1,17 @@
 /* Internal to trainer/kernels/transposed_*.c: forward and the data gradient.
  *
- * First all windows of a chunk of tiles are transformed, for each phase; then a thread takes a panel of output channels: it
- * transforms the panel's taps, which costs a hundredth of the products that they are used for, multiplies, and writes what comes
- * out.
- * Forward, a phase's products become pixels of their own; in the data gradient those of the four phases are added up first. */
+ * A thread takes a block of tiles: it transforms its windows for a phase, then, panel by panel of output channels, the panel's
+ * taps, multiplies, and writes what comes out. All of that stays in its second-level cache; what threads read of each other would
+ * come from afar. Forward, a phase's products become pixels of their own, and a phase is an item; in the data gradient those of
+ * the four phases are added up first. Where there are few blocks threads share one's panels, and each transforms its windows. */
 #ifndef LK_TRAINER_KERNELS_TRANSPOSED_OUTPUT_H
 #define LK_TRAINER_KERNELS_TRANSPOSED_OUTPUT_H
 
 #include "trainer/kernels/transposed_transforms.h"
 
 enum {
-    CHUNK = 96, /* tiles at most whose windows are kept: a multiple of SHEAF */
-    SHEAF = 8   /* of them that are transformed at once: a multiple of GRAIN */
+    BLOCK = 96,      /* tiles at most of an item: a multiple of ROWS and of GRAIN */
+    MOST_PANELS = 4, /* of an item of the data gradient, whose products wait for the last phase */
 };
 
 typedef struct output_work {
@@ -25,11 +25,10 @@ typedef struct output_work {
     bool relu;
     number *out;
 
-    int first, count; /* the chunk under way */
-    int share;        /* tiles of it that an item computes: with few panels, threads share a chunk */
-    int shares;
+    int lines; /* tiles of a block */
+    int parts; /* that the panels are shared out in */
     float *windows, *products, *taps;
-    size_t windows_of_phase, products_of_lane, taps_of_lane;
+    size_t windows_of_lane, products_of_panel, products_of_lane, taps_of_lane;
 } output_work;
 
 /* ---- taps ---- */
@@ -123,74 +122,69 @@ static void finish_panel(const output_work *w, phase p, int panel, const float *
 
 /* ---- items ---- */
 
-static void pack_item(void *context, int lane, int item)
-{
-    const output_work *w = context;
-    int i = item % PHASES, first = item / PHASES * SHEAF, left = w->count - first;
-    (void)lane;
-    pack_windows(&w->views[i], &w->tiles, w->first + first, left < SHEAF ? left : SHEAF,
-                 w->windows + (size_t)i * w->windows_of_phase + (size_t)first * PANEL, CHUNK,
-                 point_stride(panels_of(w->from), CHUNK));
-}
+/* What a lane works in, and the tiles. */
+typedef struct block {
+    int first, count;
+    float *windows, *products, *taps;
+} block;
 
-/* One phase's products for a share of the chunk, by one panel. */
-static void multiply_phase(const output_work *w, int i, int panel, int begin, int count, float *taps, float *products, bool add)
+static void multiply_phase(const output_work *w, const block *b, int i, int panel, float *products, bool add)
 {
-    size_t window_stride = point_stride(panels_of(w->from), CHUNK), tap_stride = point_stride(1, w->from);
-    transform_taps(w, phase_of(i), panel, taps, tap_stride);
+    size_t window_stride = point_stride(panels_of(w->from), w->lines), tap_stride = point_stride(1, w->from);
+    transform_taps(w, phase_of(i), panel, b->taps, tap_stride);
     for (int point = 0; point < POINTS; point++) {
-        operand windows = {.values = w->windows + (size_t)i * w->windows_of_phase + (size_t)point * window_stride +
-                                     (size_t)begin * PANEL,
+        operand windows = {.values = b->windows + (size_t)point * window_stride,
                            .row = PANEL,
                            .line = 1,
-                           .next = (size_t)CHUNK * PANEL,
+                           .next = (size_t)w->lines * PANEL,
                            .span = PANEL};
-        multiply(round_up(count, GRAIN), w->to - panel * PANEL, windows, w->from, taps + (size_t)point * tap_stride,
-                 products + (size_t)point * point_stride(1, CHUNK), add);
+        multiply(round_up(b->count, GRAIN), w->to - panel * PANEL, windows, w->from, b->taps + (size_t)point * tap_stride,
+                 products + (size_t)point * point_stride(1, w->lines), add);
     }
 }
 
-static void panel_item(void *context, int lane, int item)
+static void block_item(void *context, int lane, int item)
 {
     const output_work *w = context;
-    int begin = item % w->shares * w->share, left = w->count - begin, count = left < w->share ? left : w->share;
-    float *taps = w->taps + (size_t)lane * w->taps_of_lane, *products = w->products + (size_t)lane * w->products_of_lane;
-    size_t stride = point_stride(1, CHUNK);
-    item /= w->shares;
-    if (w->direction == LK_FORWARD) {
-        multiply_phase(w, item % PHASES, item / PHASES, begin, count, taps, products, false);
-        finish_panel(w, phase_of(item % PHASES), item / PHASES, products, stride, w->first + begin, count);
-    } else {
-        for (int i = 0; i < PHASES; i++)
-            multiply_phase(w, i, item, begin, count, taps, products, i > 0);
-        finish_panel(w, phase_of(0), item, products, stride, w->first + begin, count);
+    bool forward = w->direction == LK_FORWARD;
+    int panels = panels_of(w->to), part = item % w->parts, begin = panels * part / w->parts, end = panels * (part + 1) / w->parts;
+    item /= w->parts;
+    int begun = forward ? item % PHASES : 0, phases = forward ? 1 : PHASES, first = (forward ? item / PHASES : item) * w->lines;
+    int left = w->tiles.all - first;
+    block b = {.first = first,
+               .count = left < w->lines ? left : w->lines,
+               .windows = w->windows + (size_t)lane * w->windows_of_lane,
+               .products = w->products + (size_t)lane * w->products_of_lane,
+               .taps = w->taps + (size_t)lane * w->taps_of_lane};
+    for (int i = begun; i < begun + phases; i++) {
+        pack_windows(&w->views[i], &w->tiles, first, b.count, b.windows, w->lines, point_stride(panels_of(w->from), w->lines));
+        for (int panel = begin; panel < end; panel++) {
+            float *products = b.products + (size_t)(forward ? 0 : panel - begin) * w->products_of_panel;
+            multiply_phase(w, &b, i, panel, products, i > begun);
+            if (i == begun + phases - 1)
+                finish_panel(w, phase_of(begun), panel, products, point_stride(1, w->lines), first, b.count);
+        }
     }
-}
-
-static void run_chunk(const lk_team *team, output_work *w)
-{
-    int items = panels_of(w->to) * (w->direction == LK_FORWARD ? PHASES : 1);
-    int wanted = (2 * team->threads + items - 1) / items, most = (w->count + SHEAF - 1) / SHEAF;
-    wanted = team->threads == 1 ? 1 : (wanted < most ? wanted : most);
-    w->share = round_up((w->count + wanted - 1) / wanted, SHEAF);
-    w->shares = (w->count + w->share - 1) / w->share;
-    lk_team_each(team, PHASES * ((w->count + SHEAF - 1) / SHEAF), pack_item, w);
-    lk_team_each(team, items * w->shares, panel_item, w);
 }
 
 static lk_status compute_output(const lk_team *team, output_work *w)
 {
-    w->windows_of_phase = POINTS * point_stride(panels_of(w->from), CHUNK);
-    w->products_of_lane = POINTS * point_stride(1, CHUNK);
+    bool forward = w->direction == LK_FORWARD;
+    int panels = panels_of(w->to), rounds = forward ? PHASES : 1;
+    w->lines = w->tiles.all < BLOCK ? round_up(w->tiles.all, GRAIN) : BLOCK;
+    int items = (w->tiles.all + w->lines - 1) / w->lines * rounds;
+    int least = forward ? 1 : (panels + MOST_PANELS - 1) / MOST_PANELS, wanted = lk_team_parts(team, items, panels);
+    w->parts = wanted > least ? wanted : least;
+    w->windows_of_lane = POINTS * point_stride(panels_of(w->from), w->lines);
+    w->products_of_panel = POINTS * point_stride(1, w->lines);
+    w->products_of_lane = w->products_of_panel * (size_t)(forward ? 1 : MOST_PANELS);
     w->taps_of_lane = POINTS * point_stride(1, w->from);
-    w->windows = numbers(PHASES * w->windows_of_phase);
+    w->windows = numbers((size_t)team->threads * w->windows_of_lane);
     w->products = numbers((size_t)team->threads * w->products_of_lane);
     w->taps = numbers((size_t)team->threads * w->taps_of_lane);
     lk_status status = w->windows && w->products && w->taps ? LK_OK : no_memory("the windows of a layer");
-    for (w->first = 0; status == LK_OK && w->first < w->tiles.all; w->first += CHUNK) {
-        w->count = w->tiles.all - w->first < CHUNK ? w->tiles.all - w->first : CHUNK;
-        run_chunk(team, w);
-    }
+    if (status == LK_OK)
+        lk_team_each(team, items * w->parts, block_item, w);
     free(w->windows);
     free(w->products);
     free(w->taps);

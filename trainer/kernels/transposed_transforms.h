@@ -10,7 +10,7 @@
 #ifndef LK_TRAINER_KERNELS_TRANSPOSED_TRANSFORMS_H
 #define LK_TRAINER_KERNELS_TRANSPOSED_TRANSFORMS_H
 
-#include "trainer/kernels/number.h"
+#include "trainer/kernels/source.h"
 #include "trainer/kernels/tiles.h"
 
 enum { WINDOW = 5, TAPS = 2, POINTS = WINDOW * WINDOW, PHASES = 4, FILTER = 4 };
@@ -100,60 +100,37 @@ INLINE int tap_of(phase p, lk_direction direction, int i, int j)
 
 /* Pictures as a phase sees them: x, or those pixels of dy that are the phase's. */
 typedef struct view {
-    const number *values;
-    const number *gate; /* of a gradient: the output of the ReLU behind; NULL: there is none */
-    int height, width;  /* of the input, and so of the phase */
-    int channels;
-    int step;     /* of a pixel, in those of the array; 1 or 2 */
-    phase at;     /* where the first pixel stands in the array */
+    source source;
     int up, left; /* the window of a tile begins so much before it */
 } view;
 
 static inline view input_view(const lk_convolution3 *s, const number *x, int i)
 {
     phase p = phase_of(i);
-    return (view){x, NULL, s->height, s->width, s->in, 1, {0, 0}, 1 - p.row, 1 - p.column};
+    return (view){plain_source(s, x), 1 - p.row, 1 - p.column};
 }
 
 static inline view gradient_view(const lk_convolution3 *s, const lk_output_gradient *g, int i)
 {
     phase p = phase_of(i);
-    return (view){g->dy, s->relu ? g->y : NULL, s->height, s->width, s->out, 2, p, p.row, p.column};
-}
-
-INLINE vec read_pixel(const view *v, bool gated, int picture, int y, int x, int c)
-{
-    size_t line = (size_t)(picture * v->height + y) * (size_t)v->step + (size_t)v->at.row;
-    size_t at = (line * (size_t)(v->width * v->step) + (size_t)(x * v->step + v->at.column)) * (size_t)v->channels;
-    vec values = number_load_at(v->values + at, c, v->channels);
-    return gated ? vec_gated(values, number_load_at(v->gate + at, c, v->channels)) : values;
-}
-
-/* The size x size pixels from (y, x); 0 outside of the picture. */
-INLINE void read_window(const view *v, bool gated, int size, int picture, int y, int x, int c, vec *out)
-{
-    if (y >= 0 && x >= 0 && y + size <= v->height && x + size <= v->width) {
-        for (int i = 0; i < size; i++)
-            UNROLL for (int j = 0; j < size; j++) out[i * size + j] = read_pixel(v, gated, picture, y + i, x + j, c);
-        return;
-    }
-    for (int i = 0; i < size; i++)
-        for (int j = 0; j < size; j++) {
-            bool inside = y + i >= 0 && y + i < v->height && x + j >= 0 && x + j < v->width;
-            out[i * size + j] = inside ? read_pixel(v, gated, picture, y + i, x + j, c) : vec_zero();
-        }
+    source dy = gradient_source(s, g);
+    dy.step = 2;
+    dy.row = p.row;
+    dy.column = p.column;
+    return (view){dy, p.row, p.column};
 }
 
 /* B' d B of tiles first ... first+count-1 into lines 0 ... of `packed`, for all channels. */
-INLINE void pack_windows_of(bool gated, const view *v, const tiles *t, int first, int count, float *packed, int lines,
+INLINE void pack_windows_of(source_kind kind, const view *v, const tiles *t, int first, int count, float *packed, int lines,
                             size_t stride)
 {
     for (int i = 0; i < count; i++) {
         place p = place_of(t, first + i);
-        for (int c = 0; c < v->channels; c += LANES) {
-            vec window[WINDOW][WINDOW], points[WINDOW][WINDOW];
-            read_window(v, gated, WINDOW, p.picture, p.y - v->up, p.x - v->left, c, &window[0][0]);
-            BOTH_DIMENSIONS(transform_input, WINDOW, WINDOW, window, points);
+        window w = find_window(&v->source, kind, WINDOW, p.picture, p.y - v->up, p.x - v->left);
+        for (int c = 0; c < v->source.channels; c += LANES) {
+            vec pixels[WINDOW][WINDOW], points[WINDOW][WINDOW];
+            read_window(&v->source, kind, &w, WINDOW, c, &pixels[0][0]);
+            BOTH_DIMENSIONS(transform_input, WINDOW, WINDOW, pixels, points);
             store_points(packed + ((size_t)(c / PANEL) * (size_t)lines + (size_t)i) * PANEL + c % PANEL, stride, points);
         }
     }
@@ -161,10 +138,10 @@ INLINE void pack_windows_of(bool gated, const view *v, const tiles *t, int first
 
 static void pack_windows(const view *v, const tiles *t, int first, int count, float *packed, int lines, size_t stride)
 {
-    if (v->gate)
-        pack_windows_of(true, v, t, first, count, packed, lines, stride);
+    if (v->source.kind == GATED)
+        pack_windows_of(GATED, v, t, first, count, packed, lines, stride);
     else
-        pack_windows_of(false, v, t, first, count, packed, lines, stride);
+        pack_windows_of(PLAIN, v, t, first, count, packed, lines, stride);
 }
 
 #endif

@@ -32,14 +32,15 @@ typedef struct gradient_work {
 } gradient_work;
 
 /* A dy A' of tiles; the tiles' numbers are added up in bias[channel]. */
-INLINE void pack_slopes_of(bool gated, const gradient_work *w, int first, int count, float *packed, float *bias)
+INLINE void pack_slopes_of(source_kind kind, const gradient_work *w, int first, int count, float *packed, float *bias)
 {
-    for (int c = 0; c < w->dy.channels; c += LANES) {
+    for (int c = 0; c < w->dy.source.channels; c += LANES) {
         vec total = vec_zero();
         for (int i = 0; i < count; i++) {
             vec tile[TILE][TILE], points[WINDOW][WINDOW];
             place p = place_of(&w->tiles, first + i);
-            read_window(&w->dy, gated, TILE, p.picture, p.y, p.x, c, &tile[0][0]);
+            window from = find_window(&w->dy.source, kind, TILE, p.picture, p.y, p.x);
+            read_window(&w->dy.source, kind, &from, TILE, c, &tile[0][0]);
             UNROLL for (int k = 0; k < TILE * TILE; k++) total = vec_add(total, tile[k / TILE][k % TILE]);
             BOTH_DIMENSIONS(transform_gradient, TILE, WINDOW, tile, points);
             store_points(packed + ((size_t)(c / PANEL) * (size_t)w->lines + (size_t)i) * PANEL + c % PANEL, w->slope_stride,
@@ -54,13 +55,13 @@ static void pack_chunk_item(void *context, int lane, int item)
     const gradient_work *w = context;
     int first = item * TILES_OF_ITEM, left = w->count - first, count = left < TILES_OF_ITEM ? left : TILES_OF_ITEM;
     float *slopes = w->slopes + (size_t)first * PANEL;
-    float *bias = w->bias_sums + (size_t)item * (size_t)panels_of(w->dy.channels) * PANEL;
+    float *bias = w->bias_sums + (size_t)item * (size_t)panels_of(w->dy.source.channels) * PANEL;
     (void)lane;
     pack_windows(&w->x, &w->tiles, w->first + first, count, w->windows + (size_t)first * PANEL, w->lines, w->window_stride);
-    if (w->dy.gate)
-        pack_slopes_of(true, w, w->first + first, count, slopes, bias);
+    if (w->dy.source.kind == GATED)
+        pack_slopes_of(GATED, w, w->first + first, count, slopes, bias);
     else
-        pack_slopes_of(false, w, w->first + first, count, slopes, bias);
+        pack_slopes_of(PLAIN, w, w->first + first, count, slopes, bias);
 }
 
 /* G' u G of a block's inputs, into [in][4][4][out]. */
@@ -104,15 +105,15 @@ static void multiply_item(void *context, int lane, int item)
 
 static void add_bias(const gradient_work *w, double *totals)
 {
-    int items = (w->count + TILES_OF_ITEM - 1) / TILES_OF_ITEM, width = panels_of(w->dy.channels) * PANEL;
+    int items = (w->count + TILES_OF_ITEM - 1) / TILES_OF_ITEM, width = panels_of(w->dy.source.channels) * PANEL;
     for (int i = 0; i < items; i++)
-        for (int c = 0; c < w->dy.channels; c++)
+        for (int c = 0; c < w->dy.source.channels; c++)
             totals[c] += (double)w->bias_sums[(size_t)i * (size_t)width + (size_t)c];
 }
 
 static void run_phase(const lk_team *team, gradient_work *w, double *totals)
 {
-    int items = panels_of(w->x.channels) * panels_of(w->dy.channels);
+    int items = panels_of(w->x.source.channels) * panels_of(w->dy.source.channels);
     for (w->first = 0; w->first < w->tiles.all; w->first += GRADIENT_CHUNK) {
         int left = w->tiles.all - w->first;
         w->last = left <= GRADIENT_CHUNK;

@@ -201,7 +201,7 @@ static lk_status forward(const lk_team *team, const lk_convolution3 *s, const vo
 {
     output_work w = {.shape = s,
                      .tiles = tiles_of(s),
-                     .source = {PLAIN, x, NULL, NULL, s->height, s->width, s->in},
+                     .source = plain_source(s, x),
                      .filters = filters_of(s, LK_FORWARD, f->values),
                      .transformed = f->transformed,
                      .bias = bias,

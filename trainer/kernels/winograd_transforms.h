@@ -124,43 +124,20 @@ INLINE void store_points(float *packed, size_t stride, vec points[WINDOW][WINDOW
 
 /* ---- what is read ---- */
 
-/* The size x size window whose first pixel is at (y, x); 0 outside of the picture. */
-INLINE void read_window(const source *s, source_kind kind, int size, int picture, int y, int x, int c, vec *out)
+/* B' d B, to one line of a panel. Of PLAIN sources pixels are taken from memory as they are wanted, twice some of them. */
+INLINE void transform_window(const source *s, source_kind kind, const window *w, bool whole, int c, float *packed, size_t stride)
 {
-    if (y >= 0 && x >= 0 && y + size <= s->height && x + size <= s->width) {
-        for (int i = 0; i < size; i++)
-            UNROLL for (int j = 0; j < size; j++) out[i * size + j] = read_pixel(s, kind, picture, y + i, x + j, c);
-        return;
-    }
-    for (int i = 0; i < size; i++)
-        for (int j = 0; j < size; j++) {
-            bool inside = y + i >= 0 && y + i < s->height && x + j >= 0 && x + j < s->width;
-            out[i * size + j] = inside ? read_pixel(s, kind, picture, y + i, x + j, c) : vec_zero();
-        }
-}
-
-/* A window whose pixels lie in memory as they are, or were copied by read_window. */
-typedef struct view {
-    const number *first; /* channels c ... of its first pixel */
-    size_t down, across; /* from pixel to pixel */
-    const vec *copy;
-} view;
-
-INLINE vec view_at(const view *v, bool copied, int i, int j)
-{
-    return copied ? v->copy[i * WINDOW + j] : number_load(v->first + (size_t)i * v->down + (size_t)j * v->across);
-}
-
-/* B' d B, to one line of a panel. */
-INLINE void transform_window(const view *v, bool copied, float *packed, size_t stride)
-{
+    vec copy[WINDOW * WINDOW];
+    if (kind != PLAIN)
+        read_window_of(s, kind, w, whole, WINDOW, c, copy);
     UNROLL for (int half = 0; half < 2; half++)
     {
         vec rows[WINDOW][WINDOW / 2];
         UNROLL for (int i = 0; i < WINDOW; i++)
         {
             vec d[WINDOW];
-            UNROLL for (int j = half; j < half + WINDOW - 1; j++) d[j] = view_at(v, copied, i, j);
+            UNROLL for (int j = half; j < half + WINDOW - 1; j++) d[j] =
+                kind == PLAIN ? window_at(s, kind, w, whole, i, j, c) : copy[i * WINDOW + j];
             transform_input_half(half, d, rows[i]);
         }
         UNROLL for (int j = 0; j < WINDOW / 2; j++)
@@ -178,20 +155,15 @@ INLINE void transform_window(const view *v, bool copied, float *packed, size_t s
 INLINE void pack_windows_of(source_kind kind, const source *s, const tiles *t, int first, int count, float *packed, int lines,
                             size_t stride)
 {
-    size_t across = (size_t)s->channels, down = (size_t)s->width * across;
     for (int i = 0; i < count; i++) {
         place p = place_of(t, first + i);
-        bool inside = p.y > 0 && p.x > 0 && p.y + TILE < s->height && p.x + TILE < s->width;
-        size_t at = ((size_t)p.picture * (size_t)s->height + (size_t)p.y - 1) * down + ((size_t)p.x - 1) * across;
+        window w = find_window(s, kind, WINDOW, p.picture, p.y - 1, p.x - 1);
         for (int c = 0; c < s->channels; c += LANES) {
             float *line = packed + ((size_t)(c / PANEL) * (size_t)lines + (size_t)i) * PANEL + c % PANEL;
-            if (kind == PLAIN && inside && s->channels - c >= LANES) {
-                transform_window(&(view){s->values + at + c, down, across, NULL}, false, line, stride);
-            } else {
-                vec copy[WINDOW * WINDOW];
-                read_window(s, kind, WINDOW, p.picture, p.y - 1, p.x - 1, c, copy);
-                transform_window(&(view){.copy = copy}, true, line, stride);
-            }
+            if (w.whole)
+                transform_window(s, kind, &w, true, c, line, stride);
+            else
+                transform_window(s, kind, &w, false, c, line, stride);
         }
     }
 }
