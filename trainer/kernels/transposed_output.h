@@ -1,9 +1,10 @@
 /* Internal to trainer/kernels/transposed_*.c: forward and the data gradient.
  *
  * A thread takes a block of tiles: it transforms its windows for a phase, then, panel by panel of output channels, the panel's
- * taps, multiplies, and writes what comes out. All of that stays in its second-level cache; what threads read of each other would
- * come from afar. Forward, a phase's products become pixels of their own, and a phase is an item; in the data gradient those of
- * the four phases are added up first. Where there are few blocks threads share one's panels, and each transforms its windows. */
+ * taps, multiplies, and writes what comes out. So it reads nothing that another has just written, and mostly what is still in
+ * its second-level cache. Forward, a phase's products become pixels of their own, and a phase is an item; in the data gradient
+ * those of the four phases are added up first. Where there are few blocks threads share one's panels, and each transforms its
+ * windows. */
 #ifndef LK_TRAINER_KERNELS_TRANSPOSED_OUTPUT_H
 #define LK_TRAINER_KERNELS_TRANSPOSED_OUTPUT_H
 
