@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 /* Weights that are trained at one rate and lie side by side, and what lies between them (0, as its gradient), as tensors of one
- * dimension: of channels_last ones libtorch's AdamW would make a copy first, on one thread. */
+ * dimension: of channels_last ones libtorch's AdamW would make a copy first. */
 typedef struct lk_weights_run {
     double lr_factor;
     lk_tensor *value, *gradient, *moments[2];
